@@ -1,0 +1,60 @@
+import tseslint from 'typescript-eslint';
+import { importX } from 'eslint-plugin-import-x';
+
+/** The walls of the house: who may import whom (docs/architecture.md). One row a room; `never` are import patterns. */
+const walls = [
+  {
+    files: ['src/core/**'],
+    never: ['node:*', '@temporalio/*', 'pg', 'zod', 'pino', '**/connectors/**', '**/config/**', '**/worker/**', '**/cli/**', '**/devstack/**', '**/workflows/**', '**/activities/**'],
+    why: 'src/core is pure: no I/O, no Temporal, no driver.',
+  },
+  {
+    files: ['workflows/**'],
+    never: ['node:*', 'pg', 'zod', 'pino', '@temporalio/client', '@temporalio/worker', '**/connectors/**', '**/config/**', '**/worker/**', '**/cli/**', '**/devstack/**'],
+    why: 'Workflows are deterministic orchestration only.',
+  },
+  {
+    files: ['activities/**'],
+    never: ['pg', '**/workflows/**', '**/connectors/postgres/**', '**/connectors/memory/**', '**/cli/**', '**/devstack/**', '@temporalio/client', '@temporalio/worker', '@temporalio/workflow'],
+    why: 'Activities translate Temporal into calls of the connector contract; they know no concrete connector.',
+  },
+  {
+    files: ['src/connectors/**'],
+    never: ['@temporalio/*', '**/config/**', '**/worker/**', '**/cli/**', '**/devstack/**', '**/workflows/**', '**/activities/**'],
+    why: 'Connectors know nothing of Temporal.',
+  },
+  {
+    files: ['src/config/**'],
+    never: ['@temporalio/client', '@temporalio/worker', '@temporalio/workflow', '@temporalio/activity', 'pg', '**/connectors/*/**', '**/worker/**', '**/cli/**', '**/devstack/**', '**/workflows/**', '**/activities/**'],
+    why: "Configuration doesn't reach into connectors.",
+  },
+  {
+    files: ['src/cli/**'],
+    never: ['**/connectors/postgres/**', '**/connectors/memory/**'],
+    why: "The CLI doesn't reach into connectors.",
+  },
+];
+
+export default tseslint.config(
+  { ignores: ['dist/**', 'node_modules/**', 'coverage/**'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    plugins: { 'import-x': importX },
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['eslint.config.js', 'scripts/*.js', 'bin/*.js'] }, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      'import-x/no-cycle': 'error',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-misused-promises': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+  ...walls.map(({ files, never, why }) => ({
+    files,
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ group: never, message: why }] }] },
+  })),
+  { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+);

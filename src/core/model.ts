@@ -1,0 +1,175 @@
+/**
+ * The nouns of Longhaul as data (docs/architecture.md has the glossary). Everything here is plain JSON: it travels
+ * through workflow history or lies in the ledger. Durations are milliseconds, sizes are bytes.
+ */
+
+export type Mode = 'replace' | 'append';
+export type OnFailure = 'wait' | 'fail';
+
+/** How a table is cut into partitions. At most one of `size`, `rows`, `count`. */
+export interface PartitionHint {
+  /** `auto`, or the one key column whose ranges are the partitions. */
+  readonly by: string;
+  /** Wanted bytes a partition. */
+  readonly size?: number;
+  /** Wanted rows a partition. */
+  readonly rows?: number;
+  /** Wanted number of partitions. */
+  readonly count?: number;
+}
+
+/** One explicit query: a partition whose predicate is its text. `id` is unique within its table. */
+export interface QuerySpec {
+  readonly id: string;
+  readonly sql: string;
+}
+
+/** One table of a compiled job: patterns expanded, defaults filled in. */
+export interface TableSpec {
+  /** The table's name in this job, in summaries, logs and the ledger: the source's `schema.table`, or the name of a query group. Unique within the job. */
+  readonly table: string;
+  /** The source relation, absent when `queries` are given. */
+  readonly from?: string;
+  /** The destination's table. Unique within the job. */
+  readonly to: string;
+  /** Only these columns (all, when absent). */
+  readonly columns?: readonly string[];
+  readonly exclude?: readonly string[];
+  /** A condition in the source's SQL, applied to every partition. */
+  readonly where?: string;
+  readonly queries?: readonly QuerySpec[];
+  readonly mode: Mode;
+  readonly partition: PartitionHint;
+}
+
+/** The declared retry policy and timeouts of a job, compiled to milliseconds. */
+export interface RetrySpec {
+  /** Failures of one partition until it parks. Crashes are counted apart (`maximumCrashes`). */
+  readonly maximumAttempts: number;
+  readonly initialInterval: number;
+  readonly backoffCoefficient: number;
+  readonly maximumInterval: number;
+  /** Lost workers and timeouts of one partition until it parks. */
+  readonly maximumCrashes: number;
+  /** An attempt whose worker was not heard for this long is taken to be dead. */
+  readonly heartbeatTimeout: number;
+  /** The longest one attempt may take. */
+  readonly attemptTimeout: number;
+  /** No byte moved for this long, after the first: the attempt ends. */
+  readonly stallTimeout: number;
+  /** No first byte for this long: the attempt ends. Absent: an expensive query may think as long as it likes. */
+  readonly firstByteTimeout?: number;
+}
+
+/** A job as compiled on the worker from a job file: only names of connections, never a credential. */
+export interface Job {
+  readonly name: string;
+  readonly source: string;
+  readonly destination: string;
+  /** Partitions copied at the same time, over all tables. */
+  readonly parallelism: number;
+  readonly onFailure: OnFailure;
+  /** Parked partitions of a table at which no more are started. */
+  readonly maxParked: number;
+  readonly retry: RetrySpec;
+  readonly tables: readonly TableSpec[];
+  /** The run to take over, instead of starting a new one. */
+  readonly resume?: string;
+}
+
+/** One column as its system describes it. */
+export interface ColumnShape {
+  readonly name: string;
+  /** The type as its system prints it, e.g. `numeric(10,2)`: what a person is shown and what DDL is made of. */
+  readonly type: string;
+  /**
+   * The full meaning of the type, recursively (attributes, labels, bases), equal in two databases of one system if and only if
+   * their binary images of it are interchangeable. A system's own notation: compared, never parsed, by other systems.
+   */
+  readonly definition: string;
+  readonly notNull: boolean;
+  /** The system computes it; it is never copied. */
+  readonly generated: boolean;
+  readonly identity?: 'always' | 'by default';
+  readonly default?: string;
+  readonly collation?: string;
+}
+
+/** What a source says of a table, enough to create the like of it and to notice that it changed. */
+export interface TableShape {
+  /** Which kind of system wrote the definitions, e.g. `postgres`. */
+  readonly system: string;
+  /** Server major version, where `system` has one. */
+  readonly version?: number;
+  readonly columns: readonly ColumnShape[];
+  readonly primaryKey: readonly string[];
+}
+
+/**
+ * A disjoint part of a table: a predicate in the source's own language, or a whole query. It may hold values of customers'
+ * keys, so it stays in the ledger and never enters workflow history, a log or an error.
+ */
+export interface Partition {
+  /** 0, 1, 2 …: the receipt's key within (run, table). */
+  readonly ordinal: number;
+  /** What a person is shown: never a key value. `17/100`, or a query's id. */
+  readonly label: string;
+  /** The relation read, with `ONLY` left to the connector; absent for a query. */
+  readonly relation?: string;
+  /** A condition on `relation`, or the query's text. `TRUE` for the whole relation. */
+  readonly predicate: string;
+  /** The source's estimate, for balance and for bars; never for correctness. */
+  readonly estimatedRows?: number;
+}
+
+/** What is said of a plan in workflow history: counts, never bounds. */
+export interface PlanSummary {
+  readonly partitions: number;
+  readonly pages: number;
+  readonly estimatedRows?: number;
+  /** What was chosen and why, in one sentence for the operator. */
+  readonly reason: string;
+}
+
+/** The destination's own record that a partition is committed. */
+export interface Receipt {
+  readonly ordinal: number;
+  /** Hash of the partition's exact predicate, relation and columns. */
+  readonly predicateHash: string;
+  readonly state: 'committed' | 'skipped';
+  readonly rows: number;
+  readonly bytes: number;
+  readonly attempt: number;
+  readonly startedAt: string;
+  readonly committedAt: string;
+}
+
+/** Totals over the receipts of one table. */
+export interface ReceiptTotals {
+  readonly committed: number;
+  readonly skipped: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Planned partitions without a receipt, the lowest first, at most `limit` of them. */
+  readonly missing: readonly number[];
+}
+
+/** `suspended`: ended without publishing, its staging kept for a resume. Nothing commits unless the state is `open`. */
+export type TableState = 'open' | 'publishing' | 'published' | 'suspended' | 'discarded';
+
+/** One table of a run as the ledger holds it: all that an attempt has to know beside its partition. */
+export interface TableRecord {
+  readonly run: string;
+  readonly spec: TableSpec;
+  readonly source: string;
+  readonly shape: TableShape;
+  /** Names of the copied columns, in source order. */
+  readonly columns: readonly string[];
+  /** The best format both connectors have for this table, see `Format`. */
+  readonly format: string;
+  /** What must be equal for a resume; the parts have names so that a refusal can say which changed. */
+  readonly fingerprint: Readonly<Record<string, string>>;
+  /** The destination's own description of the invisible table that is loaded. */
+  readonly staging: string;
+  readonly state: TableState;
+}

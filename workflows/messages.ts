@@ -1,0 +1,163 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Mode, RetrySpec } from '../src/core/model.js';
+
+/**
+ * Every message of the workflows, with its types. Queries and updates are for people and the CLI, and are stable; signals
+ * pass between copyJob and its copyTable children.
+ */
+
+/** The input of copyJob is the job file itself, as JSON: validated by the first activity, on a worker, where the connections are. */
+export type CopyJobInput = unknown;
+
+export type TablePhase =
+  /** Not started: waits for a free slot. */
+  | 'queued'
+  | 'preparing'
+  | 'copying'
+  /** The source or the destination is away; one attempt probes. */
+  | 'waiting for connection'
+  /** Everything else is done; parked partitions wait for a person. */
+  | 'waiting on parked'
+  | 'building'
+  | 'publishing'
+  | 'published'
+  | 'failed'
+  | 'cancelled';
+
+export interface ParkedPartition {
+  readonly ordinal: number;
+  /** `17/100`, or a query's id. */
+  readonly label: string;
+  /** Code and message of the last error, shortened. */
+  readonly code: string;
+  readonly error: string;
+}
+
+/** What one table is doing. Rows and bytes are of committed partitions; those in flight are in the heartbeats. */
+export interface TableProgress {
+  readonly table: string;
+  readonly to: string;
+  readonly mode: Mode;
+  readonly phase: TablePhase;
+  /** Absent until planned. */
+  readonly partitions?: number;
+  readonly estimatedRows?: number;
+  readonly committed: number;
+  readonly running: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Attempts beyond the first of each partition: failures, crashes and hand-backs. */
+  readonly retries: number;
+  readonly skipped: number;
+  readonly parked: readonly ParkedPartition[];
+  /** Slots of the job's parallelism that this table may use now. */
+  readonly slots: number;
+  /** What it waits for or why it failed, in words. */
+  readonly note?: string;
+  /** How the table was cut, in words. */
+  readonly plan?: string;
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+}
+
+export type JobPhase =
+  'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
+
+/**
+ * What the parent knows: running tables are as of their last word to it. `watch` asks each running child for its own progress,
+ * whose workflow id is in `child`.
+ */
+export interface JobProgress {
+  readonly run: string;
+  readonly name: string;
+  readonly phase: JobPhase;
+  readonly parallelism: number;
+  readonly tables: readonly (TableProgress & { readonly child?: string })[];
+  readonly warnings: readonly string[];
+  readonly startedAt: string;
+  readonly endedAt?: string;
+}
+
+/** The result of a job that ended well. */
+export interface JobReport extends JobProgress {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** How a table was cut. */
+export interface PlanView {
+  readonly table: string;
+  readonly partitions?: number;
+  readonly pages?: number;
+  readonly estimatedRows?: number;
+  readonly reason?: string;
+}
+
+export interface RetryRequest {
+  /** Absent: every table with parked partitions. */
+  readonly table?: string;
+  /** Ordinals of parked partitions; absent: all of the table. */
+  readonly partitions?: readonly number[];
+}
+
+/** On copyJob: JobProgress. On copyTable: TableProgress. Both answer under the same name, `progress`. */
+export const jobProgress = defineQuery<JobProgress>('progress');
+export const tableProgress = defineQuery<TableProgress>('progress');
+/** On copyJob: every table's plan. On copyTable: its own, as a list of one. */
+export const plan = defineQuery<readonly PlanView[]>('plan');
+
+/** On copyJob: tries parked partitions again. Answers with how many. Refused when nothing that was named is parked. */
+export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
+/** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
+export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
+
+/** Parent to child: how many partitions it may run at once. A shrunk table lets its running ones end. */
+export const grantSlots = defineSignal<[number]>('grantSlots');
+/** Parent to child: try these parked partitions again (all, when absent). */
+export const retryParked = defineSignal<[readonly number[] | undefined]>('retryParked');
+/**
+ * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
+ * for the parent's page.
+ */
+export interface TableReport {
+  /** Slots in use at this moment, or granted if more. What the parent must count as taken. */
+  readonly holds: number;
+  readonly wants: number;
+  readonly progress: TableProgress;
+}
+export const tableReport = defineSignal<[TableReport]>('tableReport');
+
+export interface CopyTableInput {
+  readonly run: string;
+  readonly table: string;
+  readonly to: string;
+  readonly mode: Mode;
+  readonly source: string;
+  readonly destination: string;
+  readonly slots: number;
+  readonly maxParked: number;
+  readonly onFailure: 'wait' | 'fail';
+  readonly retry: RetrySpec;
+  /** Present when the table continued as new. */
+  readonly state?: CopyTableState;
+  /** For tests: continue as new after this many partitions instead of when the server suggests it. */
+  readonly continueAfter?: number;
+}
+
+/** What a continued copyTable carries: counters and the parked list (at most `maxParked`), nothing that grows with the table. */
+export interface CopyTableState {
+  /** Partitions below it were started; those not committed are in `parked` or `again`. */
+  readonly cursor: number;
+  readonly again: readonly number[];
+  readonly parked: readonly ParkedPartition[];
+  readonly partitions: number;
+  readonly pages: number;
+  readonly estimatedRows?: number;
+  readonly reason: string;
+  readonly committed: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly retries: number;
+  readonly crashes: Readonly<Record<string, number>>;
+  readonly startedAt: string;
+}
