@@ -1,4 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Grant, SlotReport } from '../src/core/deal.js';
 import type { Mode, RetrySpec } from '../src/core/model.js';
 
 /**
@@ -112,17 +113,16 @@ export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
 export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
 
 /** Parent to child: how many partitions it may run at once. A shrunk table lets its running ones end. */
-export const grantSlots = defineSignal<[number]>('grantSlots');
+export const grantSlots = defineSignal<[Grant]>('grantSlots');
 /** Parent to child: try these parked partitions again (all, when absent). */
 export const retryParked = defineSignal<[readonly number[] | undefined]>('retryParked');
 /**
  * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
  * for the parent's page.
  */
-export interface TableReport {
-  /** Slots in use at this moment, or granted if more. What the parent must count as taken. */
-  readonly holds: number;
-  readonly wants: number;
+export interface TableReport extends SlotReport {
+  /** The first run id of the child that speaks: a parent that was reset ignores the child of its earlier life. */
+  readonly from: string;
   readonly progress: TableProgress;
 }
 export const tableReport = defineSignal<[TableReport]>('tableReport');
@@ -134,7 +134,8 @@ export interface CopyTableInput {
   readonly mode: Mode;
   readonly source: string;
   readonly destination: string;
-  readonly slots: number;
+  /** What it may run at once until another grant comes. */
+  readonly grant: Grant;
   readonly maxParked: number;
   readonly onFailure: 'wait' | 'fail';
   readonly retry: RetrySpec;
@@ -158,6 +159,11 @@ export interface CopyTableState {
   readonly rows: number;
   readonly bytes: number;
   readonly retries: number;
+  /** Crashes by ordinal, of partitions that are not committed yet. */
   readonly crashes: Readonly<Record<string, number>>;
+  /** What is left above `cursor` is asked of the ledger, page by page: the run was resumed. */
+  readonly fromLedger: boolean;
+  /** Every receipt of the table was counted here, so that publish must find exactly `rows`. */
+  readonly sawEvery: boolean;
   readonly startedAt: string;
 }

@@ -87,9 +87,7 @@ export interface SourceSession extends AsyncDisposable {
   /** Describes a table or the result of its queries; findings instead of an exception for what the user can mend. */
   describe(spec: TableSpec): Promise<{ table?: SourceTable; findings: Finding[] }>;
   /** Cuts a table, from catalog statistics, never by a scan. Yields partitions in order; the whole list is never in memory. */
-  plan(
-    record: TableRecord,
-  ): Promise<{ partitions: AsyncIterable<Partition> | Iterable<Partition>; reason: string; estimatedRows?: number }>;
+  plan(record: TableRecord): Promise<PlanInput>;
   /**
    * Opens the stream of one partition in `record.format`. Throws SourceChanged when the source's shape is not `record.shape`.
    * At most one stream a session.
@@ -162,6 +160,20 @@ export interface RunRecord {
   readonly startedAt?: string;
 }
 
+export interface RunOverview extends RunRecord {
+  readonly tables: readonly Pick<TableRecord, 'spec' | 'state'>[];
+}
+
+/** A plan on its way from the source to the ledger: its ordinals are 0, 1, 2 … */
+export interface PlanInput {
+  readonly partitions: AsyncIterable<Partition> | Iterable<Partition>;
+  readonly reason: string;
+  readonly estimatedRows?: number;
+}
+
+/** What a run is opened with: the ledger itself names the staging and keeps the state. */
+export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state'>;
+
 /**
  * The destination's record of runs, plans and receipts. Everything is put if absent and the winner is read back, so that
  * any call may be repeated by a retry, by a second worker, or by a resumed run.
@@ -172,23 +184,20 @@ export interface Ledger {
    * again when they are suspended or open and their fingerprints are equal. Returns the records as stored. Throws
    * TargetLeased naming the holder, ResumeRefused naming what changed. `resume`: the run must exist.
    */
-  openRun(run: RunRecord, tables: readonly TableRecord[], resume: boolean): Promise<readonly TableRecord[]>;
+  openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]>;
   /** Throws RunClosed when there is no such table. */
   table(run: string, table: string): Promise<TableRecord>;
   tables(run: string): Promise<readonly TableRecord[]>;
   /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. */
-  putPlan(
-    run: string,
-    table: string,
-    plan: { partitions: AsyncIterable<Partition> | Iterable<Partition>; reason: string; estimatedRows?: number },
-  ): Promise<PlanSummary>;
+  putPlan(run: string, table: string, plan: PlanInput): Promise<PlanSummary>;
   plan(run: string, table: string): Promise<PlanSummary | undefined>;
   partition(run: string, table: string, ordinal: number): Promise<Partition>;
   totals(run: string, table: string, limit: number): Promise<ReceiptTotals>;
   pending(run: string, table: string, from: number, to: number): Promise<number[]>;
   /** Moves every table of the run that is open to `state`; published ones stay. Idempotent. */
   closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
-  runs(): Promise<readonly (RunRecord & { tables: readonly Pick<TableRecord, 'spec' | 'state'>[] })[]>;
+  /** Oldest first. */
+  runs(): Promise<readonly RunOverview[]>;
 }
 
 /** Paths of findings are below a table's entry; this puts the entry's own path before them. */

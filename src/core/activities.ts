@@ -73,6 +73,12 @@ export type PartitionResult =
     }
   | { readonly outcome: 'handedBack' };
 
+/**
+ * Type of the failure by which every other activity says the same as `handedBack`: it ended because its worker shuts down or it
+ * was paused. Not an error of the copy, and not counted as one.
+ */
+export const HANDED_BACK = 'HandedBack';
+
 /** Heartbeat details of copyPartition: what the web UI shows of an attempt in flight. */
 export interface CopyProgress {
   readonly rows: number;
@@ -87,7 +93,13 @@ export interface BuildStep {
 }
 
 export type PublishOutcome =
-  | { readonly outcome: 'published'; readonly rows: number; readonly bytes: number }
+  | {
+      readonly outcome: 'published';
+      readonly committed: number;
+      readonly skipped: number;
+      readonly rows: number;
+      readonly bytes: number;
+    }
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
 

@@ -167,7 +167,10 @@ export interface TableRecord {
   readonly columns: readonly string[];
   /** The best format both connectors have for this table, see `Format`. */
   readonly format: string;
-  /** What must be equal for a resume; the parts have names so that a refusal can say which changed. */
+  /**
+   * What must be equal for a resume; the parts have names so that a refusal can say which changed. `target` is what the
+   * destination's `check` answered with: publish compares it again.
+   */
   readonly fingerprint: Readonly<Record<string, string>>;
   /** The destination's own description of the invisible table that is loaded. */
   readonly staging: string;

@@ -1,0 +1,102 @@
+import type { JobProgress, TableProgress } from '../../workflows/messages.js';
+import { shortenText, formatCount, formatDuration, plural, rateOf } from './format.js';
+import type { Context } from './context.js';
+import { exitCodeOf, type Outcome } from './follow/outcome.js';
+import { jobTable, totalsOf, troubleLines } from './follow/report.js';
+import { timeTaken } from './follow/view.js';
+import type { Channel } from './screen.js';
+
+/** How a job came out, for a person: table and outcome on standard output, failure and next steps on standard error. */
+export function printOutcome(outcome: Outcome, context: Context, jobFile: string | undefined): void {
+  const { out, err } = context.screen;
+  const { progress } = outcome;
+  if (progress !== undefined && progress.tables.length > 0) {
+    out.line(jobTable(progress, out, Date.now()));
+    const trouble = troubleLines(progress, out);
+    if (trouble.length > 0) out.line(['', ...trouble].join('\n'));
+    out.line();
+  }
+  out.line(headline(outcome, out));
+  if ('failure' in outcome && outcome.kind === 'failed') err.line(outcome.failure.message);
+  for (const line of nextSteps(outcome, context, jobFile)) err.line(line);
+}
+
+function headline({ kind, workflowId, progress }: Outcome, { colors }: Channel): string {
+  const sum = progress === undefined ? '' : `: ${sentenceOf(progress)}`;
+  switch (kind) {
+    case 'complete':
+      return `${colors.green('✔ complete')}  ${workflowId}${sum}`;
+    case 'complete with skips':
+      return `${colors.yellow('! complete with skips')}  ${workflowId}${sum}; ${skips(progress)}`;
+    case 'waiting on parked':
+      return `${colors.yellow('‖ waiting on parked')}  ${workflowId}: ${parkedSentence(progress)}`;
+    case 'failed':
+      return `${colors.red('✖ failed')}  ${workflowId}${progress === undefined ? '' : `, run ${progress.run}`}`;
+    case 'cancelled':
+      return `${colors.yellow('■ cancelled')}  ${workflowId}${progress === undefined ? '' : `, run ${progress.run}`}`;
+  }
+}
+
+function sentenceOf(progress: JobProgress): string {
+  const { rows } = totalsOf(progress.tables);
+  const time = formatDuration(timeTaken(progress, Date.now()));
+  return `${plural(rows, 'row')} in ${plural(progress.tables.length, 'table')}, ${time}`;
+}
+
+function skips(progress: JobProgress | undefined): string {
+  const skipped = (progress?.tables ?? []).reduce((sum, table) => sum + table.skipped, 0);
+  return `${plural(skipped, 'partition')} skipped and not in the destination`;
+}
+
+function parkedSentence(progress: JobProgress | undefined): string {
+  const parked = (progress?.tables ?? []).reduce((sum, table) => sum + table.parked.length, 0);
+  const verb = parked === 1 ? 'waits' : 'wait';
+  return `${plural(parked, 'partition')} ${verb} for you, and all else is done. No table with one is visible yet.`;
+}
+
+function nextSteps(outcome: Outcome, { hint }: Context, jobFile = 'JOB.yaml'): string[] {
+  const { kind, workflowId, progress } = outcome;
+  if (kind === 'waiting on parked') {
+    return [
+      `Mend the cause, then:  ${hint('retry', workflowId)}`,
+      `Or give it up:         ${hint('cancel', workflowId)}`,
+    ];
+  }
+  if (kind !== 'failed' && kind !== 'cancelled') return [];
+  const told = outcome.failure.next === undefined ? [] : [outcome.failure.next];
+  const resumable = (progress?.tables ?? []).some(({ committed }) => committed > 0);
+  if (!resumable || progress === undefined) return told;
+  return [...told, `Go on with what is committed:  ${hint('run', jobFile, '--resume', progress.run)}`];
+}
+
+/** How a job came out, for a program: one object, stable. */
+export function outcomeJson(outcome: Outcome): Record<string, unknown> {
+  const { progress, workflowId, runId, kind } = outcome;
+  return {
+    workflowId,
+    runId,
+    outcome: kind,
+    exitCode: exitCodeOf(outcome),
+    ...(progress === undefined ? {} : progressJson(progress)),
+    ...('failure' in outcome ? { failure: outcome.failure } : {}),
+  };
+}
+
+export function progressJson(progress: JobProgress): Record<string, unknown> {
+  const now = Date.now();
+  const { rows, bytes } = totalsOf(progress.tables);
+  const { run, name, phase, parallelism, warnings, startedAt, endedAt, tables } = progress;
+  return {
+    ...{ run, name, phase, parallelism, rows, bytes },
+    seconds: timeTaken(progress, now) / 1000,
+    startedAt,
+    ...(endedAt === undefined ? {} : { endedAt }),
+    warnings,
+    tables: tables.map((table) => tableJson(table, now)),
+  };
+}
+
+function tableJson(table: TableProgress, now: number): Record<string, unknown> {
+  const time = timeTaken(table, now);
+  return { ...table, seconds: time / 1000, rowsPerSecond: Math.round(rateOf(table.rows, time) ?? 0) };
+}

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { configPath, resolveReferences } from '../config/environment.js';
+import { readJobFile } from '../config/job-file.js';
+import { parseJob, type ParsedJob } from '../config/job.js';
+import { parseYaml } from '../config/yaml.js';
+import type { Context } from './context.js';
+
+/** A job file as the workflow takes it, and as far as it can be understood without a server. */
+export interface JobInput {
+  /** The file as it stands, plus `resume` if given: the input of copyJob. */
+  readonly raw: unknown;
+  readonly parsed: ParsedJob;
+}
+
+export async function readJobInput(file: string, resume?: string): Promise<JobInput> {
+  const content = await readJobFile(file);
+  const isObject = typeof content === 'object' && content !== null && !Array.isArray(content);
+  const raw = isObject && resume !== undefined ? { ...content, resume } : content;
+  return { raw, parsed: parseJob(raw) };
+}
+
+const DEFAULT_TASK_QUEUE = 'longhaul';
+
+/**
+ * The task queue of the workers: `--task-queue`, else what longhaul.yaml says if it is here, else `longhaul`. The file's
+ * connections aren't looked at: whoever starts a job need not have their secrets.
+ */
+export function taskQueueOf(option: string | undefined, { config, env }: Context): string {
+  if (option !== undefined) return option;
+  try {
+    const { value } = parseYaml(readFileSync(configPath(config, env), 'utf8'));
+    const { worker } = (value ?? {}) as { worker?: { taskQueue?: unknown } };
+    const named = resolveReferences(worker?.taskQueue, env).value;
+    return typeof named === 'string' && named !== '' ? named : DEFAULT_TASK_QUEUE;
+  } catch {
+    // No file here, which is fine, or one that the worker will complain about.
+    return DEFAULT_TASK_QUEUE;
+  }
+}

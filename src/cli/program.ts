@@ -1,0 +1,79 @@
+import { Command } from 'commander';
+import { addCancel } from './commands/cancel.js';
+import { addCheck } from './commands/check.js';
+import { addDev } from './commands/dev.js';
+import { addInit } from './commands/init.js';
+import { addRetry } from './commands/retry.js';
+import { addRun } from './commands/run.js';
+import { addSetParallelism } from './commands/set-parallelism.js';
+import { addStatus } from './commands/status.js';
+import { addTemporal } from './commands/temporal.js';
+import { addWatch } from './commands/watch.js';
+import { addWorker } from './commands/worker.js';
+import { makeContext, type GlobalOptions } from './context.js';
+import { EXIT_HELP } from './exit-codes.js';
+import type { Registry } from './registry.js';
+import { packageVersion } from './version.js';
+
+const NEXT_STEPS = `
+New here?
+  longhaul dev               in a terminal of its own: Temporal and a worker
+  longhaul init              writes longhaul.yaml, job.yaml and .env.example to edit
+  longhaul check job.yaml    says everything that is wrong, touches nothing
+  longhaul run job.yaml      copies, and shows how it goes
+
+Temporal is found as any Temporal program finds it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …,
+or a profile of temporal.toml (TEMPORAL_PROFILE). Without any: localhost:7233.
+
+${EXIT_HELP}`;
+
+export function buildProgram(exit: (code: number) => void): Command {
+  const program = new Command('longhaul')
+    .description('Copies tables of any size from one data system to another, as a Temporal workflow: every row exactly once.')
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('--help', 'explain the program or a command')
+    .option('--config <file>', 'the configuration of the worker (default: LONGHAUL_CONFIG, or ./longhaul.yaml)')
+    .option('--address <host:port>', "Temporal's address, instead of the configured one")
+    .option('--namespace <name>', "Temporal's namespace, instead of the configured one")
+    .option('--no-color', 'no colours (as the variable NO_COLOR)')
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(--help explains)')
+    .addHelpText('after', NEXT_STEPS)
+    .exitOverride();
+  const registry = registryOf(program, exit);
+  program.commandsGroup('Copy:');
+  [addInit, addCheck, addRun].forEach((add) => add(registry));
+  program.commandsGroup('Jobs under way:');
+  [addWatch, addStatus, addRetry, addSetParallelism, addCancel].forEach((add) => add(registry));
+  program.commandsGroup('Servers:');
+  [addDev, addWorker, addTemporal].forEach((add) => add(registry));
+  return program;
+}
+
+function registryOf(program: Command, exit: (code: number) => void): Registry {
+  return {
+    command: (spec, description, example) =>
+      program.command(spec).description(description).addHelpText('after', `\nExample:\n${indent(example)}`),
+    action:
+      (work) =>
+      async (...args) =>
+        exit(await work(makeContext(program.opts<GlobalOptions>()), ...args)),
+  };
+}
+
+function indent(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n');
+}
+
+const WITH_VALUE = ['--config', '--address', '--namespace'];
+
+/** Everything behind `temporal` belongs to the Temporal CLI, `--help` too: a `--` keeps our own parser off it. */
+export function shieldTemporalArguments(args: readonly string[]): string[] {
+  let index = 0;
+  while (args[index]?.startsWith('-')) index += WITH_VALUE.includes(args[index]!) ? 2 : 1;
+  if (args[index] !== 'temporal') return [...args];
+  return [...args.slice(0, index + 1), '--', ...args.slice(index + 1)];
+}

@@ -1,0 +1,42 @@
+import pc from 'picocolors';
+
+export type Colors = ReturnType<typeof pc.createColors>;
+
+/** One of the two streams a command writes to. */
+export interface Channel {
+  /** A terminal that understands cursor movement. */
+  readonly tty: boolean;
+  readonly colors: Colors;
+  /** Columns; 120 where there is no terminal. */
+  readonly width: () => number;
+  /** Lines; Infinity where there is no terminal. */
+  readonly height: () => number;
+  /** Writes `text` and a line end. */
+  readonly line: (text?: string) => void;
+  readonly stream: NodeJS.WriteStream;
+}
+
+/** Where a command writes: results on `out`, progress, notices and errors on `err`. */
+export interface Screen {
+  readonly out: Channel;
+  readonly err: Channel;
+}
+
+const NO_TERMINAL_WIDTH = 120;
+
+export function makeScreen(options: { color: boolean }, env: NodeJS.ProcessEnv = process.env): Screen {
+  const wanted = options.color && !env.NO_COLOR;
+  return { out: channel(process.stdout, wanted, env), err: channel(process.stderr, wanted, env) };
+}
+
+function channel(stream: NodeJS.WriteStream, colorWanted: boolean, env: NodeJS.ProcessEnv): Channel {
+  const tty = stream.isTTY && env.TERM !== 'dumb';
+  return {
+    tty,
+    stream,
+    colors: pc.createColors(colorWanted && tty),
+    width: () => (tty ? stream.columns : NO_TERMINAL_WIDTH),
+    height: () => (tty ? stream.rows : Infinity),
+    line: (text = '') => void stream.write(`${text}\n`),
+  };
+}

@@ -1,0 +1,82 @@
+import { Client, Connection, isGrpcServiceError, NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/client';
+import { loadTemporalConfig } from '../config/temporal.js';
+import type { Context } from './context.js';
+import { CliError } from './errors.js';
+import { EXIT } from './exit-codes.js';
+import type { JobHandle } from './follow/job-handle.js';
+
+/** Milliseconds to find Temporal: a person waits for it. */
+const CONNECT_TIMEOUT = 4_000;
+
+const DEFAULT_ADDRESS = 'localhost:7233';
+
+/** gRPC status codes. */
+const UNAVAILABLE = [14, 4];
+const REFUSED = [16, 7];
+
+/** Opens a client on the configured Temporal for the time of `work`. Trouble with Temporal itself is put into words. */
+export async function withClient<T>(context: Context, work: (client: Client) => Promise<T>): Promise<T> {
+  const { connectionOptions, namespace = 'default' } = loadTemporalConfig(context.env);
+  const address = connectionOptions.address ?? DEFAULT_ADDRESS;
+  let connection: Connection | undefined;
+  try {
+    connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_TIMEOUT });
+    return await work(new Client({ connection, namespace }));
+  } catch (error) {
+    throw temporalTrouble(error, { address, namespace, context, connected: connection !== undefined });
+  } finally {
+    await connection?.close();
+  }
+}
+
+interface Where {
+  readonly address: string;
+  readonly namespace: string;
+  readonly context: Context;
+  readonly connected: boolean;
+}
+
+function temporalTrouble(error: unknown, { address, namespace, context, connected }: Where): unknown {
+  if (error instanceof NamespaceNotFoundError) {
+    const next = 'Make it, or name another by --namespace or TEMPORAL_NAMESPACE.';
+    return new CliError(`Temporal at ${address} has no namespace "${namespace}".`, EXIT.wrong, next);
+  }
+  const status = grpcStatusOf(error);
+  if (status !== undefined && REFUSED.includes(status)) {
+    const next = 'See TEMPORAL_API_KEY, the TLS settings and the namespace in the environment or temporal.toml.';
+    return new CliError(`Temporal at ${address} refuses access to namespace "${namespace}".`, EXIT.failed, next);
+  }
+  if (connected && (status === undefined || !UNAVAILABLE.includes(status))) return error;
+  const next =
+    `Start one here:  ${context.hint('dev')}\n` +
+    'Or say where it is: --address, TEMPORAL_ADDRESS, or a profile of temporal.toml.';
+  return new CliError(`Temporal does not answer at ${address}.`, EXIT.failed, next);
+}
+
+function grpcStatusOf(error: unknown): number | undefined {
+  if (isGrpcServiceError(error)) return error.code;
+  return error instanceof Error && error.cause !== undefined ? grpcStatusOf(error.cause) : undefined;
+}
+
+/**
+ * The latest execution of a job, pinned. A workflow of another type under this id is refused.
+ * @throws CliError if there is none.
+ */
+export async function findJob(client: Client, context: Context, workflowId: string): Promise<JobHandle> {
+  const described = await client.workflow
+    .getHandle(workflowId)
+    .describe()
+    .catch((error: unknown) => {
+      throw error instanceof WorkflowNotFoundError ? noSuchJob(context, workflowId) : error;
+    });
+  const { type, runId, taskQueue } = described;
+  if (type !== 'copyJob') {
+    throw new CliError(`Workflow "${workflowId}" is no job of Longhaul but a ${type}.`, EXIT.wrong);
+  }
+  return { client, handle: client.workflow.getHandle(workflowId, runId), workflowId, runId, taskQueue };
+}
+
+function noSuchJob(context: Context, workflowId: string): CliError {
+  const next = `The jobs there are:  ${context.hint('status')}`;
+  return new CliError(`There is no job "${workflowId}" (or Temporal has forgotten it since).`, EXIT.wrong, next);
+}

@@ -1,0 +1,144 @@
+import type { Mode, PartitionHint, RetrySpec } from '../core/model.js';
+import type { CompiledEntry, CompiledJob, QueryEntry, RelationEntry } from './compiled-job.js';
+import { MOST_QUERIES, type DefaultedEntry, type DefaultedJob, type TableDefaults } from './job-schema.js';
+import { located, pathText, type Located } from './problems.js';
+import { formatTableName, isPattern, parseTableName, placeholders } from './table-name.js';
+
+/** Bytes of a partition when nothing is said: some seconds of work, so a crash repeats little and every slot finds work. */
+export const DEFAULT_PARTITION_SIZE = 256 * 1024 * 1024;
+
+/** What could be compiled, and what the keys of a well-formed job say wrongly together. */
+export interface Compilation {
+  readonly compiled: CompiledJob;
+  readonly problems: readonly Located[];
+  readonly warnings: readonly Located[];
+}
+
+/** Applies `defaults` to the entries. `indices` are the entries' places in the file, where some had problems and were left out. */
+export function compileJob(job: DefaultedJob, indices: readonly number[]): Compilation {
+  const { tables, defaults, mode, retry, resume, ...head } = job;
+  const results = tables.map((given, position) => {
+    const entry = typeof given === 'string' ? { from: given } : given;
+    return compileEntry(entry, defaults, mode, ['tables', indices[position]!]);
+  });
+  const entries = results.flatMap(({ entry, problems }) => (problems.length === 0 ? [entry] : []));
+  const resumed = resume === undefined ? {} : { resume };
+  return {
+    compiled: { ...head, retry: compileRetry(retry), ...resumed, entries },
+    problems: [...retryProblems(retry), ...results.flatMap(({ problems }) => problems), ...tooManyQueries(entries)],
+    warnings: [...retryWarnings(retry), ...entries.flatMap((entry) => unusedDefaults(entry, defaults))],
+  };
+}
+
+function compileRetry({ firstByteTimeout, ...retry }: DefaultedJob['retry']): RetrySpec {
+  return firstByteTimeout === 'none' ? retry : { ...retry, firstByteTimeout };
+}
+
+function retryProblems(retry: DefaultedJob['retry']): Located[] {
+  if (retry.maximumInterval >= retry.initialInterval) return [];
+  const fix = 'write at least the initialInterval';
+  return [located(['retry', 'maximumInterval'], 'is shorter than initialInterval', fix)];
+}
+
+function retryWarnings({ attemptTimeout, stallTimeout }: DefaultedJob['retry']): Located[] {
+  if (stallTimeout <= attemptTimeout) return [];
+  return [
+    located(['retry', 'stallTimeout'], 'never ends an attempt, since attemptTimeout does so before', 'shorten it'),
+  ];
+}
+
+function compileEntry(given: DefaultedEntry, defaults: TableDefaults, jobMode: Mode, path: readonly PropertyKey[]) {
+  const common = { path: pathText(path), mode: given.mode ?? defaults.mode ?? jobMode };
+  const entry = given.queries === undefined ? relation(given, defaults, common) : queries(given, defaults, common);
+  const problems = entry.kind === 'queries' ? queryProblems(entry) : patternProblems(entry);
+  return { entry, problems: problems.map((each) => ({ ...each, path: [...path, ...each.path] })) };
+}
+
+type Common = Pick<CompiledEntry, 'path' | 'mode'>;
+
+function relation(given: DefaultedEntry, defaults: TableDefaults, common: Common): CompiledEntry & RelationEntry {
+  const from = formatTableName(parseTableName(given.from!)!);
+  const where = given.where ?? defaults.where;
+  return {
+    ...common,
+    ...{ kind: 'relation', from, to: given.to ?? defaults.to ?? '{schema}.{table}' },
+    ...columnChoice(given, defaults),
+    ...(where === undefined ? {} : { where }),
+    partition: partitionOf(given.partition, defaults.partition),
+  };
+}
+
+/** `columns` and `exclude` are one choice: an entry that makes it is not bound by the other one in `defaults`. */
+function columnChoice(given: DefaultedEntry, defaults: TableDefaults): Pick<RelationEntry, 'columns' | 'exclude'> {
+  const { columns, exclude } = given.columns === undefined && given.exclude === undefined ? defaults : given;
+  return { ...(columns === undefined ? {} : { columns }), ...(exclude === undefined ? {} : { exclude }) };
+}
+
+/** `by` and the measure are two choices, each the entry's own, else the default's. */
+function partitionOf(
+  given: DefaultedEntry['partition'] = {},
+  defaults: TableDefaults['partition'] = {},
+): PartitionHint {
+  const measure = measureOf(given) ?? measureOf(defaults) ?? { size: DEFAULT_PARTITION_SIZE };
+  return { by: given.by ?? defaults.by ?? 'auto', ...measure };
+}
+
+function measureOf({
+  size,
+  rows,
+  count,
+}: NonNullable<DefaultedEntry['partition']>): Omit<PartitionHint, 'by'> | undefined {
+  if (size !== undefined) return { size };
+  if (rows !== undefined) return { rows };
+  return count === undefined ? undefined : { count };
+}
+
+/** A group without a name is called as its target; without a target it goes to the table of its own name. */
+function queries(given: DefaultedEntry, defaults: TableDefaults, common: Common): CompiledEntry & QueryEntry {
+  const table = given.table ?? given.to ?? '';
+  const to = given.to ?? defaults.to ?? table;
+  return { ...common, kind: 'queries', table, to, queries: given.queries! };
+}
+
+function queryProblems({ table, to, queries }: QueryEntry & Pick<CompiledEntry, 'to'>): Located[] {
+  const seen = new Set<string>();
+  const again = queries.flatMap(({ id }, index) => {
+    const known = seen.has(id);
+    seen.add(id);
+    return known
+      ? [located(['queries', index, 'id'], 'stands here for the second time', 'give each query an id of its own')]
+      : [];
+  });
+  if (table === '' || placeholders(table).length > 0) {
+    return [located(['table'], 'is missing', 'name the group: table: orders'), ...again];
+  }
+  const withoutSchema = placeholders(to).includes('schema') && !hasSchema(table);
+  const message = 'fits no group of queries whose name has no schema';
+  const fix = 'write table: schema.name, or a target without {schema}';
+  return withoutSchema ? [located(['to'], `{schema} ${message}`, fix), ...again] : again;
+}
+
+/** With one more part before it, a name that has a schema is no name any more. */
+function hasSchema(name: string): boolean {
+  return parseTableName(`x.${name}`) === undefined;
+}
+
+function patternProblems({ from, to }: RelationEntry & Pick<CompiledEntry, 'to'>): Located[] {
+  if (!isPattern(parseTableName(from)!) || placeholders(to).includes('table')) return [];
+  return [located(['to'], 'is one target for all tables that the pattern matches', 'write e.g. dw.{table}')];
+}
+
+function tooManyQueries(entries: readonly CompiledEntry[]): Located[] {
+  const count = entries.reduce((sum, entry) => sum + (entry.kind === 'queries' ? entry.queries.length : 0), 0);
+  if (count <= MOST_QUERIES) return [];
+  return [located(['tables'], `hold ${count} queries, more than ${MOST_QUERIES}`, 'make several jobs of it')];
+}
+
+/** What `defaults` says of columns and rows can't be put into a query's text: said, because more would be copied than was meant. */
+function unusedDefaults(entry: CompiledEntry, defaults: TableDefaults): Located[] {
+  if (entry.kind === 'relation') return [];
+  const unused = (['where', 'columns', 'exclude'] as const).filter((key) => defaults[key] !== undefined);
+  return unused.map((key) =>
+    located(['defaults', key], `does not apply to the queries of ${entry.path}`, 'write it into their text'),
+  );
+}

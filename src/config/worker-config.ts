@@ -1,0 +1,138 @@
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
+import type { Problem } from '../core/errors.js';
+import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
+import { compilePostgres, postgresSchema, type CompiledPostgres } from './postgres.js';
+import { ConfigError, schemaProblems, strict, toProblem, type Located } from './problems.js';
+import { duration, wholeNumberOrDigits } from './quantities.js';
+import { parseYaml } from './yaml.js';
+
+/** A connection of any type, compiled: told apart by `type`. */
+export type ConnectionConfig = PostgresConnectionConfig;
+
+const NAME = /^[A-Za-z][\w.-]{0,62}$/;
+
+/** Defaults are written as a person would write them, then read like the file. */
+const workerSchema = strict({
+  taskQueue: z.string().min(1).prefault('longhaul'),
+  maxConcurrentPartitions: wholeNumberOrDigits(1, 1000).prefault(16),
+  shutdownGrace: duration('10s').prefault('10s'),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).prefault('info'),
+});
+
+/** How a worker works. */
+export interface WorkerSettings {
+  /** Default `longhaul`. */
+  readonly taskQueue: string;
+  /** Partitions that one worker copies at the same time, over all jobs. Default 16. */
+  readonly maxConcurrentPartitions: number;
+  /** Milliseconds that attempts get to roll back after SIGTERM. Default 10 s. */
+  readonly shutdownGrace: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** `longhaul.yaml`, compiled. Connections hold secrets, which they don't print. */
+export interface WorkerConfig {
+  /** Absolute path of the file. */
+  readonly file: string;
+  readonly connections: ReadonlyMap<string, ConnectionConfig>;
+  readonly worker: WorkerSettings;
+  readonly warnings: readonly Problem[];
+}
+
+export interface LoadedConfig {
+  readonly config: WorkerConfig;
+  /** The environment with `.env` added: pass it on to `loadTemporalConfig`. `process.env` is not changed. */
+  readonly env: Environment;
+}
+
+/** Reads the file named by `--config`, `LONGHAUL_CONFIG` or `./longhaul.yaml`. Throws ConfigError with all that is wrong. */
+export function loadWorkerConfig(option?: string, processEnv: Environment = process.env): LoadedConfig {
+  const path = configPath(option, processEnv);
+  const env = environmentBeside(path, processEnv);
+  const { value, problems } = parseYaml(readText(path));
+  if (problems.length > 0) throw new ConfigError(path, problems);
+  return { config: compileWorkerConfig(value, resolve(path), env), env };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const message = code === 'ENOENT' ? 'there is no such file' : `it can not be read (${code})`;
+    const fix = '`longhaul init` writes one; --config or LONGHAUL_CONFIG name another place';
+    throw new ConfigError(path, [{ path: '', message, fix }]);
+  }
+}
+
+/** From the parsed file to the configuration: references, then schema and defaults, then connections. `file` is its absolute path. */
+export function compileWorkerConfig(raw: unknown, file: string, env: Environment): WorkerConfig {
+  const { value, problems: unresolved } = resolveReferences(raw ?? {}, env);
+  const outer = schemaProblems(fileSchema, value);
+  const sections = isRecord(value) ? value : {};
+  const connections = compileConnections(isRecord(sections.connections) ? sections.connections : {}, dirname(file));
+  const worker = sections.worker ?? {};
+  const found = [
+    ...outer,
+    ...connections.flatMap(([, { problems }]) => problems),
+    ...schemaProblems(workerSchema, worker).map((each) => ({ ...each, path: ['worker', ...each.path] })),
+  ];
+  const problems = [...unresolved, ...withoutPlacesOf(unresolved, found)];
+  if (problems.length > 0) throw new ConfigError(file, problems.map(toProblem));
+  return {
+    file,
+    connections: new Map(connections.map(([name, { connection }]) => [name, connection!])),
+    worker: workerSchema.parse(worker),
+    warnings: connections.flatMap(([, { warnings }]) => warnings.map(toProblem)),
+  };
+}
+
+const NO_CONNECTIONS = 'names no connection — write one, e.g. source: {type: postgres, url: "${SOURCE_URL}"}';
+
+/** The outline of the file. Its sections are read one by one, so that a mistake in one doesn't hide those in another. */
+const fileSchema = strict({
+  connections: z
+    .record(
+      z.string().regex(NAME, { error: 'not a name — begin with a letter, then letters, digits, _ . -' }),
+      z.unknown(),
+      {
+        error: NO_CONNECTIONS,
+      },
+    )
+    .refine((connections) => Object.keys(connections).length > 0, { error: NO_CONNECTIONS }),
+  worker: z.unknown().optional(),
+});
+
+const connectionSchema = z.discriminatedUnion('type', [postgresSchema]);
+
+function compileConnections(raw: Record<string, unknown>, folder: string): [string, CompiledPostgres][] {
+  const find = (path: string) => readable(resolve(folder, path));
+  return Object.entries(raw).map(([name, given]) => [name, compileConnection(name, given, find)]);
+}
+
+function compileConnection(name: string, given: unknown, find: (path: string) => string | undefined): CompiledPostgres {
+  const path = ['connections', name];
+  const problems: Located[] = schemaProblems(connectionSchema, given);
+  if (problems.length > 0) {
+    return { problems: problems.map((each) => ({ ...each, path: [...path, ...each.path] })), warnings: [] };
+  }
+  const parsed = connectionSchema.parse(given);
+  return compilePostgres(name, path, parsed, find);
+}
+
+function readable(path: string): string | undefined {
+  try {
+    accessSync(path, constants.R_OK);
+    return path;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

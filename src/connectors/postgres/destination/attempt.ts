@@ -1,0 +1,131 @@
+import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
+import { LonghaulError } from '../../../core/errors.js';
+import { lockKey, predicateHash } from '../../hash.js';
+import type { Meter, PartitionKey, PartitionWriter, SourceStream } from '../../types.js';
+import type { PgSession } from '../session.js';
+import { quoteColumns, quoteRelation, requireRelation } from '../sql.js';
+import { CopyIn, pipeFrames } from '../wire/index.js';
+import type { LedgerNames } from './ledger-schema.js';
+import { takeLock } from './locks.js';
+import { claimReceipt, completeReceipt, confirmReceipt } from './receipts.js';
+import { readState, runClosed } from './records.js';
+
+/**
+ * See `DestinationSession.begin`. The order is the protocol: the partition's lock, then its receipt, then its rows, then the
+ * table's state, then COMMIT.
+ */
+export async function beginPartition(
+  session: PgSession,
+  names: LedgerNames,
+  record: TableRecord,
+  partition: Partition,
+  attempt: number,
+): Promise<PartitionWriter | Receipt> {
+  const key = { run: record.run, table: record.spec.table, ordinal: partition.ordinal };
+  const hash = predicateHash(partition, record.columns);
+  await session.begin('destination');
+  try {
+    const what = `partition ${partition.label} of ${key.table}`;
+    await takeLock(session, lockKey('longhaul.partition', key.run, key.table, key.ordinal), what);
+    if (!(await claimReceipt(session, names, key, { predicateHash: hash, attempt }))) {
+      return await storedReceipt(session, names, key, { hash, what });
+    }
+    // Not the fence, which is the last statement before COMMIT, but it spares loading what could not be committed.
+    const state = await readState(session, names, key);
+    if (state !== 'open') throw runClosed(key, state);
+    return new PostgresPartitionWriter(session, names, record, key);
+  } catch (cause) {
+    await session.rollback();
+    throw cause;
+  }
+}
+
+async function storedReceipt(
+  session: PgSession,
+  names: LedgerNames,
+  key: PartitionKey,
+  { hash, what }: { hash: string; what: string },
+): Promise<Receipt> {
+  const receipt = await confirmReceipt(session, names, key);
+  await session.commit();
+  if (receipt?.predicateHash === hash) return receipt;
+  throw new LonghaulError(
+    'PlanChanged',
+    `The receipt of ${what} in run ${key.run} is for another predicate or other columns; nothing was written.`,
+    { next: 'Start the job again without `resume`: this run was planned differently.' },
+  );
+}
+
+/** Ends with `commit`, or rolls back on disposal. `key` is held by the transaction's advisory lock until then. */
+class PostgresPartitionWriter implements PartitionWriter {
+  #written: number | undefined;
+  #bytes = 0;
+  #over = false;
+
+  constructor(
+    private readonly session: PgSession,
+    private readonly names: LedgerNames,
+    private readonly record: TableRecord,
+    private readonly key: PartitionKey,
+  ) {}
+
+  async load(stream: SourceStream, meter: Meter): Promise<number> {
+    const before = meter.bytes;
+    const sql = this.#copyStatement(stream);
+    if (stream.kind === 'rows') throw unknownFormat(this.session, stream.format);
+    const copy = new CopyIn(this.session.client, { sql, signal: this.session.options.signal, meter });
+    try {
+      const { rowsWritten } = await pipeFrames(stream, copy);
+      this.#written = rowsWritten;
+      meter.rows = rowsWritten;
+    } catch (cause) {
+      throw this.session.mapped(cause);
+    }
+    this.#bytes = meter.bytes - before;
+    return this.#written;
+  }
+
+  async commit(rowsRead: number): Promise<Receipt> {
+    if (rowsRead !== this.#written) throw countMismatch(this.record, this.key, rowsRead, this.#written);
+    const receipt = await completeReceipt(this.session, this.names, this.key, { rows: rowsRead, bytes: this.#bytes });
+    const state = await readState(this.session, this.names, this.key, 'FOR SHARE');
+    if (state !== 'open') throw runClosed(this.key, state);
+    await this.session.commit();
+    this.#over = true;
+    return receipt;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.session.rollback();
+  }
+
+  #copyStatement({ format }: SourceStream): string {
+    if (format !== this.record.format) throw unknownFormat(this.session, format);
+    const into = `${quoteRelation(requireRelation(this.record.staging))} (${quoteColumns(this.record.columns)})`;
+    return `COPY ${into} FROM STDIN (FORMAT ${format === 'postgres.copy.binary' ? 'binary' : 'text'})`;
+  }
+}
+
+function unknownFormat(session: PgSession, format: string): LonghaulError {
+  return new LonghaulError(
+    'SourceChanged',
+    `Connection "${session.config.name}" was not prepared to take a stream of format ${format}.`,
+    { next: 'Start the job again, so that the format is chosen anew.' },
+  );
+}
+
+function countMismatch(
+  record: TableRecord,
+  { run, table, ordinal }: PartitionKey,
+  read: number,
+  written: number | undefined,
+): LonghaulError {
+  const counts = `${read} rows were read and ${written ?? 'none'} written`;
+  return new LonghaulError(
+    'CountMismatch',
+    `Partition ${ordinal} of ${table} in run ${run}: ${counts} into ${record.spec.to}; nothing was committed.`,
+    { next: 'It is tried again. If it stays so, a trigger or rule at the destination may drop rows.' },
+  );
+}

@@ -1,0 +1,113 @@
+import type { Partition, PlanSummary } from '../../../core/model.js';
+import { LonghaulError } from '../../../core/errors.js';
+import { lockKey } from '../../hash.js';
+import type { PlanInput } from '../../types.js';
+import type { PgSession } from '../session.js';
+import type { LedgerNames } from './ledger-schema.js';
+import { takeLock } from './locks.js';
+import { firstRow, transaction } from './queries.js';
+import { readState, runClosed } from './records.js';
+
+/** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
+const PAGE_SIZE = 500;
+
+interface Key {
+  readonly run: string;
+  readonly table: string;
+}
+
+/**
+ * See `Ledger.putPlan`. The pages and the summary become visible together. The lock is on the planning alone and not on the
+ * table's row, so that a run can be closed while its planning takes long; a planner who lost its worker is ended by the next.
+ */
+export async function putPlan(session: PgSession, names: LedgerNames, key: Key, plan: PlanInput): Promise<PlanSummary> {
+  return transaction(session, async () => {
+    await takeLock(session, lockKey('longhaul.plan', key.run, key.table), `the planning of ${key.table}`);
+    const stored = await readPlan(session, names, key);
+    if (stored) return stored;
+    const partitions = await insertPages(session, names, key, plan.partitions);
+    await summarize(session, names, key, { ...plan, partitions });
+    const state = await readState(session, names, key, 'FOR SHARE');
+    if (state !== 'open') throw runClosed(key, state);
+    const summary = await readPlan(session, names, key);
+    return summary!;
+  });
+}
+
+export async function readPlan(session: PgSession, names: LedgerNames, key: Key): Promise<PlanSummary | undefined> {
+  const row = await firstRow<{ partitions: string; pages: number; estimated: string | null; reason: string }>(
+    session,
+    `SELECT partitions, pages, estimated_rows AS estimated, plan_reason AS reason
+     FROM ${names.runTables} WHERE run = $1 AND table_name = $2 AND partitions IS NOT NULL`,
+    [key.run, key.table],
+  );
+  if (!row) return undefined;
+  const estimated = row.estimated === null ? {} : { estimatedRows: Number(row.estimated) };
+  return { partitions: Number(row.partitions), pages: row.pages, reason: row.reason, ...estimated };
+}
+
+/** One partition, picked out of its page by the server. */
+export async function readPartition(
+  session: PgSession,
+  names: LedgerNames,
+  key: Key,
+  ordinal: number,
+): Promise<Partition> {
+  const row = await firstRow<{ partition: string | null }>(
+    session,
+    `SELECT (partitions -> $4::int)::text AS partition FROM ${names.planPages}
+     WHERE run = $1 AND table_name = $2 AND page = $3`,
+    [key.run, key.table, Math.floor(ordinal / PAGE_SIZE), ordinal % PAGE_SIZE],
+  );
+  if (row?.partition == null) throw noPartition(key, ordinal);
+  return JSON.parse(row.partition) as Partition;
+}
+
+/** Answers with how many there were. One page at a time is in memory. */
+async function insertPages(
+  session: PgSession,
+  names: LedgerNames,
+  key: Key,
+  partitions: PlanInput['partitions'],
+): Promise<number> {
+  let page: Partition[] = [];
+  let count = 0;
+  const flush = async () => {
+    const values = [key.run, key.table, Math.floor((count - 1) / PAGE_SIZE), JSON.stringify(page)];
+    await session.query(
+      `INSERT INTO ${names.planPages} (run, table_name, page, partitions) VALUES ($1, $2, $3, $4)`,
+      values,
+    );
+    page = [];
+  };
+  for await (const partition of partitions) {
+    if (partition.ordinal !== count)
+      throw new Error(`the plan of ${key.table} has ordinal ${partition.ordinal} at ${count}`);
+    page.push(partition);
+    count++;
+    if (page.length === PAGE_SIZE) await flush();
+  }
+  if (page.length > 0) await flush();
+  return count;
+}
+
+async function summarize(
+  session: PgSession,
+  names: LedgerNames,
+  key: Key,
+  plan: { partitions: number; reason: string; estimatedRows?: number },
+): Promise<void> {
+  const estimated = plan.estimatedRows === undefined ? null : Math.round(plan.estimatedRows);
+  await session.query(
+    `UPDATE ${names.runTables}
+     SET partitions = $3, pages = $4, estimated_rows = $5, plan_reason = $6, planned_at = now()
+     WHERE run = $1 AND table_name = $2`,
+    [key.run, key.table, plan.partitions, Math.ceil(plan.partitions / PAGE_SIZE), estimated, plan.reason],
+  );
+}
+
+function noPartition({ run, table }: Key, ordinal: number): LonghaulError {
+  return new LonghaulError('PlanChanged', `The stored plan of ${table} in run ${run} has no partition ${ordinal}.`, {
+    next: 'Start the job again without `resume`.',
+  });
+}

@@ -1,0 +1,129 @@
+import type { Receipt, ReceiptTotals } from '../../../core/model.js';
+import type { PartitionKey } from '../../types.js';
+import type { PgSession } from '../session.js';
+import type { LedgerNames } from './ledger-schema.js';
+import { firstRow } from './queries.js';
+
+interface ReceiptRow {
+  partition: number;
+  predicate_hash: string;
+  state: Receipt['state'];
+  rows: string;
+  bytes: string;
+  attempt: number;
+  started_at: string;
+  committed_at: string;
+}
+
+/** to_json writes times as ISO 8601 whatever DateStyle is. */
+const FIELDS = `partition, predicate_hash, state, rows, bytes, attempt,
+  to_json(started_at) #>> '{}' AS started_at, to_json(committed_at) #>> '{}' AS committed_at`;
+
+function toReceipt(row: ReceiptRow): Receipt {
+  return {
+    ordinal: row.partition,
+    predicateHash: row.predicate_hash,
+    state: row.state,
+    rows: Number(row.rows),
+    bytes: Number(row.bytes),
+    attempt: row.attempt,
+    startedAt: row.started_at,
+    committedAt: row.committed_at,
+  };
+}
+
+/**
+ * Claims the one place that a partition's receipt can have, as the first write of its rows' transaction. False: it is taken, and
+ * whatever this transaction would write has been written before.
+ */
+export async function claimReceipt(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table, ordinal }: PartitionKey,
+  receipt: { predicateHash: string; attempt: number },
+): Promise<boolean> {
+  const claimed = await session.query(
+    `INSERT INTO ${names.receipts}
+       (run, table_name, partition, predicate_hash, state, rows, bytes, attempt, started_at, committed_at)
+     VALUES ($1, $2, $3, $4, 'committed', 0, 0, $5, now(), now())
+     ON CONFLICT DO NOTHING RETURNING 1`,
+    [run, table, ordinal, receipt.predicateHash, receipt.attempt],
+  );
+  return claimed.length === 1;
+}
+
+/**
+ * The stored receipt, written once more as it is. A commit that was seen may not have reached the synchronous standbys yet (its
+ * session was ended while it waited for them); the caller's commit of this write is acknowledged only after that one.
+ */
+export async function confirmReceipt(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table, ordinal }: PartitionKey,
+): Promise<Receipt | undefined> {
+  const row = await firstRow<ReceiptRow>(
+    session,
+    `UPDATE ${names.receipts} SET attempt = attempt
+     WHERE run = $1 AND table_name = $2 AND partition = $3 RETURNING ${FIELDS}`,
+    [run, table, ordinal],
+  );
+  return row && toReceipt(row);
+}
+
+export async function completeReceipt(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table, ordinal }: PartitionKey,
+  counts: { rows: number; bytes: number },
+): Promise<Receipt> {
+  const row = await firstRow<ReceiptRow>(
+    session,
+    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, committed_at = clock_timestamp()
+     WHERE run = $1 AND table_name = $2 AND partition = $3 RETURNING ${FIELDS}`,
+    [run, table, ordinal, counts.rows, counts.bytes],
+  );
+  return toReceipt(row!);
+}
+
+export async function readTotals(
+  session: PgSession,
+  names: LedgerNames,
+  run: string,
+  table: string,
+  limit: number,
+): Promise<ReceiptTotals> {
+  const sums = await firstRow<Record<'committed' | 'skipped' | 'rows' | 'bytes', string>>(
+    session,
+    `SELECT count(*) FILTER (WHERE state = 'committed') AS committed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+            coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes
+     FROM ${names.receipts} WHERE run = $1 AND table_name = $2`,
+    [run, table],
+  );
+  const missing = await readPending(session, names, { run, table, from: 0, limit });
+  const { committed, skipped, rows: written, bytes } = sums!;
+  return {
+    committed: Number(committed),
+    skipped: Number(skipped),
+    rows: Number(written),
+    bytes: Number(bytes),
+    missing,
+  };
+}
+
+/** Planned partitions without a receipt from `from` on, below `to`, in order, at most `limit`. */
+export async function readPending(
+  session: PgSession,
+  names: LedgerNames,
+  range: { run: string; table: string; from: number; to?: number; limit?: number },
+): Promise<number[]> {
+  const { run, table, from, to, limit } = range;
+  const found = await session.query<{ ordinal: number }>(
+    `SELECT ordinal FROM ${names.runTables} t,
+       generate_series($3::int, (least(t.partitions, $4::bigint) - 1)::int) AS ordinal
+     WHERE t.run = $1 AND t.table_name = $2 AND NOT EXISTS
+       (SELECT FROM ${names.receipts} r WHERE r.run = $1 AND r.table_name = $2 AND r.partition = ordinal)
+     ORDER BY ordinal LIMIT $5`,
+    [run, table, from, to ?? null, limit ?? null],
+  );
+  return found.map(({ ordinal }) => ordinal);
+}

@@ -1,0 +1,99 @@
+import type { TableRecord, TableState } from '../../../core/model.js';
+import { LonghaulError } from '../../../core/errors.js';
+import type { PgSession } from '../session.js';
+import { firstRow } from './queries.js';
+import type { LedgerNames } from './ledger-schema.js';
+
+interface RecordRow {
+  run: string;
+  source: string;
+  spec: string;
+  shape: string;
+  columns: string;
+  format: string;
+  fingerprint: string;
+  staging: string;
+  state: TableState;
+}
+
+/** JSON is fetched as text, so that its form doesn't depend on what the driver makes of json. */
+const FIELDS = `run, source, spec::text AS spec, shape::text AS shape, columns::text AS columns, format,
+  fingerprint::text AS fingerprint, staging, state`;
+
+export async function readRecords(session: PgSession, names: LedgerNames, run: string): Promise<TableRecord[]> {
+  const found = await session.query<RecordRow>(
+    `SELECT ${FIELDS} FROM ${names.runTables} WHERE run = $1 ORDER BY position`,
+    [run],
+  );
+  return found.map(toRecord);
+}
+
+export async function readRecord(
+  session: PgSession,
+  names: LedgerNames,
+  run: string,
+  table: string,
+): Promise<TableRecord | undefined> {
+  const row = await firstRow<RecordRow>(
+    session,
+    `SELECT ${FIELDS} FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
+    [run, table],
+  );
+  return row && toRecord(row);
+}
+
+function toRecord(row: RecordRow): TableRecord {
+  return {
+    run: row.run,
+    spec: JSON.parse(row.spec) as TableRecord['spec'],
+    source: row.source,
+    shape: JSON.parse(row.shape) as TableRecord['shape'],
+    columns: JSON.parse(row.columns) as string[],
+    format: row.format,
+    fingerprint: JSON.parse(row.fingerprint) as Record<string, string>,
+    staging: row.staging,
+    state: row.state,
+  };
+}
+
+/**
+ * The state of one table. `lock`: FOR SHARE keeps it as it is until this transaction ends, FOR UPDATE also waits for every
+ * transaction that is about to commit under it.
+ */
+export async function readState(
+  session: PgSession,
+  names: LedgerNames,
+  key: { run: string; table: string },
+  lock: '' | 'FOR SHARE' | 'FOR UPDATE' = '',
+): Promise<TableState | undefined> {
+  const row = await firstRow<{ state: TableState }>(
+    session,
+    `SELECT state FROM ${names.runTables} WHERE run = $1 AND table_name = $2 ${lock}`,
+    [key.run, key.table],
+  );
+  return row?.state;
+}
+
+export async function setState(
+  session: PgSession,
+  names: LedgerNames,
+  key: { run: string; table: string },
+  state: TableState,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${names.runTables} SET state = $3, changed_at = now() WHERE run = $1 AND table_name = $2`,
+    [key.run, key.table, state],
+  );
+}
+
+/** Nothing of this table may be written any more. */
+export function runClosed(key: { run: string; table: string }, state: TableState | undefined): LonghaulError {
+  const what = state === undefined ? 'is not in the ledger' : `is ${state}`;
+  return new LonghaulError(
+    'RunClosed',
+    `Table ${key.table} of run ${key.run} ${what}, not open: this attempt wrote nothing.`,
+    {
+      next: `Start the job again${state === 'suspended' ? `, with \`resume: ${key.run}\` to keep what was committed` : ''}.`,
+    },
+  );
+}

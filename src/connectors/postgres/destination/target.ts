@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import type { Mode } from '../../../core/model.js';
+import type { PgSession } from '../session.js';
+import { requireRelation, type Relation } from '../sql.js';
+import { firstRow } from './queries.js';
+
+/** The table that is there under the target's name, before anything is published. */
+export interface Target extends Relation {
+  /** As text: an oid is unsigned. */
+  readonly oid: string;
+  /** pg_class.relkind: `r` an ordinary table, `p` a partitioned one. */
+  readonly kind: string;
+  readonly owner: string;
+}
+
+/** Undefined: there is no such table yet. */
+export async function findTarget(session: PgSession, to: string): Promise<Target | undefined> {
+  const relation = requireRelation(to);
+  const row = await firstRow<{ oid: string; kind: string; owner: string }>(
+    session,
+    `SELECT c.oid::text AS oid, c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2`,
+    [relation.schema, relation.name],
+  );
+  return row && { ...relation, ...row };
+}
+
+/** The oid of a relation of ours, as text; undefined when it is not there. */
+export async function findRelation(session: PgSession, relation: Relation): Promise<string | undefined> {
+  const row = await firstRow<{ oid: string }>(
+    session,
+    `SELECT c.oid::text AS oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2`,
+    [relation.schema, relation.name],
+  );
+  return row?.oid;
+}
+
+/**
+ * What must be the same from the check to the swap: which server and database, and of the target whatever staging was made
+ * after. Its oid is not part of it: another run may have replaced it by its like. Run it with an empty search_path.
+ */
+export async function targetFingerprint(session: PgSession, target: Target | undefined, mode: Mode): Promise<string> {
+  const server = await firstRow(session, SERVER);
+  const shape = target && (await session.query(mode === 'append' ? COLUMNS : DEFINITION, [target.oid]));
+  return createHash('sha256')
+    .update(JSON.stringify([server, target?.kind ?? 'absent', shape ?? null]))
+    .digest('hex');
+}
+
+/** A copied data directory has the same system identifier, so the database's oid and name are compared too. */
+const SERVER = `
+  SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system, oid::text AS oid, datname::text AS database
+  FROM pg_database WHERE datname = current_database()`;
+
+/** What an INSERT meets. */
+const COLUMNS = `
+  SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS "notNull",
+         attgenerated::text AS generated, attidentity::text AS identity
+  FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attname`;
+
+/** What staging took over when it was made (prepare.ts). Attribute numbers are left out: dropped columns don't matter. */
+const DEFINITION = `
+  SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull",
+         a.attgenerated::text AS generated, a.attidentity::text AS identity, a.attcollation::regcollation::text AS collation,
+         a.attstorage::text AS storage, a.attcompression::text AS compression, a.attstattarget AS statistics,
+         a.attoptions AS options, pg_get_expr(d.adbin, d.adrelid) AS "default", col_description(a.attrelid, a.attnum) AS comment,
+         c.reloptions AS "tableOptions", c.reltablespace::text AS tablespace, c.relam::text AS am, c.relpersistence::text AS persistence,
+         (SELECT array_agg(conname || ' ' || pg_get_constraintdef(oid) ORDER BY conname)
+          FROM pg_constraint WHERE conrelid = c.oid AND contype = 'c') AS checks
+  FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  WHERE c.oid = $1::oid ORDER BY a.attnum`;

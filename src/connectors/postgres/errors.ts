@@ -1,0 +1,205 @@
+import { LonghaulError, type ErrorCode } from '../../core/errors.js';
+
+/** What is known where a driver's error is caught. */
+export interface ErrorContext {
+  /** The connection's name in longhaul.yaml. */
+  readonly connection: string;
+  /** When it is aborted, its reason is the error, whatever the driver makes of the broken session. */
+  readonly signal?: AbortSignal;
+  /** The statement that would give a missing privilege. */
+  readonly grant?: string;
+}
+
+interface Rule {
+  readonly code: ErrorCode;
+  /** Our words. They replace the server's where its message may hold values of rows. */
+  readonly says: string;
+  readonly next?: string;
+  /** The server's own message is safe to show: it names objects, never values. */
+  readonly quotes?: true;
+}
+
+const CHECK_SERVER = 'Look at the server; the copy goes on by itself when it is back.';
+const CHECK_SIGN_IN = 'Correct user, password or database of this connection in longhaul.yaml, and restart the worker.';
+const LOOK_AT_DATA = 'Correct the data or the target column, then retry the partition.';
+
+/** What errors mean, by SQLSTATE: five characters, else its class of two. Anything that isn't here is Unknown, and retried. */
+const BY_SQLSTATE: Readonly<Record<string, Rule>> = {
+  '08': { code: 'ConnectionFailed', says: 'lost its connection', next: CHECK_SERVER, quotes: true },
+  '0A': { code: 'StatementInvalid', says: 'does not support what was asked', quotes: true },
+  // Values: from here on the server's message may quote one, so it is never shown.
+  '22': { code: 'DataRejected', says: 'refused a value', next: LOOK_AT_DATA },
+  '22001': { code: 'DataRejected', says: 'refused a value that is too long', next: LOOK_AT_DATA },
+  '22003': { code: 'DataRejected', says: 'refused a number that is out of range', next: LOOK_AT_DATA },
+  '22008': { code: 'DataRejected', says: 'refused a date or time that is out of range', next: LOOK_AT_DATA },
+  '22021': {
+    code: 'DataRejected',
+    says: "refused a text that is invalid in the database's encoding",
+    next: LOOK_AT_DATA,
+  },
+  '22P02': { code: 'DataRejected', says: 'refused a value that is invalid for its type', next: LOOK_AT_DATA },
+  '22P03': { code: 'DataRejected', says: 'refused a binary value', next: LOOK_AT_DATA },
+  '22P04': { code: 'DataRejected', says: 'refused the form of the COPY data', next: LOOK_AT_DATA },
+  '23': { code: 'DataRejected', says: 'refused a row by a constraint', next: LOOK_AT_DATA },
+  '23502': { code: 'DataRejected', says: 'refused a NULL', next: LOOK_AT_DATA },
+  '23503': { code: 'DataRejected', says: 'refused a row by a foreign key', next: LOOK_AT_DATA },
+  '23505': { code: 'DataRejected', says: 'refused a duplicate key', next: LOOK_AT_DATA },
+  '23514': { code: 'DataRejected', says: 'refused a row by a check constraint', next: LOOK_AT_DATA },
+  '44': { code: 'DataRejected', says: 'refused a row by a check option', next: LOOK_AT_DATA },
+  '54': { code: 'DataRejected', says: 'refused something beyond its limits', quotes: true, next: LOOK_AT_DATA },
+  P0: { code: 'DataRejected', says: 'stopped in a function or trigger of its own' },
+  // The server or its settings.
+  '25006': { code: 'ConnectionFailed', says: 'is read-only', next: 'Connect to the primary.', quotes: true },
+  '28': { code: 'ConnectionFailed', says: 'refused the sign-in', next: CHECK_SIGN_IN, quotes: true },
+  '3D': { code: 'ConnectionFailed', says: 'has no such database', next: CHECK_SIGN_IN, quotes: true },
+  '53': {
+    code: 'ServerFull',
+    says: 'has run out of a resource',
+    next: 'Free disk or memory on the server.',
+    quotes: true,
+  },
+  '53300': {
+    code: 'ConnectionFailed',
+    says: 'has no connection left',
+    next: 'Lower maxSessions, or raise max_connections.',
+    quotes: true,
+  },
+  '57014': { code: 'Unknown', says: 'cancelled the statement', quotes: true },
+  '57P01': { code: 'ConnectionFailed', says: 'ended the session', next: CHECK_SERVER, quotes: true },
+  '57P02': { code: 'ConnectionFailed', says: 'crashed', next: CHECK_SERVER, quotes: true },
+  '57P03': { code: 'ConnectionFailed', says: 'takes no connections now', next: CHECK_SERVER, quotes: true },
+  '57P04': { code: 'ConnectionFailed', says: 'dropped the database', next: CHECK_SERVER, quotes: true },
+  '57P05': { code: 'ConnectionFailed', says: 'ended the session', next: CHECK_SERVER, quotes: true },
+  // Other transactions.
+  '40': { code: 'Conflict', says: 'rolled back in favour of another transaction', quotes: true },
+  '55P03': {
+    code: 'LockTimeout',
+    says: 'did not give a lock in time',
+    quotes: true,
+    next: 'See which session holds the lock (pg_blocking_pids).',
+  },
+  // What was asked.
+  '26': { code: 'StatementInvalid', says: 'refused a statement', quotes: true },
+  '3F': { code: 'StatementInvalid', says: 'refused a statement', quotes: true },
+  '42': { code: 'StatementInvalid', says: 'refused a statement', quotes: true },
+  '42501': { code: 'PermissionDenied', says: 'refused for lack of a privilege', quotes: true },
+  // Seen as they are.
+  '25': { code: 'Unknown', says: 'refused a statement in this state of the transaction', quotes: true },
+  '55': { code: 'Unknown', says: 'found an object in the wrong state', quotes: true },
+  '57': { code: 'Unknown', says: 'was interrupted', quotes: true },
+  '58': { code: 'Unknown', says: 'had a system error', quotes: true },
+  XX: { code: 'Unknown', says: 'had an internal error', quotes: true },
+};
+
+/** Node's error codes of a socket. Their messages hold addresses, so they are not shown. */
+const BY_NODE_CODE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing accepts connections at its address',
+  ECONNRESET: 'the server or the network closed the connection',
+  ECONNABORTED: 'the connection was aborted',
+  EPIPE: 'the server or the network closed the connection',
+  ETIMEDOUT: 'the server did not answer in time',
+  EHOSTUNREACH: 'its host is unreachable',
+  ENETUNREACH: 'its network is unreachable',
+  ENOTFOUND: 'its host name is unknown',
+  EAI_AGAIN: 'its host name could not be looked up',
+  ENOENT: 'its Unix socket does not exist',
+  EACCES: 'its Unix socket may not be opened',
+};
+
+/** What pg itself says, without a code. */
+const BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
+  [/^Connection terminated|not queryable$/, 'the connection was closed'],
+  [/^timeout expired$/, 'the server did not answer in time'],
+  [/does not support SSL|establishing an SSL connection/, 'the server does not offer TLS'],
+  [/^SASL|password must be a string|unsupported auth/i, 'signing in failed: check user and password'],
+];
+
+/** Node's and OpenSSL's codes of a TLS handshake that failed on a certificate. */
+const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|EPROTO)/;
+
+/**
+ * A driver's error as a LonghaulError that names the connection, without any value of a row: DETAIL, CONTEXT and the statement
+ * are dropped. An aborted signal's reason is returned as it is. The driver's error isn't kept as `cause`, since causes are printed.
+ */
+export function mapError(error: unknown, context: ErrorContext): unknown {
+  if (context.signal?.aborted) return context.signal.reason;
+  if (error instanceof LonghaulError) return error;
+  const sqlstate = sqlstateOf(error);
+  return sqlstate === undefined ? clientError(error, context) : serverError(sqlstate, error as ServerFields, context);
+}
+
+/** The SQLSTATE of a server's error, undefined for any other. */
+export function sqlstateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  // Node's codes may have five characters too (EPIPE), but no digit.
+  return /^(?=.*\d)[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+/** The fields of an ErrorResponse that name objects; those that quote rows (detail, where, hint) are left out but for `where`. */
+interface ServerFields extends Error {
+  readonly schema?: string | undefined;
+  readonly table?: string | undefined;
+  readonly column?: string | undefined;
+  readonly constraint?: string | undefined;
+  readonly where?: string | undefined;
+}
+
+function serverError(sqlstate: string, error: ServerFields, context: ErrorContext): LonghaulError {
+  const rule = BY_SQLSTATE[sqlstate] ?? BY_SQLSTATE[sqlstate.slice(0, 2)] ?? { code: 'Unknown', says: 'had an error' };
+  const what = rule.quotes ? `: ${safeMessage(sqlstate, error.message)}` : objectNames(error);
+  const message = `Connection "${context.connection}": the server ${rule.says}${what} (SQLSTATE ${sqlstate})`;
+  const next = sqlstate === '42501' ? mendPrivilege(error, context) : rule.next;
+  return new LonghaulError(rule.code, message, next === undefined ? {} : { next });
+}
+
+/** Row security is off in every transaction: a policy that would hide rows is an error. */
+function mendPrivilege(error: Error, { grant }: ErrorContext): string {
+  if (/row-level security/.test(error.message)) {
+    return 'Use a role with BYPASSRLS, or the owner of the table: its policies would silently hide rows.';
+  }
+  return grant === undefined ? 'Grant the privilege, then retry.' : `Run: ${grant}`;
+}
+
+const LONGEST_MESSAGE = 300;
+
+/** A syntax error quotes the statement, which may be a condition with literals in it: only words are left. */
+function safeMessage(sqlstate: string, message: string): string {
+  const shown =
+    sqlstate === '42601'
+      ? message.replace(/".*"/s, (quoted) => (/^"[A-Za-z_(),;]+"$/.test(quoted) ? quoted : '"…"'))
+      : message;
+  return shown.length > LONGEST_MESSAGE ? `${shown.slice(0, LONGEST_MESSAGE)}…` : shown;
+}
+
+/** ` (type uuid, column x, constraint y)`: what can be told without a value. */
+function objectNames(error: ServerFields): string {
+  const type = /^(?:invalid input syntax|value too long) for type ([a-z ]+(?:\(\d+\))?)/.exec(error.message)?.[1];
+  const column = error.column ?? /^COPY .*?, line \d+, column ([^:\n]+)/.exec(error.where ?? '')?.[1];
+  const line = /^COPY .*?, line (\d+)/.exec(error.where ?? '')?.[1];
+  const known = [
+    type && `type ${type}`,
+    error.table && `table ${error.table}`,
+    column && `column ${column}`,
+    error.constraint && `constraint ${error.constraint}`,
+    line && `row ${line} of the stream`,
+  ].filter(Boolean);
+  return known.length === 0 ? '' : ` (${known.join(', ')})`;
+}
+
+function clientError(error: unknown, { connection }: ErrorContext): LonghaulError {
+  const lost = lostBecause(error);
+  if (lost !== undefined) {
+    return new LonghaulError('ConnectionFailed', `Connection "${connection}": ${lost}`, { next: CHECK_SERVER });
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new LonghaulError('Unknown', `Connection "${connection}": ${message}`);
+}
+
+function lostBecause(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const known = BY_NODE_CODE[code];
+  if (known !== undefined) return `${known} (${code})`;
+  if (TLS_CODE.test(code)) return `TLS could not be established (${code}): check tls in longhaul.yaml`;
+  return BY_MESSAGE.find(([pattern]) => pattern.test(error.message))?.[1];
+}

@@ -1,0 +1,171 @@
+import type pg from 'pg';
+import { LonghaulError } from '../../core/errors.js';
+import type { SessionOptions } from '../types.js';
+import type { PostgresConnectionConfig } from './config.js';
+import { connect, destroySocket } from './connect.js';
+import { mapError } from './errors.js';
+import { backendPid, isPooled, refuseTransactionPooling } from './pooler.js';
+import { takeSlot } from './slots.js';
+import { beginStatements, type TransactionKind } from './transaction.js';
+import { cancelOnServer } from './wire/index.js';
+
+/** How long a clean goodbye may take, in milliseconds, before the socket is destroyed. */
+const GOODBYE_MS = 2_000;
+
+/**
+ * One signed-in connection of one attempt, holding one of the connection's session slots. When the signal is aborted, the running
+ * statement is cancelled on the server, the socket is destroyed, and whatever waits rejects with `signal.reason`; the session can't be
+ * used any more.
+ */
+export interface PgSession extends AsyncDisposable {
+  /** The connection's name in longhaul.yaml. */
+  readonly name: string;
+  readonly config: PostgresConnectionConfig;
+  readonly options: SessionOptions;
+  /** For COPY. Its errors are the driver's: pass them through `mapped`. */
+  readonly client: pg.Client;
+  /** The backend's process id, as pg_stat_activity and pg_locks show it. */
+  readonly pid: number;
+  /** server_version_num, e.g. 180004. */
+  readonly serverVersion: number;
+  /**
+   * The rows of one statement (of the last one, of several without values). Throws LonghaulError, or `signal.reason`. int8, numeric,
+   * dates and times come as text.
+   */
+  query<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<R[]>;
+  /** The columns of a statement's result. */
+  fields(text: string): Promise<readonly pg.FieldDef[]>;
+  /** Begins a transaction with its isolation stated and its settings pinned. */
+  begin(kind: TransactionKind): Promise<void>;
+  /** Resolves when the server has committed. Throws Unknown when it answered with ROLLBACK, as it does for a failed transaction. */
+  commit(): Promise<void>;
+  /** Never throws: a session that can't roll back is destroyed, and its server rolls back. */
+  rollback(): Promise<void>;
+  /** A driver's error of this session as a LonghaulError, or the reason of the abort. */
+  mapped(error: unknown, grant?: string): unknown;
+}
+
+/**
+ * Signs in and takes a session slot. Throws ConnectionFailed, SessionLimit, ServerUnsuitable (a transaction-mode pooler),
+ * or `signal.reason`.
+ */
+export async function openSession(config: PostgresConnectionConfig, options: SessionOptions): Promise<PgSession> {
+  const client = await connect(config, options.label, options.signal);
+  const session = new Session(config, options, client);
+  try {
+    await session.open();
+    return session;
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw session.mapped(error);
+  }
+}
+
+class Session implements PgSession {
+  pid = 0;
+  serverVersion = 0;
+  #running = 0;
+  #over = false;
+
+  constructor(
+    readonly config: PostgresConnectionConfig,
+    readonly options: SessionOptions,
+    readonly client: pg.Client,
+  ) {
+    options.signal.addEventListener('abort', this.#onAbort);
+  }
+
+  async open(): Promise<void> {
+    this.pid = await backendPid(this.client);
+    if (isPooled(this.client, this.pid)) await this.#checkPooler();
+    const [row] = await this.query<{ v: number }>(
+      `SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS v`,
+    );
+    this.serverVersion = row!.v;
+    await takeSlot(this.client, this.config, this.options.signal);
+  }
+
+  get name(): string {
+    return this.config.name;
+  }
+
+  async query<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<R[]> {
+    return (await this.#send<R>(text, values)).rows;
+  }
+
+  async fields(text: string): Promise<readonly pg.FieldDef[]> {
+    return (await this.#send(text)).fields;
+  }
+
+  async begin(kind: TransactionKind): Promise<void> {
+    await this.query(beginStatements(kind, this.serverVersion, this.config.settings));
+  }
+
+  async commit(): Promise<void> {
+    const { command } = await this.#send('COMMIT');
+    if (command === 'COMMIT') return;
+    throw new LonghaulError('Unknown', `Connection "${this.name}": COMMIT was answered with ${command}`);
+  }
+
+  async rollback(): Promise<void> {
+    try {
+      await this.query('ROLLBACK');
+    } catch (error) {
+      this.options.log.debug({ connection: this.name, error: String(error) }, 'rolled back by ending the session');
+      destroySocket(this.client);
+    }
+  }
+
+  mapped(error: unknown, grant?: string): unknown {
+    const { signal } = this.options;
+    return mapError(error, { connection: this.name, signal, ...(grant === undefined ? {} : { grant }) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    this.options.signal.removeEventListener('abort', this.#onAbort);
+    if (this.#running > 0) await cancelOnServer(this.client);
+    await goodbye(this.client);
+  }
+
+  async #send<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<pg.QueryResult<R>> {
+    this.options.signal.throwIfAborted();
+    this.#running++;
+    try {
+      const result = await (values === undefined
+        ? this.client.query<R>(text)
+        : this.client.query<R>(text, [...values]));
+      return Array.isArray(result) ? (result.at(-1) as pg.QueryResult<R>) : result;
+    } catch (error) {
+      throw this.mapped(error);
+    } finally {
+      this.#running--;
+    }
+  }
+
+  /** The socket's end makes the waiting query reject; what is cancelled during a COPY is the COPY's own doing. */
+  readonly #onAbort = () => {
+    if (this.#running > 0) void cancelOnServer(this.client);
+    destroySocket(this.client);
+  };
+
+  async #checkPooler(): Promise<void> {
+    const other = await connect(this.config, this.options.label, this.options.signal);
+    try {
+      await refuseTransactionPooling(this.name, this.client, other);
+    } finally {
+      await goodbye(other);
+    }
+  }
+}
+
+/** Resolves when the connection has ended, by itself or not. */
+async function goodbye(client: pg.Client): Promise<void> {
+  const timer = setTimeout(() => destroySocket(client), GOODBYE_MS);
+  try {
+    await client.end();
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,67 @@
+import { quoteIdent, quoteLiteral } from './sql.js';
+
+/** Which side of a copy a transaction is for. */
+export type TransactionKind = 'source' | 'destination';
+
+/**
+ * A source transaction sees one point in time and can't write. The destination's statements must see what others committed
+ * meanwhile: the INSERT of a receipt that another attempt has just committed answers with no row, where REPEATABLE READ would fail.
+ */
+const BEGIN: Readonly<Record<TransactionKind, string>> = {
+  source: 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',
+  destination: 'BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE',
+};
+
+/** A connection's own settings may differ from these. lock_timeout is finite, so that no wait for a lock is silent. */
+const DEFAULTS = {
+  statement_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  lock_timeout: '60s',
+};
+
+/** Nothing may differ from these: they decide what is read and how values are written. */
+const PINS = {
+  row_security: 'off',
+  search_path: '',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  TimeZone: 'UTC',
+  extra_float_digits: '3',
+  client_encoding: 'UTF8',
+  bytea_output: 'hex',
+  lc_monetary: 'C',
+};
+
+/** A receipt that was acknowledged survives a crash of the server. */
+const DESTINATION_PINS = { synchronous_commit: 'on' };
+
+const SINCE_17 = { transaction_timeout: '0' };
+
+/** GUCs that `settings` of a connection can't change. */
+export const PINNED_SETTINGS: ReadonlySet<string> = new Set(
+  Object.keys({ ...PINS, ...DESTINATION_PINS }).map((name) => name.toLowerCase()),
+);
+
+/**
+ * The text that begins a transaction and pins its settings, one round trip. All are SET LOCAL: nothing outlives the
+ * transaction, and none of them takes a snapshot, so that one may still be imported after it.
+ */
+export function beginStatements(
+  kind: TransactionKind,
+  serverVersion: number,
+  settings: Readonly<Record<string, string>>,
+): string {
+  const chosen = Object.entries(settings).filter(([name]) => !PINNED_SETTINGS.has(name.toLowerCase()));
+  const all: [string, string][] = [
+    ...Object.entries({ ...DEFAULTS, ...(serverVersion >= 170000 ? SINCE_17 : {}) }),
+    ...chosen,
+    ...Object.entries({ ...PINS, ...(kind === 'destination' ? DESTINATION_PINS : {}) }),
+  ];
+  return [BEGIN[kind], ...all.map(([name, value]) => setLocal(name, value))].join('; ');
+}
+
+/** DateStyle is a list of words, which one quoted word would not be. */
+function setLocal(name: string, value: string): string {
+  const words = name === 'DateStyle' ? value : quoteLiteral(value);
+  return `SET LOCAL ${name.split('.').map(quoteIdent).join('.')} TO ${words}`;
+}

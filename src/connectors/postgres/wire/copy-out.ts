@@ -1,0 +1,132 @@
+import type pg from 'pg';
+import type { ByteStream } from '../../types.js';
+import { ChunkQueue } from './chunk-queue.js';
+import { CopyCommand } from './command.js';
+import { FrameWalker } from './frames.js';
+
+/** Takes chunks as they come. */
+export interface ChunkSink {
+  /** False asks for a pause until `drained`. A throw breaks the source off. */
+  write(chunk: Uint8Array): boolean;
+  /** Resolves when more may be written, rejects when nothing more ever will. */
+  drained(): Promise<void>;
+}
+
+export interface CopyOutOptions {
+  readonly sql: string;
+  readonly format: ByteStream['format'];
+  readonly signal?: AbortSignal;
+}
+
+/** Messages that may come at any time, and CopyOutResponse, after all of which CopyData may follow: S, N, A, H. */
+const PASSING = new Set([0x53, 0x4e, 0x41, 0x48]);
+const COPY_OUT_RESPONSE = 0x48;
+
+/** A queue between the socket and an iterating consumer holds at most this, and one chunk more. */
+const QUEUE_BYTES = 1 << 20;
+
+/**
+ * COPY … TO STDOUT as a stream of CopyData frames. While it runs, the socket's data comes here: runs of CopyData are forwarded
+ * as the chunks they came in, everything else goes on to pg's own parser, which makes errors, notices and parameters of it as
+ * ever. From the first message on after which no CopyData can follow, the socket is pg's again.
+ * The statement is sent when the stream is first consumed, and it can be consumed once.
+ */
+export class CopyOut extends CopyCommand implements ByteStream {
+  readonly kind = 'bytes';
+  readonly format: ByteStream['format'];
+  readonly #walker = new FrameWalker();
+  #parsers: ((chunk: Uint8Array) => void)[] = [];
+  #sink: ChunkSink | undefined;
+  #inPassingMessage = false;
+  #sawCopyOut = false;
+
+  constructor(client: pg.Client, options: CopyOutOptions) {
+    super(client, options.sql, options.signal);
+    this.format = options.format;
+  }
+
+  /** Sends everything to the sink; resolves after the source's ReadyForQuery with its count of rows. No promise a chunk. */
+  pumpTo(sink: ChunkSink): Promise<number> {
+    if (this.#sink) throw new Error('a CopyOut can be consumed once');
+    this.#sink = sink;
+    if (!this.over) this.start();
+    return this.rows;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    const queue = new ChunkQueue(QUEUE_BYTES);
+    this.pumpTo(queue).then(
+      () => queue.end(),
+      (reason: unknown) => queue.fail(reason),
+    );
+    try {
+      yield* queue;
+    } finally {
+      this.abandon(new Error('the consumer stopped reading'));
+    }
+  }
+
+  override submit(connection: pg.Connection): void {
+    const { stream } = this.connection;
+    this.#parsers = stream.listeners('data') as ((chunk: Uint8Array) => void)[];
+    stream.removeAllListeners('data');
+    stream.on('data', this.#onData);
+    super.submit(connection);
+  }
+
+  protected override sawCopy(): boolean {
+    return this.#sawCopyOut;
+  }
+
+  readonly #onData = (chunk: Uint8Array) => {
+    try {
+      this.#route(chunk);
+    } catch (error) {
+      this.abandon(error);
+    }
+  };
+
+  #route(chunk: Uint8Array): void {
+    let at = this.#inPassingMessage ? this.#passMessage(chunk, 0) : 0;
+    while (at < chunk.length) {
+      const end = this.#walker.walkCopyData(chunk, at);
+      if (end > at) this.#forward(end - at === chunk.length ? chunk : chunk.subarray(at, end));
+      if (end === chunk.length) return;
+      if (!PASSING.has(chunk[end]!)) {
+        this.#giveBack(chunk.subarray(end));
+        return;
+      }
+      this.#sawCopyOut ||= chunk[end] === COPY_OUT_RESPONSE;
+      at = this.#passMessage(chunk, end);
+    }
+  }
+
+  #forward(run: Uint8Array): void {
+    if (this.over || this.#sink!.write(run)) return;
+    this.connection.stream.pause();
+    this.#sink!.drained().then(
+      () => this.connection.stream.resume(),
+      (reason: unknown) => this.abandon(reason),
+    );
+  }
+
+  #passMessage(chunk: Uint8Array, from: number): number {
+    const end = this.#walker.walkMessage(chunk, from);
+    this.#inPassingMessage = !this.#walker.atBoundary;
+    this.#parse(chunk.subarray(from, end));
+    return end;
+  }
+
+  #parse(bytes: Uint8Array): void {
+    for (const parse of this.#parsers) parse(bytes);
+  }
+
+  /** The listeners first: with ReadyForQuery, pg may submit its next query, which may be another COPY. */
+  #giveBack(rest: Uint8Array): void {
+    const { stream } = this.connection;
+    stream.off('data', this.#onData);
+    for (const parse of this.#parsers) stream.on('data', parse);
+    stream.resume();
+    this.#parse(rest);
+  }
+}

@@ -1,0 +1,41 @@
+/** Cuts a text to at most `limit` bytes of UTF-8, at a whole character, and says so with an ellipsis. */
+export function bounded(text: string, limit: number): string {
+  if (utf8Length(text) <= limit) return text;
+  let used = 0;
+  let kept = '';
+  for (const character of text) {
+    used += utf8Length(character);
+    if (used > limit - 3) break;
+    kept += character;
+  }
+  return `${kept}…`;
+}
+
+/** Bytes of a text in UTF-8; a lone surrogate counts as the three bytes it becomes. */
+export function utf8Length(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
+
+/** As many whole lines as fit into `limit` bytes, then a line that says how many more there are. */
+export function boundedLines(lines: readonly string[], limit: number): string {
+  const kept: string[] = [];
+  let used = 0;
+  for (const line of lines) {
+    used += utf8Length(line) + 1;
+    if (used > limit - 40) break;
+    kept.push(line);
+  }
+  if (kept.length === 0 && lines.length > 0) kept.push(bounded(lines[0]!, limit - 40));
+  const more = lines.length - kept.length;
+  return [...kept, ...(more > 0 ? [`… and ${more} more`] : [])].join('\n');
+}
+
+/** `1 partition`, `2 partitions`. */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
+}

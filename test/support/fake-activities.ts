@@ -1,0 +1,192 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import type {
+  BuildStep,
+  LonghaulActivities,
+  OpenedRun,
+  PartitionRef,
+  PartitionResult,
+  PublishOutcome,
+  TableRef,
+} from '../../src/core/activities.js';
+import type { ErrorCode } from '../../src/core/errors.js';
+import { handlingOf } from '../../src/core/errors.js';
+import type { OnFailure, RetrySpec } from '../../src/core/model.js';
+
+/** A table of a job whose activities are faked. */
+export interface FakeTable {
+  readonly table: string;
+  readonly partitions: number;
+  /** Ordinals that have a receipt before the job starts. */
+  readonly committed?: readonly number[];
+  readonly steps?: readonly BuildStep[];
+  /** What a call does instead of committing at once; returns to let it commit. `call` counts from 1 for each ordinal. */
+  readonly copy?: (ordinal: number, call: number) => Promise<PartitionResult | undefined>;
+  /** Receipts that the ledger loses before its first publish. */
+  readonly lose?: readonly number[];
+  readonly prepare?: (call: number) => Promise<void>;
+  readonly publish?: (call: number) => Promise<void>;
+  readonly published?: boolean;
+}
+
+export interface FakeJob {
+  readonly tables: readonly FakeTable[];
+  readonly parallelism?: number;
+  readonly onFailure?: OnFailure;
+  readonly maxParked?: number;
+  readonly retry?: Partial<RetrySpec>;
+  readonly open?: (call: number) => Promise<void>;
+}
+
+export const FAKE_RETRY: RetrySpec = {
+  maximumAttempts: 2,
+  initialInterval: 10,
+  backoffCoefficient: 1,
+  maximumInterval: 20,
+  maximumCrashes: 3,
+  heartbeatTimeout: 30_000,
+  attemptTimeout: 60_000,
+  stallTimeout: 60_000,
+};
+
+/** Rows of each faked partition: another number for each, so that a sum tells which were counted. */
+export function rowsOf(ordinal: number): number {
+  return ordinal + 1;
+}
+
+/** A failure as the activity interceptor makes it of an error with this code. */
+export function failureOf(code: ErrorCode, message: string): ApplicationFailure {
+  return ApplicationFailure.create({ type: code, message, nonRetryable: handlingOf(code) !== 'retry' });
+}
+
+/** Activities without any data system: exact counters of what the workflows asked for. */
+export class FakeActivities {
+  /** Receipts by table and ordinal. */
+  readonly receipts = new Map<string, Map<number, number>>();
+  /** Calls of copyPartition by `table ordinal`. */
+  readonly calls = new Map<string, number>();
+  readonly publishes = new Map<string, number>();
+  readonly closed: { run: string; destination: string; state: string }[] = [];
+  readonly opened: { run: string; workflowId: string }[] = [];
+  readonly built: string[] = [];
+  running = 0;
+  mostRunning = 0;
+  /** Of each table, how many partitions run at this moment. */
+  readonly runningOf = new Map<string, number>();
+
+  constructor(readonly job: FakeJob) {
+    for (const { table, committed = [] } of job.tables)
+      this.receipts.set(table, new Map(committed.map((ordinal) => [ordinal, rowsOf(ordinal)])));
+  }
+
+  /** What a worker registers. */
+  get activities(): LonghaulActivities {
+    return {
+      checkJob: () => Promise.resolve({ problems: [], warnings: [], tables: [] }),
+      openRun: (input) => this.#open(input),
+      prepareTable: (input) => this.#prepare(input),
+      copyPartition: (input) => this.#copy(input),
+      pendingPartitions: ({ table, from, to }) => Promise.resolve({ ordinals: this.#missing(table, from, to) }),
+      listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
+      runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
+      publishTable: (input) => this.#publish(input),
+      closeRun: (input) => Promise.resolve(void this.closed.push(input)),
+    };
+  }
+
+  callsOf(table: string): number[] {
+    return this.#ordinals(table).map((ordinal) => this.calls.get(`${table} ${ordinal}`) ?? 0);
+  }
+
+  #ordinals(table: string): number[] {
+    return Array.from({ length: this.#table(table).partitions }, (_, ordinal) => ordinal);
+  }
+
+  #table(table: string): FakeTable {
+    return this.job.tables.find((each) => each.table === table)!;
+  }
+
+  #missing(table: string, from: number, to: number): number[] {
+    const receipts = this.receipts.get(table)!;
+    return this.#ordinals(table).filter((ordinal) => ordinal >= from && ordinal < to && !receipts.has(ordinal));
+  }
+
+  async #open({ run, workflowId }: { run: string; workflowId: string }): Promise<OpenedRun> {
+    this.opened.push({ run, workflowId });
+    await this.job.open?.(this.opened.length);
+    const { tables, parallelism = 4, onFailure = 'fail', maxParked = 100, retry } = this.job;
+    return {
+      ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
+      retry: { ...FAKE_RETRY, ...retry },
+      tables: tables.map(({ table, published = false }) => ({ table, to: `dw.${table}`, mode: 'replace', published })),
+    };
+  }
+
+  async #prepare({ table }: TableRef) {
+    await this.#table(table).prepare?.(count(this.calls, `${table} prepare`));
+    const { partitions } = this.#table(table);
+    const plan = { partitions, pages: Math.ceil(partitions / 1000), estimatedRows: partitions, reason: 'as faked' };
+    return { plan, alreadyCommitted: this.receipts.get(table)!.size };
+  }
+
+  async #copy({ table, ordinal }: PartitionRef): Promise<PartitionResult> {
+    const call = count(this.calls, `${table} ${ordinal}`);
+    this.#begin(table, 1);
+    try {
+      const instead = await this.#table(table).copy?.(ordinal, call);
+      if (instead !== undefined) return instead;
+    } finally {
+      this.#begin(table, -1);
+    }
+    this.receipts.get(table)!.set(ordinal, rowsOf(ordinal));
+    const { attempt } = Context.current().info;
+    return { outcome: 'committed', rows: rowsOf(ordinal), bytes: 10, attempts: attempt, seconds: 0, found: false };
+  }
+
+  #begin(table: string, by: 1 | -1): void {
+    this.running += by;
+    this.runningOf.set(table, (this.runningOf.get(table) ?? 0) + by);
+    this.mostRunning = Math.max(this.mostRunning, this.running);
+  }
+
+  async #publish({ table }: TableRef): Promise<PublishOutcome> {
+    const call = count(this.publishes, table);
+    await this.#table(table).publish?.(call);
+    const receipts = this.receipts.get(table)!;
+    if (call === 1) for (const ordinal of this.#table(table).lose ?? []) receipts.delete(ordinal);
+    const ordinals = this.#missing(table, 0, Number.POSITIVE_INFINITY);
+    if (ordinals.length > 0) return { outcome: 'missing', ordinals };
+    const rows = [...receipts.values()].reduce((sum, each) => sum + each, 0);
+    return { outcome: 'published', committed: receipts.size, skipped: 0, rows, bytes: receipts.size * 10 };
+  }
+}
+
+function count(counts: Map<string, number>, key: string): number {
+  const next = (counts.get(key) ?? 0) + 1;
+  counts.set(key, next);
+  return next;
+}
+
+/** Holds calls until they are let go; tells when so many wait. */
+export class Gate {
+  #open = false;
+  readonly #waiting: (() => void)[] = [];
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  pass(): Promise<void> {
+    if (this.#open) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Lets one that waits go on. */
+  one(): void {
+    this.#waiting.shift()?.();
+  }
+
+  open(): void {
+    this.#open = true;
+    for (const go of this.#waiting.splice(0)) go();
+  }
+}

@@ -1,0 +1,81 @@
+import { fileURLToPath } from 'node:url';
+import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import { bundleWorkflowCode, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LonghaulActivities } from '../../src/core/activities.js';
+import type { CopyTableInput } from '../../workflows/messages.js';
+import type { copyJob } from '../../workflows/copy-job.js';
+import type { copyTable } from '../../workflows/copy-table.js';
+import { FAKE_RETRY } from './fake-activities.js';
+import { startTestTemporal, type TestTemporal } from './temporal.js';
+
+export const WORKFLOWS_PATH = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
+
+export type JobHandle = WorkflowHandleWithFirstExecutionRunId<typeof copyJob>;
+export type TableHandle = WorkflowHandleWithFirstExecutionRunId<typeof copyTable>;
+
+const QUIET = { log: () => undefined, trace: () => undefined, debug: () => undefined, info: () => undefined };
+
+/** One file's Temporal client and workflow bundle; each test has task queue and worker of its own. */
+export class WorkflowTests {
+  private constructor(
+    readonly temporal: TestTemporal,
+    private readonly connection: NativeConnection,
+    private readonly workflowBundle: WorkflowBundleWithSourceMap,
+  ) {}
+
+  static async start(): Promise<WorkflowTests> {
+    // The failures that tests provoke would fill the screen.
+    Runtime.install({ logger: { ...QUIET, warn: () => undefined, error: () => undefined } });
+    const temporal = await startTestTemporal();
+    const [connection, bundle] = await Promise.all([
+      NativeConnection.connect({ address: temporal.address }),
+      bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: { ...QUIET, warn: console.warn, error: console.error } }),
+    ]);
+    return new WorkflowTests(temporal, connection, bundle);
+  }
+
+  async stop(): Promise<void> {
+    await this.connection.close();
+    await this.temporal.stop();
+  }
+
+  worker(taskQueue: string, activities: LonghaulActivities): Promise<Worker> {
+    const { connection, workflowBundle } = this;
+    return Worker.create({ connection, workflowBundle, taskQueue, activities, maxConcurrentActivityTaskExecutions: 50 });
+  }
+
+  /** Runs a body with a worker of these activities beside it; the worker is stopped after it. */
+  async during<T>(activities: LonghaulActivities, body: (taskQueue: string) => Promise<T>): Promise<T> {
+    const taskQueue = this.temporal.unique('queue');
+    const worker = await this.worker(taskQueue, activities);
+    return worker.runUntil(() => body(taskQueue));
+  }
+
+  startJob(taskQueue: string, input: unknown = {}, options: { cronSchedule?: string } = {}): Promise<JobHandle> {
+    const workflowId = this.temporal.unique('job');
+    return this.temporal.client.workflow.start<typeof copyJob>('copyJob', {
+      ...{ taskQueue, workflowId, args: [input], ...options },
+    });
+  }
+
+  startTable(taskQueue: string, input: Partial<CopyTableInput> & { table: string }): Promise<TableHandle> {
+    return this.temporal.client.workflow.start<typeof copyTable>('copyTable', {
+      ...{ taskQueue, workflowId: this.temporal.unique('table') },
+      args: [tableInput(input)],
+    });
+  }
+}
+
+export function tableInput(input: Partial<CopyTableInput> & { table: string }): CopyTableInput {
+  return {
+    ...{ run: 'run-1', to: `dw.${input.table}`, mode: 'replace', source: 'from', destination: 'to' },
+    ...{ grant: { slots: 4, sequence: 0 }, maxParked: 100, onFailure: 'fail', retry: FAKE_RETRY },
+    ...input,
+  };
+}
+
+/** Waits until a condition holds; the test's own timeout ends a wait in vain. */
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await sleep(20);
+}

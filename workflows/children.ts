@@ -1,0 +1,54 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  ChildWorkflowCancellationType,
+  type ChildWorkflowHandle,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  ParentClosePolicy,
+  sleep,
+  startChild,
+} from '@temporalio/workflow';
+import type { copyTable } from './copy-table.js';
+import type { CopyTableInput } from './messages.js';
+
+export type TableChild = ChildWorkflowHandle<typeof copyTable>;
+
+const LONGEST_PAUSE = 30_000;
+
+/**
+ * Starts the child of one table. A job that was reset may find the child of its earlier life under the same id: that one is
+ * cancelled, and its end awaited, so that two children never copy one table.
+ */
+export async function startTable(workflowId: string, summary: string, input: CopyTableInput): Promise<TableChild> {
+  for (let pause = 500; ; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
+    try {
+      return await startChild<typeof copyTable>('copyTable', {
+        workflowId,
+        args: [input],
+        staticSummary: summary,
+        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      await unlessGone(getExternalWorkflowHandle(workflowId).cancel());
+      await sleep(pause);
+    }
+  }
+}
+
+/** Awaits a signal or a cancel request; that its workflow has ended meanwhile is no error. */
+export async function unlessGone(sent: Promise<void>): Promise<void> {
+  try {
+    await sent;
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    if (!isGone(error)) throw error;
+    log.debug('A message found its workflow ended.');
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && /not found|already completed/i.test(error.message);
+}

@@ -1,0 +1,256 @@
+import {
+  CancellationScope,
+  condition,
+  isCancellation,
+  log,
+  setCurrentDetails,
+  setHandler,
+  setWorkflowOptions,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { OpenedRun } from '../src/core/activities.js';
+import { handlingOf, isErrorCode } from '../src/core/errors.js';
+import { bounded, boundedLines, counted } from '../src/core/text.js';
+import { jobDetails, parkedLines } from './details.js';
+import { failure, short } from './failures.js';
+import { JobTables } from './job-tables.js';
+import {
+  jobProgress,
+  plan,
+  retry,
+  setParallelism,
+  tableReport,
+  type CopyJobInput,
+  type JobPhase,
+  type JobProgress,
+  type JobReport,
+  type PlanView,
+} from './messages.js';
+import { JOB_CONNECTION_WAIT, jobActivities } from './proxies.js';
+import { checkParallelism, retryTargets } from './requests.js';
+import { steadily } from './steady.js';
+
+/** Bytes of a job's failure, beside what the server adds to it. */
+const FAILURE_BYTES = 3_500;
+
+/**
+ * Copies all tables of a job. The input is the job file as JSON. Ends well only when every table is published; otherwise the
+ * run is suspended in the ledger, so that `resume` can take it over. Never continues as new: that would end its children.
+ */
+export async function copyJob(input: CopyJobInput): Promise<JobReport> {
+  return new JobRun(input).run();
+}
+
+// A bug that throws a plain error ends the job with it, instead of blocking its workflow task for ever.
+setWorkflowOptions({ failureExceptionTypes: [Error] }, copyJob);
+
+class JobRun {
+  readonly #activities = jobActivities();
+  readonly #runId: string;
+  readonly #startedAt = workflowInfo().startTime.toISOString();
+  #opened: OpenedRun | undefined;
+  #tables: JobTables | undefined;
+  #ended: { phase: JobPhase; at: string } | undefined;
+  #dirty = false;
+
+  constructor(private readonly input: CopyJobInput) {
+    // Not `runId`: a reset changes it, and what was committed under the old one would be copied again.
+    this.#runId = textOf(input, 'resume') ?? workflowInfo().firstExecutionRunId;
+    this.#listen();
+  }
+
+  #listen(): void {
+    setHandler(jobProgress, () => this.#progress, { description: 'What the job and its tables are doing.' });
+    setHandler(plan, () => this.#plans, { description: 'How each table was cut.' });
+    setHandler(tableReport, (report) => this.#tables?.report(report));
+    setHandler(
+      setParallelism,
+      (parallelism) => {
+        this.#running.setParallelism(parallelism);
+        return { parallelism };
+      },
+      {
+        validator: (parallelism) => (checkParallelism(parallelism), void this.#running),
+        description: 'Changes the job-wide parallelism: a whole number from 1 to 1000.',
+      },
+    );
+    setHandler(
+      retry,
+      (request) => {
+        const targets = retryTargets(request, this.#running.progress);
+        for (const { table, ordinals } of targets) this.#running.retry(table, ordinals);
+        return { retried: targets.reduce((sum, { ordinals }) => sum + ordinals.length, 0) };
+      },
+      {
+        validator: (request) => void retryTargets(request, this.#running.progress),
+        description: 'Tries parked partitions again: {table?, partitions?}.',
+      },
+    );
+  }
+
+  get #running(): JobTables {
+    if (this.#tables === undefined || this.#ended) throw failure('RequestRefused', 'The job is not copying now.');
+    return this.#tables;
+  }
+
+  get #phase(): JobPhase {
+    if (this.#ended) return this.#ended.phase;
+    if (this.#tables === undefined) return 'checking';
+    const open = this.#tables.progress.filter(({ phase }) => !ENDED.has(phase));
+    const waits = open.length > 0 && open.every(({ phase }) => phase === 'waiting on parked');
+    return waits ? 'waiting on parked' : 'copying';
+  }
+
+  get #progress(): JobProgress {
+    return {
+      run: this.#runId,
+      name: this.#opened?.name ?? textOf(this.input, 'name') ?? workflowInfo().workflowId,
+      phase: this.#phase,
+      parallelism: this.#tables?.parallelism ?? 0,
+      tables: this.#tables?.progress ?? [],
+      warnings: (this.#opened?.warnings ?? []).map(({ path, message }) => (path ? `${path}: ${message}` : message)),
+      startedAt: this.#startedAt,
+      ...(this.#ended && { endedAt: this.#ended.at }),
+    };
+  }
+
+  get #plans(): PlanView[] {
+    return (this.#tables?.progress ?? []).map(({ table, partitions, estimatedRows, plan: reason }) => ({
+      table,
+      ...(partitions !== undefined && { partitions }),
+      ...(estimatedRows !== undefined && { estimatedRows }),
+      ...(reason !== undefined && { reason }),
+    }));
+  }
+
+  #show(): void {
+    setCurrentDetails(jobDetails(this.#progress));
+  }
+
+  #end(phase: JobPhase): void {
+    this.#ended = { phase, at: new Date().toISOString() };
+    this.#show();
+  }
+
+  async run(): Promise<JobReport> {
+    try {
+      refuseCron();
+      this.#opened = await this.#open();
+      this.#tables = new JobTables(workflowInfo().workflowId, this.#opened, () => (this.#dirty = true));
+      await this.#publishedBefore(this.#opened, this.#tables);
+      await this.#copy(this.#tables);
+      return this.#report(this.#tables);
+    } catch (error) {
+      await CancellationScope.nonCancellable(() => this.#endBadly(error));
+      throw error;
+    }
+  }
+
+  async #open(): Promise<OpenedRun> {
+    const { workflowId } = workflowInfo();
+    const request = { job: this.input, run: this.#runId, workflowId };
+    return steadily(() => this.#activities.openRun(request), JOB_CONNECTION_WAIT, {
+      waiting: (message) => setCurrentDetails(`**checking** · waiting for connection: ${short(message)}`),
+    });
+  }
+
+  /** A resumed run may have published tables already; the ledger still knows their sums. */
+  async #publishedBefore({ run, source, destination, tables }: OpenedRun, rows: JobTables): Promise<void> {
+    for (const { table } of tables.filter(({ published }) => published)) {
+      const ref = { run, table, source, destination };
+      const outcome = await steadily(() => this.#activities.publishTable(ref), JOB_CONNECTION_WAIT);
+      if (outcome.outcome === 'missing')
+        throw failure('PlanChanged', `${table} is published, and the ledger lacks receipts of it.`);
+      const { outcome: _published, ...sums } = outcome;
+      rows.publishedBefore(table, { ...sums, partitions: sums.committed + sums.skipped });
+    }
+  }
+
+  /** Until no table runs or waits. A table that fails doesn't stop the others. */
+  async #copy(tables: JobTables): Promise<void> {
+    while (!tables.done) {
+      this.#dirty = false;
+      tables.deal();
+      this.#show();
+      await condition(() => this.#dirty);
+      tables.throwBug();
+    }
+  }
+
+  #report(tables: JobTables): JobReport {
+    const progress = tables.progress;
+    if (tables.failures.length > 0) throw failure('JobFailed', this.#failedMessage(tables));
+    const wrong = progress.filter((table) => table.phase !== 'published' || !addsUp(table));
+    if (wrong.length > 0) throw failure('CountMismatch', sumsMessage(wrong.map(({ table }) => table)));
+    this.#end(progress.some(({ skipped }) => skipped > 0) ? 'complete with skips' : 'complete');
+    const rows = progress.reduce((sum, table) => sum + table.rows, 0);
+    const bytes = progress.reduce((sum, table) => sum + table.bytes, 0);
+    return { ...this.#progress, rows, bytes };
+  }
+
+  #failedMessage(tables: JobTables): string {
+    const { failures } = tables;
+    const all = tables.progress.length;
+    const head = `${failures.length} of ${counted(all, 'table')} failed; their targets are as they were. To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
+    const each = Math.max(200, Math.floor((FAILURE_BYTES - head.length) / failures.length) - 10);
+    const lines = failures.map(({ table, message, progress }) => bounded(`${table}: ${reasonOf(message, progress)}`, each));
+    return boundedLines([head, ...lines], FAILURE_BYTES);
+  }
+
+  async #endBadly(error: unknown): Promise<void> {
+    await condition(() => (this.#tables?.active ?? 0) === 0);
+    if (mayBeOpen(error)) await this.#suspend();
+    this.#end(isCancellation(error) ? 'cancelled' : 'failed');
+  }
+
+  /** Nothing of the run commits any more, and its staging is kept. That this fails too must not hide why the job ended. */
+  async #suspend(): Promise<void> {
+    const destination = this.#opened?.destination ?? textOf(this.input, 'destination');
+    if (destination === undefined) return;
+    const request = { run: this.#runId, destination, state: 'suspended' as const };
+    try {
+      await steadily(() => this.#activities.closeRun(request), JOB_CONNECTION_WAIT);
+    } catch (error) {
+      log.warn('The run could not be suspended in the ledger: its targets stay leased until it is resumed.', {
+        run: this.#runId,
+        reason: short(String(error)),
+      });
+    }
+  }
+}
+
+const ENDED: ReadonlySet<string> = new Set(['published', 'failed', 'cancelled']);
+
+function refuseCron(): void {
+  if (!workflowInfo().cronSchedule) return;
+  throw failure(
+    'JobInvalid',
+    'A copyJob with a cron schedule is refused; nothing was touched. All executions of such a workflow are one run: the second night would find everything committed and copy nothing. Use a Temporal Schedule: temporal schedule create --type copyJob …',
+  );
+}
+
+/** Refusals leave no run behind; whatever else ended the job may have come after the run was opened. */
+function mayBeOpen(error: unknown): boolean {
+  const type = (error as { type?: unknown }).type;
+  return !(typeof type === 'string' && isErrorCode(type) && handlingOf(type) === 'job');
+}
+
+function addsUp({ committed, skipped, partitions }: { committed: number; skipped: number; partitions?: number }): boolean {
+  return partitions === committed + skipped;
+}
+
+function sumsMessage(tables: readonly string[]): string {
+  return bounded(`The sums of these tables do not add up: ${tables.join(', ')}. Compare them before using them.`, 2_000);
+}
+
+function reasonOf(message: string, { parked }: { parked: Parameters<typeof parkedLines>[0] }): string {
+  if (parked.length === 0 || message.includes(parked[0]!.label)) return message;
+  return [message, ...parkedLines(parked)].join('\n');
+}
+
+/** A string of the unvalidated job file, which may be anything. */
+function textOf(input: unknown, key: string): string | undefined {
+  if (typeof input !== 'object' || input === null) return undefined;
+  const value = (input as Record<string, unknown>)[key];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

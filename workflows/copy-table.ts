@@ -1,0 +1,263 @@
+import {
+  condition,
+  continueAsNew,
+  ContinueAsNew,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  setWorkflowOptions,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { LonghaulActivities, TableRef } from '../src/core/activities.js';
+import { Allowance } from '../src/core/deal.js';
+import { boundedLines, counted } from '../src/core/text.js';
+import { parkedLines, tableDetails } from './details.js';
+import { failure, short } from './failures.js';
+import { grantSlots, plan, retryParked, tableProgress, type CopyTableInput, type TableProgress } from './messages.js';
+import { ParentLine } from './parent-line.js';
+import { tableActivity } from './proxies.js';
+import { steadily } from './steady.js';
+import { TableBook } from './table-book.js';
+import { PartitionWindow } from './window.js';
+
+/** Times that partitions found missing at publish are copied again; each needs a failover of the destination in between. */
+const MISSING_ROUNDS = 5;
+/** Bytes of a table's failure, beside what the server adds to it. */
+const FAILURE_BYTES = 2_500;
+
+/** Copies one table: plan, window of partitions, build, publish. Answers when it is published. */
+export async function copyTable(input: CopyTableInput): Promise<TableProgress> {
+  return new TableCopy(input).run();
+}
+
+// A bug that throws a plain error ends the table with it, instead of blocking its workflow task for ever.
+setWorkflowOptions({ failureExceptionTypes: [Error] }, copyTable);
+
+class TableCopy {
+  readonly #book: TableBook;
+  readonly #allowance: Allowance;
+  readonly #window: PartitionWindow;
+  readonly #parent: ParentLine;
+  readonly #ref: TableRef;
+  #ended = false;
+
+  constructor(private readonly input: CopyTableInput) {
+    const { run, table, source, destination } = input;
+    this.#ref = { run, table, source, destination };
+    this.#book = new TableBook(input, now());
+    this.#allowance = new Allowance(input.grant);
+    this.#window = new PartitionWindow(input, this.#book, {
+      slots: () => this.#allowance.slots,
+      changed: (event) => this.#changed(event),
+      draining: () => this.#draining,
+      pending: (from, to) => this.#pending(from, to),
+    });
+    this.#parent = new ParentLine(() => ({
+      ...this.#allowance.report(this.#book.running, this.#wants),
+      progress: this.#progress,
+    }));
+    this.#listen();
+  }
+
+  #listen(): void {
+    setHandler(tableProgress, () => this.#progress, { description: 'What this table is doing.' });
+    setHandler(plan, () => [this.#planView], { description: 'How this table was cut.' });
+    setHandler(grantSlots, (grant) => {
+      this.#allowance.take(grant);
+      this.#changed(false);
+      this.#window.wake();
+    });
+    setHandler(retryParked, (ordinals) => {
+      if (this.#book.unpark(ordinals) === 0) return;
+      this.#changed(true);
+      this.#window.wake();
+    });
+  }
+
+  get #progress(): TableProgress {
+    return this.#book.progress(this.#allowance.slots);
+  }
+
+  get #planView() {
+    const { table, partitions, estimatedRows, plan: reason } = this.#progress;
+    const { pages } = this.#book;
+    return {
+      table,
+      ...(partitions !== undefined && { partitions }),
+      ...(pages !== undefined && { pages }),
+      ...(estimatedRows !== undefined && { estimatedRows }),
+      ...(reason !== undefined && { reason }),
+    };
+  }
+
+  /** Slots that the table has a use for. What is built or published is work on the destination too, and counts as one. */
+  get #wants(): number {
+    if (this.#ended) return 0;
+    const { phase } = this.#book;
+    return phase === 'copying' || phase === 'waiting for connection' || phase === 'waiting on parked'
+      ? Math.max(this.#window.wants, this.#copied ? 1 : 0)
+      : 1;
+  }
+
+  /** Nothing is left to copy, and building is next. */
+  get #copied(): boolean {
+    const { planned, running, left, parked } = this.#book;
+    return planned && running === 0 && left === 0 && parked.length === 0;
+  }
+
+  get #draining(): boolean {
+    const { continueAfter } = this.input;
+    return continueAfter === undefined ? workflowInfo().continueAsNewSuggested : this.#book.begun >= continueAfter;
+  }
+
+  /** Shows the new state; tells the parent when `event`, or when slots became free or are wanted. */
+  #changed(event: boolean): void {
+    setCurrentDetails(tableDetails(this.#progress));
+    const slots = this.#book.planned && this.#allowance.settle(this.#book.running, this.#wants);
+    if (event || slots) this.#parent.tell();
+  }
+
+  #enter(phase: TableProgress['phase'], note?: string): void {
+    this.#book.phase = phase;
+    this.#book.note = note;
+    this.#changed(true);
+  }
+
+  async run(): Promise<TableProgress> {
+    try {
+      await this.#copyAndPublish();
+      return this.#progress;
+    } catch (error) {
+      if (error instanceof ContinueAsNew) throw error;
+      await this.#endBadly(error);
+      throw error;
+    }
+  }
+
+  async #endBadly(error: unknown): Promise<void> {
+    this.#ended = true;
+    if (isCancellation(error)) this.#book.ended('cancelled', now());
+    else this.#book.ended('failed', now(), short(error instanceof Error ? error.message : String(error)));
+    this.#changed(true);
+    await this.#parent.flush();
+  }
+
+  async #copyAndPublish(): Promise<void> {
+    await this.#prepare();
+    for (let round = 0; ; round += 1) {
+      await this.#copyAll();
+      await this.#build();
+      if (await this.#publish()) return;
+      if (round === MISSING_ROUNDS) throw failure('PlanChanged', this.#stillMissing());
+    }
+  }
+
+  #stillMissing(): string {
+    const left = counted(this.#book.left, 'partition');
+    return `${left} of ${this.input.table} had no receipt at publish, again after ${MISSING_ROUNDS} more copies: the destination's ledger loses what it has committed. Nothing was published. Find out why before starting again.`;
+  }
+
+  async #prepare(): Promise<void> {
+    if (!this.#book.planned) this.#book.plan(await this.#call('prepareTable', this.#ref, 'plan and staging'));
+    this.#enter('copying');
+  }
+
+  /** Until every partition is committed, in as many executions as it takes. */
+  async #copyAll(): Promise<void> {
+    for (;;) {
+      await this.#window.copy();
+      if (this.#book.left > 0 && this.#draining) await this.#continue();
+      if (this.#copied) return;
+      if (this.#book.parked.length > 0) await this.#waitOnParked();
+      this.#enter('copying');
+    }
+  }
+
+  async #continue(): Promise<never> {
+    await this.#parent.flush();
+    const { grant } = this.#allowance;
+    return continueAsNew<typeof copyTable>({ ...this.input, grant, state: this.#book.state() });
+  }
+
+  async #waitOnParked(): Promise<void> {
+    const { parked, left } = this.#book;
+    if (this.input.onFailure === 'fail') throw failure('PartitionsParked', this.#parkedMessage());
+    const rest = left === 0 ? '' : ` ${counted(left, 'partition')} more were not begun, because so many are parked.`;
+    this.#enter('waiting on parked', `${counted(parked.length, 'partition')} parked: retry or cancel.${rest}`);
+    await condition(() => this.#book.parked.length < parked.length);
+  }
+
+  #parkedMessage(): string {
+    const { parked, left, partitions } = this.#book;
+    const begun = left === 0 ? '' : ` ${left} were not begun, because maxParked was reached.`;
+    const head = `${parked.length} of ${counted(partitions, 'partition')} are parked.${begun}`;
+    return boundedLines([head, ...parkedLines(parked)], FAILURE_BYTES);
+  }
+
+  async #build(): Promise<void> {
+    const { steps } = await this.#call('listBuildSteps', this.#ref, 'what is to be built');
+    if (steps.length > 0) this.#enter('building');
+    for (const { step, label } of steps) {
+      this.#book.note = label;
+      this.#changed(false);
+      await this.#call('runBuildStep', { ...this.#ref, step, label }, label);
+    }
+  }
+
+  /** Answers whether the table is published; if not, what the ledger misses is to be copied again. */
+  async #publish(): Promise<boolean> {
+    this.#enter('publishing');
+    const outcome = await this.#call('publishTable', this.#ref, 'publish');
+    if (outcome.outcome === 'missing') {
+      this.#book.missing(outcome.ordinals);
+      this.#enter('copying', `${counted(outcome.ordinals.length, 'partition')} had no receipt at publish; copied again`);
+      return false;
+    }
+    const expected = this.#book.expectedRows;
+    this.#book.published(outcome, now());
+    this.#ended = true;
+    this.#checkSums(outcome, expected);
+    setCurrentDetails(tableDetails(this.#progress));
+    return true;
+  }
+
+  /** Success is arithmetic. */
+  #checkSums(found: { committed: number; skipped: number; rows: number }, expectedRows: number | undefined): void {
+    const { table } = this.input;
+    const { partitions } = this.#book;
+    const wrong =
+      found.committed + found.skipped !== partitions
+        ? `${partitions} partitions were planned, and the ledger has ${found.committed} committed and ${found.skipped} skipped`
+        : expectedRows !== undefined && expectedRows !== found.rows
+          ? `its attempts committed ${expectedRows} rows, and the ledger has ${found.rows}`
+          : undefined;
+    if (wrong === undefined) return;
+    const next = 'It was published: compare it with the source before using it.';
+    throw failure('CountMismatch', `The sums of ${table} do not add up: ${wrong}. ${next}`);
+  }
+
+  async #pending(from: number, to: number): Promise<readonly number[]> {
+    const { ordinals } = await this.#call('pendingPartitions', { ...this.#ref, from, to }, `what is left from ${from + 1}`);
+    return ordinals;
+  }
+
+  /** An activity of this table; while its connection is away the table says so. */
+  async #call<K extends keyof LonghaulActivities>(
+    name: K,
+    input: Parameters<LonghaulActivities[K]>[0],
+    summary: string,
+  ): Promise<Awaited<ReturnType<LonghaulActivities[K]>>> {
+    const activity = tableActivity(name, this.input.retry, `${this.input.table}: ${summary}`) as (
+      input: unknown,
+    ) => Promise<Awaited<ReturnType<LonghaulActivities[K]>>>;
+    const { phase, note } = this.#book;
+    return steadily(() => activity(input), this.input.retry, {
+      waiting: (message) => this.#enter('waiting for connection', short(message)),
+      resumed: () => this.#enter(phase, note),
+    });
+  }
+}
+
+function now(): string {
+  return new Date().toISOString();
+}

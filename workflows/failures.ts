@@ -1,0 +1,60 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  ChildWorkflowFailure,
+  isCancellation,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import { HANDED_BACK } from '../src/core/activities.js';
+import { handlingOf, isErrorCode, type ErrorCode, type Handling } from '../src/core/errors.js';
+import { bounded } from '../src/core/text.js';
+
+/** What became of an activity that did not answer. */
+export type Ending =
+  | { readonly kind: 'cancelled' }
+  /** Its worker shuts down, or it was paused: to be scheduled anew at once. */
+  | { readonly kind: 'handed back' }
+  /** Its worker was not heard of, or its time was up. */
+  | { readonly kind: 'crashed'; readonly message: string }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly handling: Handling; readonly message: string };
+
+/** Bytes of one partition's or table's last error, as the workflow keeps and shows it. */
+const SHORT = 300;
+
+/** Sorts what a call of an activity threw. Anything else than an activity's failure is a bug of the workflow and is thrown on. */
+export function endingOf(error: unknown): Ending {
+  if (isCancellation(error)) return { kind: 'cancelled' };
+  if (!(error instanceof ActivityFailure)) throw error;
+  const { cause } = error;
+  if (cause instanceof TimeoutFailure) return { kind: 'crashed', message: crashMessage(cause) };
+  if (!(cause instanceof ApplicationFailure)) return failed('Unknown', cause?.message ?? error.message);
+  if (cause.type === HANDED_BACK) return { kind: 'handed back' };
+  return failed(isErrorCode(cause.type) ? cause.type : 'Unknown', cause.message);
+}
+
+function failed(code: ErrorCode, message: string): Ending {
+  return { kind: 'failed', code, handling: handlingOf(code), message };
+}
+
+function crashMessage({ timeoutType }: TimeoutFailure): string {
+  if (timeoutType === 'HEARTBEAT') return 'its worker was not heard of for the heartbeat timeout';
+  return `it took longer than its timeout (${timeoutType})`;
+}
+
+export function short(message: string): string {
+  return bounded(message.replace(/\s+/g, ' ').trim(), SHORT);
+}
+
+/** A deliberate end of a workflow: never retried, without a stack, since it is no bug and has to stay short. */
+export function failure(type: string, message: string): ApplicationFailure {
+  const made = ApplicationFailure.nonRetryable(message, type);
+  made.stack = '';
+  return made;
+}
+
+/** Why a child ended badly, in its own words. */
+export function childEnding(error: unknown): { cancelled: boolean; message: string } {
+  if (isCancellation(error)) return { cancelled: true, message: 'cancelled' };
+  if (!(error instanceof ChildWorkflowFailure)) throw error;
+  return { cancelled: false, message: error.cause?.message ?? error.message };
+}

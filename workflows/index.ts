@@ -1,0 +1,4 @@
+/** Everything exported here can be started by name. */
+export { checkJob } from './check-job.js';
+export { copyJob } from './copy-job.js';
+export { copyTable } from './copy-table.js';

@@ -1,0 +1,163 @@
+import { isCancellation } from '@temporalio/workflow';
+import type { OpenedRun, OpenedTable } from '../src/core/activities.js';
+import { Dealer, type Grant } from '../src/core/deal.js';
+import { startTable, unlessGone, type TableChild } from './children.js';
+import { childEnding, short } from './failures.js';
+import { childWorkflowId } from './ids.js';
+import { grantSlots, retryParked, type CopyTableInput, type TableProgress, type TableReport } from './messages.js';
+
+interface Row {
+  progress: TableProgress;
+  readonly child: string;
+  /** Why the table failed, in full. */
+  failure?: string;
+  handle?: TableChild;
+  /** Resolves when the child has started or can't be. */
+  started?: Promise<TableChild>;
+}
+
+/** The tables of a job: those that wait, their children, what these last reported, and the slots dealt to them. */
+export class JobTables {
+  readonly #rows = new Map<string, Row>();
+  readonly #queue: OpenedTable[] = [];
+  readonly #dealer: Dealer;
+  #active = 0;
+  #bug: unknown;
+
+  constructor(
+    jobId: string,
+    private readonly opened: OpenedRun,
+    private readonly changed: () => void,
+  ) {
+    this.#dealer = new Dealer(opened.parallelism);
+    opened.tables.forEach((table, index) => {
+      const child = childWorkflowId(jobId, table.table, index);
+      this.#rows.set(table.table, { child, progress: queued(table) });
+      if (!table.published) this.#queue.push(table);
+    });
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  get done(): boolean {
+    return this.#active === 0 && this.#queue.length === 0;
+  }
+
+  get parallelism(): number {
+    return this.#dealer.total;
+  }
+
+  /** As of each table's last word; those of running children with the slots that they were told. */
+  get progress(): (TableProgress & { child?: string })[] {
+    return [...this.#rows.values()].map(({ progress, child, started }) => ({
+      ...progress,
+      ...(started !== undefined && { child }),
+    }));
+  }
+
+  /** Tables that did not publish, with the whole reason. */
+  get failures(): { table: string; message: string; progress: TableProgress }[] {
+    return [...this.#rows].flatMap(([table, { failure, progress }]) =>
+      failure === undefined ? [] : [{ table, message: failure, progress }],
+    );
+  }
+
+  /** A plain error where none can be: thrown by whoever waits for the tables. */
+  throwBug(): void {
+    if (this.#bug !== undefined) throw this.#bug as Error;
+  }
+
+  setParallelism(parallelism: number): void {
+    this.#dealer.total = parallelism;
+    this.changed();
+  }
+
+  report(report: TableReport): void {
+    const { table } = report.progress;
+    const row = this.#rows.get(table);
+    if (row === undefined || (row.handle && row.handle.firstExecutionRunId !== report.from)) return;
+    row.progress = report.progress;
+    this.#dealer.report(table, report);
+    this.changed();
+  }
+
+  /** A table that an earlier execution of the run published. */
+  publishedBefore(table: string, progress: Partial<TableProgress>): void {
+    const row = this.#rows.get(table)!;
+    row.progress = { ...row.progress, ...progress, phase: 'published', note: 'published before this run was resumed' };
+  }
+
+  /** Starts tables into free slots and deals slots anew. */
+  deal(): void {
+    for (const { table } of this.#queue.slice(0, this.#dealer.startable())) this.#dealer.add(table);
+    for (const { table, grant } of this.#dealer.deal()) {
+      if (this.#queue[0]?.table === table) this.#start(this.#queue.shift()!, grant);
+      else this.#grant(this.#rows.get(table)!, grant);
+    }
+  }
+
+  #start(table: OpenedTable, grant: Grant): void {
+    const row = this.#rows.get(table.table)!;
+    this.#active += 1;
+    row.progress = { ...row.progress, phase: 'preparing', slots: grant.slots };
+    row.started = startTable(row.child, `${table.table} → ${table.to}`, this.#input(table, grant));
+    this.#follow(table.table, row, row.started)
+      .catch((bug: unknown) => {
+        this.#bug ??= bug;
+      })
+      .finally(() => {
+        this.#active -= 1;
+        this.#dealer.remove(table.table);
+        this.changed();
+      });
+  }
+
+  #input({ table, to, mode }: OpenedTable, grant: Grant): CopyTableInput {
+    const { run, source, destination, maxParked, onFailure, retry } = this.opened;
+    return { run, table, to, mode, source, destination, grant, maxParked, onFailure, retry };
+  }
+
+  async #follow(table: string, row: Row, started: Promise<TableChild>): Promise<void> {
+    try {
+      row.handle = await started;
+      row.progress = await row.handle.result();
+    } catch (error) {
+      const { cancelled, message } = childEnding(error);
+      row.failure = message;
+      const phase = cancelled ? 'cancelled' : 'failed';
+      row.progress = { ...row.progress, table, phase, running: 0, slots: 0, note: short(message) };
+    }
+  }
+
+  #grant(row: Row, grant: Grant): void {
+    row.progress = { ...row.progress, slots: grant.slots };
+    this.#send(row, (child) => child.signal(grantSlots, grant));
+  }
+
+  /** Sends parked partitions of a running table back to work: these, or all. */
+  retry(table: string, ordinals: readonly number[] | undefined): void {
+    this.#send(this.#rows.get(table)!, (child) => child.signal(retryParked, ordinals));
+  }
+
+  /** A child that could not start or has ended needs no message. */
+  #send(row: Row, message: (child: TableChild) => Promise<void>): void {
+    const sent = async (): Promise<void> => {
+      const child = await row.started;
+      if (child !== undefined && row.progress.phase !== 'published') await unlessGone(message(child));
+    };
+    sent().catch((error: unknown) => {
+      if (isCancellation(error) || row.failure !== undefined || row.handle === undefined) return;
+      this.#bug ??= error;
+      this.changed();
+    });
+  }
+}
+
+function queued({ table, to, mode }: OpenedTable): TableProgress {
+  return {
+    ...{ table, to, mode, phase: 'queued', committed: 0, running: 0, rows: 0, bytes: 0 },
+    ...{ retries: 0, skipped: 0, parked: [], slots: 0 },
+  };
+}

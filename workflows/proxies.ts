@@ -1,0 +1,82 @@
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import type { LonghaulActivities } from '../src/core/activities.js';
+import type { RetrySpec } from '../src/core/model.js';
+
+/** The only place with timeouts and retry policies. Durations as Temporal writes them, or milliseconds. */
+
+/**
+ * A dead worker is not a failure of what it ran. With these among the types that are not retried, the server hands a
+ * timeout to the workflow instead of counting it as an attempt, and the workflow counts crashes by themselves.
+ */
+const TIMEOUTS_ARE_CRASHES = ['TemporalTimeout:StartToClose', 'TemporalTimeout:Heartbeat'];
+
+/** Of activities before a job's own policy is known. */
+const CHECK_RETRY = {
+  maximumAttempts: 5,
+  initialInterval: '1s',
+  backoffCoefficient: 2,
+  maximumInterval: '30s',
+  nonRetryableErrorTypes: TIMEOUTS_ARE_CRASHES,
+} as const;
+
+/** Backoff while a connection is away, in milliseconds. `patience`: given up after so long, where a job has not begun or must end. */
+export const JOB_CONNECTION_WAIT = {
+  initialInterval: 1_000,
+  backoffCoefficient: 2,
+  maximumInterval: 30_000,
+  maximumCrashes: 5,
+  patience: 120_000,
+};
+
+/** Index builds and waiting for readers take what they take: silence ends them, not the clock. */
+const AS_LONG_AS_IT_TAKES = '30 days';
+
+type Calls = Pick<LonghaulActivities, 'checkJob' | 'openRun' | 'closeRun' | 'publishTable'>;
+
+/** Activities that concern the job as a whole. */
+export function jobActivities(): Calls {
+  return proxyActivities<Calls>({
+    startToCloseTimeout: '30 minutes',
+    heartbeatTimeout: '1 minute',
+    retry: CHECK_RETRY,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  });
+}
+
+/** One activity of a table beside the copying; its summary is what the web UI shows. */
+export function tableActivity<K extends keyof LonghaulActivities>(
+  name: K,
+  retry: RetrySpec,
+  summary: string,
+): LonghaulActivities[K] {
+  const activities = proxyActivities<LonghaulActivities>({
+    startToCloseTimeout: AS_LONG_AS_IT_TAKES,
+    heartbeatTimeout: retry.heartbeatTimeout,
+    retry: compile(retry),
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    summary,
+  });
+  return activities[name] as LonghaulActivities[K];
+}
+
+/** One attempt chain at a partition, by the job's declared policy. */
+export function partitionActivity(retry: RetrySpec, summary: string): LonghaulActivities['copyPartition'] {
+  const { copyPartition } = proxyActivities<Pick<LonghaulActivities, 'copyPartition'>>({
+    startToCloseTimeout: retry.attemptTimeout,
+    heartbeatTimeout: retry.heartbeatTimeout,
+    retry: compile(retry),
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    summary,
+  });
+  return copyPartition;
+}
+
+function compile({ maximumAttempts, initialInterval, backoffCoefficient, maximumInterval }: RetrySpec) {
+  return {
+    maximumAttempts,
+    initialInterval,
+    backoffCoefficient,
+    maximumInterval,
+    nonRetryableErrorTypes: TIMEOUTS_ARE_CRASHES,
+  };
+}

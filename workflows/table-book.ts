@@ -1,0 +1,223 @@
+import type { PartitionResult, PreparedTable, PublishOutcome } from '../src/core/activities.js';
+import type { CopyTableInput, CopyTableState, ParkedPartition, TablePhase, TableProgress } from './messages.js';
+import { short } from './failures.js';
+import { partitionLabel } from './ids.js';
+
+type Committed = Extract<PartitionResult, { outcome: 'committed' }>;
+type Published = Extract<PublishOutcome, { outcome: 'published' }>;
+
+/**
+ * What copyTable knows of its table: which partitions are left, parked or done, and the counters that people see. Nothing in it
+ * grows with the table: what is not begun is a cursor, or pages of ordinals asked of the ledger.
+ */
+export class TableBook {
+  phase: TablePhase = 'preparing';
+  note: string | undefined;
+  running = 0;
+  /** Partitions begun by this execution, for the injected threshold of continue-as-new. */
+  begun = 0;
+  readonly #input: CopyTableInput;
+  #cursor = 0;
+  #again: number[] = [];
+  #parked: ParkedPartition[] = [];
+  #plan: { partitions: number; pages: number; estimatedRows?: number; reason: string } | undefined;
+  #committed = 0;
+  #skipped = 0;
+  #rows = 0;
+  #bytes = 0;
+  #retries = 0;
+  #crashes: Record<string, number> = {};
+  #fromLedger = false;
+  #sawEvery = true;
+  #startedAt: string;
+  #endedAt: string | undefined;
+
+  constructor(input: CopyTableInput, now: string) {
+    this.#input = input;
+    this.#startedAt = now;
+    if (input.state !== undefined) this.#restore(input.state);
+  }
+
+  get planned(): boolean {
+    return this.#plan !== undefined;
+  }
+
+  get partitions(): number {
+    return this.#plan?.partitions ?? 0;
+  }
+
+  get parked(): readonly ParkedPartition[] {
+    return this.#parked;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  label(ordinal: number): string {
+    return partitionLabel(ordinal, this.partitions);
+  }
+
+  plan({ plan, alreadyCommitted }: PreparedTable): void {
+    this.#plan = plan;
+    this.#committed = alreadyCommitted;
+    this.#fromLedger = alreadyCommitted > 0;
+    this.#sawEvery = alreadyCommitted === 0;
+  }
+
+  /** Partitions that are neither running, parked nor known to be done. Of a resumed table the most that it can be. */
+  get left(): number {
+    return this.#again.length + this.partitions - this.#cursor;
+  }
+
+  /** The next ordinals have to be asked of the ledger, from this one on. */
+  get pageWanted(): number | undefined {
+    return this.#fromLedger && this.#again.length === 0 && this.#cursor < this.partitions ? this.#cursor : undefined;
+  }
+
+  pageFound(upTo: number, ordinals: readonly number[]): void {
+    this.#cursor = Math.min(upTo, this.partitions);
+    this.#again.push(...ordinals);
+  }
+
+  /** The next partition to begin; it counts as running until it ends in one of the ways below. */
+  begin(): number | undefined {
+    const next = this.#again.shift() ?? this.#fromCursor();
+    if (next === undefined) return undefined;
+    this.running += 1;
+    this.begun += 1;
+    return next;
+  }
+
+  #fromCursor(): number | undefined {
+    if (this.#fromLedger || this.#cursor >= this.partitions) return undefined;
+    this.#cursor += 1;
+    return this.#cursor - 1;
+  }
+
+  committed(ordinal: number, result: Committed): void {
+    this.running -= 1;
+    this.#committed += 1;
+    this.#rows += result.rows;
+    this.#bytes += result.bytes;
+    this.#retries += result.attempts - 1;
+    this.#forgetCrashes(ordinal);
+  }
+
+  /** To be begun again, before any other. */
+  again(ordinal: number): void {
+    this.running -= 1;
+    this.#retries += 1;
+    this.#again.unshift(ordinal);
+  }
+
+  /** Counts a lost worker; parks the partition once it was one too many. Answers whether it parked. */
+  crashed(ordinal: number, message: string, maximumCrashes: number): boolean {
+    const crashes = (this.#crashes[ordinal] ?? 0) + 1;
+    this.#crashes[ordinal] = crashes;
+    if (crashes <= maximumCrashes) {
+      this.again(ordinal);
+      return false;
+    }
+    this.park(ordinal, 'Crashed', `${crashes} crashes: ${message}`, 1);
+    return true;
+  }
+
+  /** Ended by a cancellation: neither done nor to be begun again. */
+  dropped(): void {
+    this.running -= 1;
+  }
+
+  park(ordinal: number, code: string, message: string, attempts: number): void {
+    this.running -= 1;
+    this.#retries += attempts - 1;
+    this.#forgetCrashes(ordinal);
+    this.#parked.push({ ordinal, label: this.label(ordinal), code, error: short(message) });
+  }
+
+  /** Parked partitions to be tried again: these, or all. Answers with how many there were. */
+  unpark(ordinals: readonly number[] | undefined): number {
+    const wanted = ordinals && new Set(ordinals);
+    const back = this.#parked.filter(({ ordinal }) => wanted?.has(ordinal) ?? true);
+    this.#parked = this.#parked.filter((each) => !back.includes(each));
+    this.#again.push(...back.map(({ ordinal }) => ordinal));
+    this.#retries += back.length;
+    return back.length;
+  }
+
+  /** The ledger lost these receipts: to be copied again, and the sums made here no longer say anything. */
+  missing(ordinals: readonly number[]): void {
+    this.#again.push(...ordinals);
+    this.#committed -= ordinals.length;
+    this.#sawEvery = false;
+  }
+
+  /** The rows that publish has to find, where every receipt was counted here. */
+  get expectedRows(): number | undefined {
+    return this.#sawEvery ? this.#rows : undefined;
+  }
+
+  published({ committed, skipped, rows, bytes }: Published, now: string): void {
+    this.#committed = committed;
+    this.#skipped = skipped;
+    this.#rows = rows;
+    this.#bytes = bytes;
+    this.ended('published', now);
+  }
+
+  ended(phase: 'published' | 'failed' | 'cancelled', now: string, note?: string): void {
+    this.phase = phase;
+    this.note = note;
+    this.#endedAt = now;
+  }
+
+  progress(slots: number): TableProgress {
+    const { table, to, mode } = this.#input;
+    const plan = this.#plan;
+    return {
+      ...{ table, to, mode, phase: this.phase, committed: this.#committed, running: this.running },
+      ...{ rows: this.#rows, bytes: this.#bytes, retries: this.#retries, skipped: this.#skipped },
+      ...{ parked: this.#parked, slots, startedAt: this.#startedAt },
+      ...(plan && { partitions: plan.partitions, plan: plan.reason }),
+      ...(plan?.estimatedRows !== undefined && { estimatedRows: plan.estimatedRows }),
+      ...(this.note !== undefined && { note: this.note }),
+      ...(this.#endedAt !== undefined && { endedAt: this.#endedAt }),
+    };
+  }
+
+  get pages(): number | undefined {
+    return this.#plan?.pages;
+  }
+
+  /** For the execution that continues this one. Only of a planned table whose window has drained. */
+  state(): CopyTableState {
+    const { partitions, pages, estimatedRows, reason } = this.#plan!;
+    return {
+      ...{ cursor: this.#cursor, again: this.#again, parked: this.#parked, partitions, pages, reason },
+      ...(estimatedRows !== undefined && { estimatedRows }),
+      ...{ committed: this.#committed, rows: this.#rows, bytes: this.#bytes, retries: this.#retries },
+      ...{ crashes: this.#crashes, fromLedger: this.#fromLedger, sawEvery: this.#sawEvery, startedAt: this.#startedAt },
+    };
+  }
+
+  #restore(state: CopyTableState): void {
+    this.phase = 'copying';
+    this.#plan = state;
+    this.#cursor = state.cursor;
+    this.#again = [...state.again];
+    this.#parked = [...state.parked];
+    this.#committed = state.committed;
+    this.#rows = state.rows;
+    this.#bytes = state.bytes;
+    this.#retries = state.retries;
+    this.#crashes = { ...state.crashes };
+    this.#fromLedger = state.fromLedger;
+    this.#sawEvery = state.sawEvery;
+    this.#startedAt = state.startedAt;
+  }
+
+  #forgetCrashes(ordinal: number): void {
+    const { [ordinal]: _gone, ...rest } = this.#crashes;
+    this.#crashes = rest;
+  }
+}
