@@ -110,10 +110,14 @@ class TableCopy {
     return continueAfter === undefined ? workflowInfo().continueAsNewSuggested : this.#book.begun >= continueAfter;
   }
 
-  /** Shows the new state; tells the parent when `event`, or when slots became free or are wanted. */
+  /**
+   * Shows the new state; tells the parent when `event`, or when slots became free or are wanted. Without a parent nobody would
+   * grant again what was given back.
+   */
   #changed(event: boolean): void {
     setCurrentDetails(tableDetails(this.#progress));
-    const slots = this.#book.planned && this.#allowance.settle(this.#book.running, this.#wants);
+    if (this.#parent.closed || !this.#book.planned) return;
+    const slots = this.#allowance.settle(this.#book.running, this.#wants);
     if (event || slots) this.#parent.tell();
   }
 

@@ -12,6 +12,10 @@ export class ParentLine {
 
   constructor(private readonly report: () => Omit<TableReport, 'from'>) {}
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Reports the state as it is when its turn comes. */
   tell(): void {
     this.#due = true;

@@ -1,7 +1,8 @@
 import type { JobProgress, TableProgress } from '../../workflows/messages.js';
-import { shortenText, formatCount, formatDuration, plural, rateOf } from './format.js';
+import { formatDuration, plural, rateOf } from './format.js';
 import type { Context } from './context.js';
 import { exitCodeOf, type Outcome } from './follow/outcome.js';
+import { jobPhaseLabel } from './follow/phases.js';
 import { jobTable, totalsOf, troubleLines } from './follow/report.js';
 import { timeTaken } from './follow/view.js';
 import type { Channel } from './screen.js';
@@ -12,7 +13,9 @@ export function printOutcome(outcome: Outcome, context: Context, jobFile: string
   const { progress } = outcome;
   if (progress !== undefined && progress.tables.length > 0) {
     out.line(jobTable(progress, out, Date.now()));
-    const trouble = troubleLines(progress, out);
+    // The failure of a whole job lists its tables itself.
+    const listed = 'failure' in outcome && outcome.failure.code === 'JobFailed';
+    const trouble = listed ? [] : troubleLines(progress, out);
     if (trouble.length > 0) out.line(['', ...trouble].join('\n'));
     out.line();
   }
@@ -22,19 +25,13 @@ export function printOutcome(outcome: Outcome, context: Context, jobFile: string
 }
 
 function headline({ kind, workflowId, progress }: Outcome, { colors }: Channel): string {
+  const label = `${jobPhaseLabel(kind, colors)}  ${workflowId}`;
   const sum = progress === undefined ? '' : `: ${sentenceOf(progress)}`;
-  switch (kind) {
-    case 'complete':
-      return `${colors.green('✔ complete')}  ${workflowId}${sum}`;
-    case 'complete with skips':
-      return `${colors.yellow('! complete with skips')}  ${workflowId}${sum}; ${skips(progress)}`;
-    case 'waiting on parked':
-      return `${colors.yellow('‖ waiting on parked')}  ${workflowId}: ${parkedSentence(progress)}`;
-    case 'failed':
-      return `${colors.red('✖ failed')}  ${workflowId}${progress === undefined ? '' : `, run ${progress.run}`}`;
-    case 'cancelled':
-      return `${colors.yellow('■ cancelled')}  ${workflowId}${progress === undefined ? '' : `, run ${progress.run}`}`;
-  }
+  const run = progress === undefined ? '' : `, run ${progress.run}`;
+  if (kind === 'complete') return `${label}${sum}`;
+  if (kind === 'complete with skips') return `${label}${sum}; ${skips(progress)}`;
+  if (kind === 'waiting on parked') return `${label}: ${parkedSentence(progress)}`;
+  return `${label}${run}`;
 }
 
 function sentenceOf(progress: JobProgress): string {

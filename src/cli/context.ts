@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { configPath, environmentBeside, type Environment } from '../config/environment.js';
+import { configPath, environmentBeside, type Environment } from '../config/index.js';
 import { makeScreen, type Screen } from './screen.js';
 
 /** Options of every command. */

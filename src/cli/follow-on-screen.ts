@@ -28,14 +28,14 @@ export async function followOnScreen(job: JobHandle, context: Context, options: 
   return exitCodeOf(outcome);
 }
 
-async function followUntilInterrupt(job: JobHandle, { screen }: Context): Promise<Outcome | undefined> {
+async function followUntilInterrupt(job: JobHandle, { screen, hint }: Context): Promise<Outcome | undefined> {
   const interrupt = new AbortController();
   const stop = () => interrupt.abort();
   const bars = screen.err.tty ? new BarObserver(screen.err) : undefined;
   // Once: a second Ctrl-C ends the program as usual.
   process.once('SIGINT', stop);
   try {
-    return await followJob(job, bars ?? new LineObserver(screen.err), interrupt.signal);
+    return await followJob(job, bars ?? new LineObserver(screen.err), hint('worker'), interrupt.signal);
   } finally {
     process.off('SIGINT', stop);
     bars?.end();

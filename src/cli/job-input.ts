@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { configPath, resolveReferences } from '../config/environment.js';
-import { readJobFile } from '../config/job-file.js';
-import { parseJob, type ParsedJob } from '../config/job.js';
+import { resolveReferences } from '../config/environment.js';
+import { configPath, parseJob, readJobFile, type ParsedJob } from '../config/index.js';
 import { parseYaml } from '../config/yaml.js';
 import type { Context } from './context.js';
 

@@ -29,7 +29,9 @@ ${EXIT_HELP}`;
 
 export function buildProgram(exit: (code: number) => void): Command {
   const program = new Command('longhaul')
-    .description('Copies tables of any size from one data system to another, as a Temporal workflow: every row exactly once.')
+    .description(
+      'Copies tables of any size from one data system to another, as a Temporal workflow: every row exactly once.',
+    )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('--help', 'explain the program or a command')
     .option('--config <file>', 'the configuration of the worker (default: LONGHAUL_CONFIG, or ./longhaul.yaml)')
@@ -53,7 +55,10 @@ export function buildProgram(exit: (code: number) => void): Command {
 function registryOf(program: Command, exit: (code: number) => void): Registry {
   return {
     command: (spec, description, example) =>
-      program.command(spec).description(description).addHelpText('after', `\nExample:\n${indent(example)}`),
+      program
+        .command(spec)
+        .description(description)
+        .addHelpText('after', `\nExample:\n${indent(example)}`),
     action:
       (work) =>
       async (...args) =>

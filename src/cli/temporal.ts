@@ -1,14 +1,20 @@
-import { Client, Connection, isGrpcServiceError, NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/client';
-import { loadTemporalConfig } from '../config/temporal.js';
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  NamespaceNotFoundError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { loadTemporalConfig } from '../config/index.js';
 import type { Context } from './context.js';
 import { CliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
-import type { JobHandle } from './follow/job-handle.js';
+import { withPatience, type JobHandle } from './follow/job-handle.js';
 
 /** Milliseconds to find Temporal: a person waits for it. */
 const CONNECT_TIMEOUT = 4_000;
-
-const DEFAULT_ADDRESS = 'localhost:7233';
 
 /** gRPC status codes. */
 const UNAVAILABLE = [14, 4];
@@ -16,8 +22,7 @@ const REFUSED = [16, 7];
 
 /** Opens a client on the configured Temporal for the time of `work`. Trouble with Temporal itself is put into words. */
 export async function withClient<T>(context: Context, work: (client: Client) => Promise<T>): Promise<T> {
-  const { connectionOptions, namespace = 'default' } = loadTemporalConfig(context.env);
-  const address = connectionOptions.address ?? DEFAULT_ADDRESS;
+  const { address, namespace, connectionOptions } = loadTemporalConfig(context.env);
   let connection: Connection | undefined;
   try {
     connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_TIMEOUT });
@@ -79,4 +84,30 @@ export async function findJob(client: Client, context: Context, workflowId: stri
 function noSuchJob(context: Context, workflowId: string): CliError {
   const next = `The jobs there are:  ${context.hint('status')}`;
   return new CliError(`There is no job "${workflowId}" (or Temporal has forgotten it since).`, EXIT.wrong, next);
+}
+
+/** As `findJob`, for what can only be asked of a job that runs. */
+export async function findRunningJob(client: Client, context: Context, workflowId: string): Promise<JobHandle> {
+  const job = await findJob(client, context, workflowId);
+  const { status } = await job.handle.describe();
+  if (status.name === 'RUNNING') return job;
+  throw new CliError(`Job "${workflowId}" does not run any more (${status.name.toLowerCase()}); nothing was done.`);
+}
+
+/** Sends a running job an update, and answers with what it accepted. A refusal is told in the job's own words. */
+export async function updateJob<T>(job: JobHandle, context: Context, update: () => Promise<T>): Promise<T> {
+  try {
+    return await withPatience(job.client, update);
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError) throw new CliError(error.cause?.message ?? error.message);
+    if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && !isTimeout(error)) throw error;
+    const next = `Start a worker where longhaul.yaml is:  ${context.hint('worker')}`;
+    const what = `No worker answers on task queue "${job.taskQueue}". The request is done as soon as one is there.`;
+    throw new CliError(what, EXIT.failed, next);
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  const status = grpcStatusOf(error);
+  return status !== undefined && UNAVAILABLE.includes(status);
 }

@@ -100,22 +100,13 @@ function queries(given: DefaultedEntry, defaults: TableDefaults, common: Common)
   return { ...common, kind: 'queries', table, to, queries: given.queries! };
 }
 
-function queryProblems({ table, to, queries }: QueryEntry & Pick<CompiledEntry, 'to'>): Located[] {
-  const seen = new Set<string>();
-  const again = queries.flatMap(({ id }, index) => {
-    const known = seen.has(id);
-    seen.add(id);
-    return known
-      ? [located(['queries', index, 'id'], 'stands here for the second time', 'give each query an id of its own')]
-      : [];
-  });
+function queryProblems({ table, to }: QueryEntry & Pick<CompiledEntry, 'to'>): Located[] {
   if (table === '' || placeholders(table).length > 0) {
-    return [located(['table'], 'is missing', 'name the group: table: orders'), ...again];
+    return [located(['table'], 'is missing', 'name the group: table: orders')];
   }
-  const withoutSchema = placeholders(to).includes('schema') && !hasSchema(table);
-  const message = 'fits no group of queries whose name has no schema';
+  if (!placeholders(to).includes('schema') || hasSchema(table)) return [];
   const fix = 'write table: schema.name, or a target without {schema}';
-  return withoutSchema ? [located(['to'], `{schema} ${message}`, fix), ...again] : again;
+  return [located(['to'], 'holds {schema}, but the name of the group has none', fix)];
 }
 
 /** With one more part before it, a name that has a schema is no name any more. */

@@ -1,6 +1,6 @@
 import { located, pathText, type Located } from './problems.js';
 
-/** Keys that can't stand together, found whatever else is wrong with them. */
+/** Keys that can't stand together and ids that are equal, found whatever else is wrong with them. */
 export function exclusions(raw: object, known: readonly Located[]): Located[] {
   const { defaults, tables } = raw as { defaults?: unknown; tables?: unknown };
   const entries = Array.isArray(tables) ? (tables as unknown[]) : [];
@@ -16,7 +16,11 @@ function entryExclusions(entry: unknown, path: readonly PropertyKey[], known: re
   if (has(entry, 'queries')) {
     const foreign = ['from', 'where', 'columns', 'exclude', 'partition'].filter((key) => has(entry, key));
     const fix = 'take it out: each query is a partition and says itself what it reads';
-    return [...found, ...foreign.map((key) => located([...path, key], 'can not stand beside queries', fix))];
+    return [
+      ...found,
+      ...repeatedIds(entry.queries, [...path, 'queries']),
+      ...foreign.map((key) => located([...path, key], 'can not stand beside queries', fix)),
+    ];
   }
   if (has(entry, 'table'))
     found.push(located([...path, 'table'], 'names a group of queries, and there are none', 'write from instead'));
@@ -40,4 +44,14 @@ function columnExclusions(value: unknown, path: readonly PropertyKey[]): Located
 
 function has<Key extends string>(value: unknown, key: Key): value is Record<Key, unknown> {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+}
+
+function repeatedIds(queries: unknown, path: readonly PropertyKey[]): Located[] {
+  const seen = new Set<unknown>();
+  return (Array.isArray(queries) ? (queries as unknown[]) : []).flatMap((query, index) => {
+    const id = has(query, 'id') ? String(query.id) : undefined;
+    const again = id !== undefined && seen.has(id);
+    seen.add(id);
+    return again ? [located([...path, index, 'id'], 'is the id of an earlier query too', 'give each its own')] : [];
+  });
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { strict } from './problems.js';
+import { kindOf, strict } from './problems.js';
 import { count, duration, size, wholeNumber } from './quantities.js';
 import { isPattern, parseTableName, placeholders } from './table-name.js';
 import { didYouMean } from '../core/suggest.js';
@@ -113,6 +113,13 @@ const retry = strict({
     .prefault('none'),
 });
 
+/** Silent where one of the union's members has more to say. */
+function neitherNameNorKeys({ input }: { input?: unknown }): string | undefined {
+  if (typeof input === 'string' || (typeof input === 'object' && input !== null && !Array.isArray(input)))
+    return undefined;
+  return `is ${kindOf(input)} — write schema.table, or keys such as {from: schema.table, where: …}`;
+}
+
 const TABLES = 'is not a list of tables — write e.g. ["public.orders", "sales.*"]';
 
 export const jobSchema = strict({
@@ -132,7 +139,7 @@ export const jobSchema = strict({
     .optional(),
   defaults: strict(tableKeys).prefault({}),
   tables: z
-    .array(z.union([tablePattern, entry]), { error: TABLES })
+    .array(z.union([tablePattern, entry], { error: neitherNameNorKeys }), { error: TABLES })
     .min(1, { error: 'is an empty list — name at least one table, e.g. ["public.orders"]' })
     .max(MOST_TABLES, { error: `holds more than ${MOST_TABLES} tables — make several jobs of it` }),
 });

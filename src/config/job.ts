@@ -3,7 +3,7 @@ import type { CompiledJob } from './compiled-job.js';
 import { compileJob } from './job-compile.js';
 import { exclusions } from './job-exclusions.js';
 import { jobSchema } from './job-schema.js';
-import { kindOf, schemaProblems, toProblem, type Located } from './problems.js';
+import { inFileOrder, kindOf, schemaProblems, toProblem, type Located } from './problems.js';
 
 /**
  * The job file, raw → compiled → expanded. `parseJob` needs nothing but the file; `expandTables` (expand.ts) asks the source what
@@ -26,10 +26,14 @@ export function parseJob(raw: unknown): ParsedJob {
   const wrong = [...schemaProblems(jobSchema, raw)];
   wrong.push(...exclusions(raw, wrong));
   const parsed = jobSchema.safeParse(withoutPlaces(raw, wrong));
-  if (!parsed.success) return { problems: wrong.map(toProblem), warnings: [] };
+  if (!parsed.success) return { problems: inFileOrder(wrong, raw).map(toProblem), warnings: [] };
   const kept = keptEntries(raw, wrong);
   const { compiled, problems, warnings } = compileJob(parsed.data, kept);
-  return { compiled, problems: [...wrong, ...problems].map(toProblem), warnings: warnings.map(toProblem) };
+  return {
+    compiled,
+    problems: inFileOrder([...wrong, ...problems], raw).map(toProblem),
+    warnings: warnings.map(toProblem),
+  };
 }
 
 function notAJob(raw: unknown): Problem {

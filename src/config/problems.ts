@@ -56,6 +56,34 @@ function segment(key: PropertyKey): string {
   return /^[\w .$-]{1,64}$/.test(text) ? `["${text}"]` : '["…"]';
 }
 
+/** The problems in the order of the file; what is missing from it comes last in its place. */
+export function inFileOrder(problems: readonly Located[], file: unknown): Located[] {
+  const placed = problems.map((problem) => ({ problem, place: placeOf(problem.path, file) }));
+  return placed.sort((a, b) => comparePlaces(a.place, b.place)).map(({ problem }) => problem);
+}
+
+function placeOf(path: readonly PropertyKey[], file: unknown): number[] {
+  let node = file;
+  return path.map((key) => {
+    if (typeof node !== 'object' || node === null) return Infinity;
+    const index = Object.keys(node).indexOf(String(key));
+    node = (node as Record<PropertyKey, unknown>)[key];
+    return index < 0 ? Infinity : index;
+  });
+}
+
+function comparePlaces(a: readonly number[], b: readonly number[]): number {
+  const index = a.findIndex((place, depth) => place !== b[depth]);
+  if (index < 0) return a.length - b.length;
+  const [left, right] = [a[index]!, b[index] ?? -1];
+  return left < right ? -1 : 1;
+}
+
+/** Without the value that a message may begin with. */
+export function withoutValue(problem: Located): Located {
+  return { ...problem, message: problem.message.replace(/^("[^"]*"|-?[\d.e+-]+) (?=is not )/, '') };
+}
+
 /** All problems of one value against one schema, in the order of the file as far as zod keeps it. */
 export function schemaProblems(schema: z.ZodType, value: unknown): Located[] {
   const result = schema.safeParse(value, { reportInput: true });
@@ -141,9 +169,10 @@ function missingOr(path: readonly PropertyKey[], input: unknown, text: string): 
 }
 
 function outOfBounds(path: readonly PropertyKey[], issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): Located {
-  if (!issue.message.startsWith('Too ')) return fromText(path, issue.message);
   const small = issue.code === 'too_small';
-  if (issue.origin === 'string' && small) return located(path, 'is empty', 'write a text, or leave the key out');
+  const { fix = 'write a text, or leave the key out' } = fromText(path, issue.message);
+  if (issue.origin === 'string' && small) return located(path, 'is empty', fix);
+  if (!issue.message.startsWith('Too ')) return fromText(path, issue.message);
   const bound = String(small ? issue.minimum : issue.maximum);
   const unit = issue.origin === 'array' ? ' entries' : issue.origin === 'string' ? ' characters' : '';
   return located(path, small ? `is less than ${bound}${unit}` : `is more than ${bound}${unit}`);

@@ -6,7 +6,7 @@ import type { PostgresConnectionConfig } from '../connectors/postgres/config.js'
 import type { Problem } from '../core/errors.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
 import { compilePostgres, postgresSchema, type CompiledPostgres } from './postgres.js';
-import { ConfigError, schemaProblems, strict, toProblem, type Located } from './problems.js';
+import { ConfigError, inFileOrder, schemaProblems, strict, toProblem, withoutValue, type Located } from './problems.js';
 import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
@@ -82,7 +82,7 @@ export function compileWorkerConfig(raw: unknown, file: string, env: Environment
     ...schemaProblems(workerSchema, worker).map((each) => ({ ...each, path: ['worker', ...each.path] })),
   ];
   const problems = [...unresolved, ...withoutPlacesOf(unresolved, found)];
-  if (problems.length > 0) throw new ConfigError(file, problems.map(toProblem));
+  if (problems.length > 0) throw new ConfigError(file, inFileOrder(problems, value).map(withoutValue).map(toProblem));
   return {
     file,
     connections: new Map(connections.map(([name, { connection }]) => [name, connection!])),

@@ -1,12 +1,10 @@
-import { LineCounter, parseDocument, type YAMLError } from 'yaml';
+import { LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml';
 import type { Problem } from '../core/errors.js';
 
 /** The parser's own messages repeat pieces of the file, which may be secrets; these don't. */
 const SYNTAX: Partial<Record<YAMLError['code'], readonly [message: string, fix: string]>> = {
-  ALIAS_PROPS: ['an alias (*name) has properties', 'put values that begin with * in quotes'],
-  BAD_ALIAS: ['an alias (*name) has no anchor', 'put values that begin with * in quotes'],
   BAD_DQ_ESCAPE: ['an unknown escape in a "quoted" text', "use 'single quotes' where \\ is meant as it stands"],
-  BAD_INDENT: ['the indentation does not fit', 'give the keys of one level the same number of spaces'],
+  BAD_INDENT: ['the indentation does not fit', 'look for an open quote, [ or {; indent the keys of one level equally'],
   BAD_SCALAR_START: ['a value begins with a character that YAML reserves', 'put the value in quotes'],
   BLOCK_AS_IMPLICIT_KEY: ['two keys stand on one line', 'put the value in quotes if it holds ": "'],
   DUPLICATE_KEY: ['the same key stands here for the second time', 'keep one of them'],
@@ -23,9 +21,11 @@ const SYNTAX: Partial<Record<YAMLError['code'], readonly [message: string, fix: 
 export function parseYaml(text: string): { value?: unknown; problems: Problem[] } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-  if (document.errors.length > 0) return { problems: document.errors.map((error) => syntaxProblem(error, lines)) };
+  const syntax = document.errors.map(({ code, pos }) => problemAt(lines, pos[0], ...textOf(code)));
+  const problems = syntax.length > 0 ? syntax : unknownAliases(document, lines);
+  if (problems.length > 0) return { problems };
   try {
-    return { value: document.toJS({ maxAliasCount: 100 }) ?? undefined, problems: [] };
+    return { value: document.toJS() ?? undefined, problems };
   } catch {
     return {
       problems: [{ path: '', message: 'the file repeats aliases (*name) too often', fix: 'write the values out' }],
@@ -33,8 +33,22 @@ export function parseYaml(text: string): { value?: unknown; problems: Problem[] 
   }
 }
 
-function syntaxProblem(error: YAMLError, lines: LineCounter): Problem {
-  const { line, col } = lines.linePos(error.pos[0]);
-  const [message, fix] = SYNTAX[error.code] ?? [`not valid YAML (${error.code})`, 'see the YAML syntax for this place'];
+function textOf(code: YAMLError['code']): readonly [message: string, fix: string] {
+  return SYNTAX[code] ?? [`not valid YAML (${code})`, 'see the YAML syntax for this place'];
+}
+
+function unknownAliases(document: Document, lines: LineCounter): Problem[] {
+  const problems: Problem[] = [];
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return;
+      problems.push(problemAt(lines, alias.range?.[0] ?? 0, 'a value begins with *', 'put the value in quotes'));
+    },
+  });
+  return problems;
+}
+
+function problemAt(lines: LineCounter, offset: number, message: string, fix: string): Problem {
+  const { line, col } = lines.linePos(offset);
   return { path: `line ${line}, column ${col}`, message, fix };
 }

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startPostgres } from '../../src/devstack/postgres.js';
+import { removePostgresData } from '../../src/devstack/postgres-data.js';
 import { findTemporalCli } from '../../src/devstack/temporal-cli.js';
 import { startTemporalServer } from '../../src/devstack/temporal-server.js';
 import { runSql, startOwnPostgres, startTestPostgres } from '../support/postgres.js';
@@ -75,6 +77,25 @@ describe('embedded Postgres', () => {
     expect(row).toEqual({ mem: '9MB', encoding: 'UTF8', by_code_point: true, lower: 'äöü' });
     await remove();
   });
+
+  test.runIf(process.getuid?.() === 0)(
+    "started by root in root's own folder, keeps its data where it may go",
+    async () => {
+      const dataDir = join(folder, 'closed', 'data'); // mkdtemp's folders are closed to others, as /root is.
+      const logged: string[] = [];
+      const start = () => startPostgres({ dataDir, durable: false, log: (line) => void logged.push(line) });
+      const first = await start();
+      await runSql(first.url(), 'CREATE TABLE kept ()');
+      await first.stop();
+      const second = await start();
+      expect(await runSql(second.url(), 'SELECT * FROM kept')).toEqual([]);
+      await second.stop();
+      expect(logged).toEqual([expect.stringContaining("Postgres can't enter")]);
+      const real = await realpath(dataDir);
+      await removePostgresData(dataDir);
+      expect([existsSync(dataDir), existsSync(real)]).toEqual([false, false]);
+    },
+  );
 
   test('a start that fails says what Postgres said and where its log is', async () => {
     const { server, dataDir, remove } = await startOwnPostgres();

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import { WorkflowFailedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { bundleWorkflowCode, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LonghaulActivities } from '../../src/core/activities.js';
@@ -78,4 +78,22 @@ export function tableInput(input: Partial<CopyTableInput> & { table: string }): 
 /** Waits until a condition holds; the test's own timeout ends a wait in vain. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(20);
+}
+
+export interface ShownFailure {
+  readonly type: string;
+  readonly message: string;
+  /** As it stands in history. */
+  readonly stackTrace: string;
+}
+
+/** The failure that a workflow ends with; anything else ends the test. */
+export async function failureOfWorkflow(handle: { result(): Promise<unknown> }): Promise<ShownFailure> {
+  const error = await handle.result().then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof WorkflowFailedError)) throw new Error(`the workflow did not fail: ${String(error)}`);
+  const { type, message, failure } = error.cause as unknown as ShownFailure & { failure?: { stackTrace?: string } };
+  return { type, message, stackTrace: failure?.stackTrace ?? '' };
 }

@@ -1,21 +1,12 @@
 import { EXIT } from '../exit-codes.js';
 import type { Registry } from '../registry.js';
-import { findJob, withClient } from '../temporal.js';
-import { CliError } from '../errors.js';
+import { findRunningJob, withClient } from '../temporal.js';
 
 export function addCancel({ command, action }: Registry): void {
-  command(
-    'cancel <name>',
-    'end a job; tables not yet published stay as they were',
-    'longhaul cancel nightly',
-  ).action(
+  command('cancel <name>', 'end a job; tables not yet published stay as they were', 'longhaul cancel nightly').action(
     action((context, name: string) =>
       withClient(context, async (client) => {
-        const { handle } = await findJob(client, context, name);
-        const { status } = await handle.describe();
-        if (status.name !== 'RUNNING') {
-          throw new CliError(`Job "${name}" is not running (${status.name.toLowerCase()}); nothing was done.`);
-        }
+        const { handle } = await findRunningJob(client, context, name);
         await handle.cancel();
         context.screen.out.line(`Asked ${name} to end. Tables that are not published yet stay as they were.`);
         context.screen.err.line(`See it end:  ${context.hint('watch', name)}`);

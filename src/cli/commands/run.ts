@@ -1,6 +1,6 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { jobInvalid, formatProblems } from '../../core/errors.js';
-import type { CompiledJob } from '../../config/compiled-job.js';
+import type { CompiledJob } from '../../config/index.js';
 import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
@@ -50,7 +50,9 @@ async function run(context: Context, file: string, options: RunOptions): Promise
   }
   return withClient(context, async (client) => {
     const job = await start(client, context, input.raw, compiled, options);
-    return options.detach ? detached(context, job, options) : followOnScreen(job, context, { ...options, jobFile: file });
+    return options.detach
+      ? detached(context, job, options)
+      : followOnScreen(job, context, { ...options, jobFile: file });
   });
 }
 
@@ -99,7 +101,9 @@ export function summaryOf({ source, destination, entries }: CompiledJob): string
 
 function detached(context: Context, { workflowId, runId, taskQueue }: JobHandle, { json }: RunOptions): number {
   const { out, err } = context.screen;
-  out.line(json ? JSON.stringify({ workflowId, runId, taskQueue }, undefined, 2) : `Started ${workflowId}, run ${runId}`);
+  out.line(
+    json ? JSON.stringify({ workflowId, runId, taskQueue }, undefined, 2) : `Started ${workflowId}, run ${runId}`,
+  );
   err.line(`Follow it:  ${context.hint('watch', workflowId)}`);
   return EXIT.ok;
 }

@@ -1,11 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import type { CopyProgress } from '../../core/activities.js';
-import {
-  jobProgress,
-  tableProgress,
-  type JobProgress,
-} from '../../../workflows/messages.js';
+import { jobProgress, tableProgress, type JobProgress } from '../../../workflows/messages.js';
 import { withPatience, type JobHandle } from './job-handle.js';
 import { isRunning, NOTHING_IN_FLIGHT, type InFlight, type JobView, type TableView } from './view.js';
 
@@ -27,7 +23,8 @@ export class Looker {
     const asked = this.#nextChildren(progress.tables);
     await Promise.all(asked.map(async (table) => this.#known.set(table.table, await this.#askChild(table))));
     const tables = progress.tables.map((table) => this.#bestOf(table));
-    return { job: { ...progress, tables }, tables, at: Date.now() };
+    const job = { ...progress, tables: tables.map(({ inFlight: _, ...table }) => table) };
+    return { job, tables, at: Date.now() };
   }
 
   #nextChildren(tables: readonly ParentTable[]): ParentTable[] {

@@ -20,10 +20,16 @@ const WAITING_LOOKS = 2;
 
 /**
  * Follows a job until it has ended, or until parked partitions are all that is left. Answers with undefined when `signal`
- * ends the following; the job is not touched by that. Losing the worker or Temporal is said, and waited out.
+ * ends the following; the job is not touched by that. Losing the worker or Temporal is said, and waited out. `startWorker` is
+ * the command to put into such a notice.
  */
-export async function followJob(job: JobHandle, observer: Observer, signal: AbortSignal): Promise<Outcome | undefined> {
-  return new Follower(job, observer).follow(signal);
+export async function followJob(
+  job: JobHandle,
+  observer: Observer,
+  startWorker: string,
+  signal: AbortSignal,
+): Promise<Outcome | undefined> {
+  return new Follower(job, observer, startWorker).follow(signal);
 }
 
 class Follower {
@@ -36,9 +42,10 @@ class Follower {
   constructor(
     private readonly job: JobHandle,
     private readonly observer: Observer,
+    startWorker: string,
   ) {
     this.#looker = new Looker(job);
-    this.#workers = new WorkerWatch(job.client, job.taskQueue, (notice) => observer.notice(notice));
+    this.#workers = new WorkerWatch(job.client, job.taskQueue, startWorker, (notice) => observer.notice(notice));
   }
 
   async follow(signal: AbortSignal): Promise<Outcome | undefined> {

@@ -1,4 +1,4 @@
-import type { TablePhase, TableProgress } from '../../../workflows/messages.js';
+import type { JobPhase, TablePhase, TableProgress } from '../../../workflows/messages.js';
 import type { Colors } from '../screen.js';
 
 type Paint = (colors: Colors) => (text: string) => string;
@@ -30,4 +30,20 @@ export function plainPhaseLabel({ phase }: Pick<TableProgress, 'phase'>): string
 
 export function paintPhase({ phase }: Pick<TableProgress, 'phase'>, colors: Colors, text: string): string {
   return LOOK[phase].paint(colors)(text);
+}
+
+const JOB_LOOK: Record<JobPhase, { symbol: string; paint: Paint }> = {
+  checking: { symbol: '▸', paint: (c) => c.cyan },
+  copying: { symbol: '▸', paint: (c) => c.cyan },
+  'waiting on parked': { symbol: '‖', paint: (c) => c.yellow },
+  complete: { symbol: '✔', paint: (c) => c.green },
+  'complete with skips': { symbol: '!', paint: (c) => c.yellow },
+  failed: { symbol: '✖', paint: (c) => c.red },
+  cancelled: { symbol: '■', paint: (c) => c.yellow },
+};
+
+/** `✔ complete`, coloured. */
+export function jobPhaseLabel(phase: JobPhase, colors: Colors): string {
+  const { symbol, paint } = JOB_LOOK[phase];
+  return paint(colors)(`${symbol} ${phase}`);
 }

@@ -84,9 +84,11 @@ export function totalsOf(tables: readonly TableProgress[]): Numbers {
 export function troubleLines(progress: JobProgress, { width, colors }: Look): string[] {
   return progress.tables.flatMap((table) => [
     ...(table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`]),
-    ...table.parked.map(({ label, code, error }) =>
-      shortenText(`${table.table} ${label}: ${code}: ${error}`, Math.max(width() * 2, 160)),
-    ).map((line) => `    ${line}`),
+    ...table.parked
+      .map(({ label, code, error }) =>
+        shortenText(`${table.table} ${label}: ${code}: ${error}`, Math.max(width() * 2, 160)),
+      )
+      .map((line) => `    ${line}`),
   ]);
 }
 

@@ -5,9 +5,6 @@ import { withPatience } from './job-handle.js';
 /** A worker polls anew at least this often (the server ends a poll after a minute); in milliseconds. */
 const POLL_PERIOD = 75_000;
 
-/** How a worker is started, for messages. */
-export const START_WORKER = 'Start one where longhaul.yaml is:  longhaul worker';
-
 /**
  * Milliseconds since some worker last polled the task queue; undefined when none did in the last five minutes, which is
  * as far as the server remembers. A worker that has just been killed still counts.
@@ -17,7 +14,7 @@ export async function sinceLastPoll(client: Client, taskQueue: string): Promise<
   const { pollers } = await withPatience(client, () =>
     client.workflowService.describeTaskQueue({ namespace, taskQueue: { name: taskQueue } }),
   );
-  const times = (pollers ?? []).map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000);
+  const times = pollers.map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000);
   return times.length === 0 ? undefined : Math.max(0, Date.now() - Math.max(...times));
 }
 
@@ -28,6 +25,7 @@ export class WorkerWatch {
   constructor(
     private readonly client: Client,
     private readonly taskQueue: string,
+    private readonly startHint: string,
     private readonly say: (notice: string) => void,
   ) {}
 
@@ -37,7 +35,7 @@ export class WorkerWatch {
   }
 
   answered(): void {
-    if (this.#missing) this.say('A worker is there: the job goes on.');
+    if (this.#missing) this.say('A worker answers now.');
     this.#missing = false;
   }
 
@@ -49,8 +47,8 @@ export class WorkerWatch {
     this.#missing = true;
     const gone = since === undefined || since > POLL_PERIOD;
     const what = gone
-      ? `No worker polls task queue "${this.taskQueue}": the job waits.`
+      ? `No worker polls task queue "${this.taskQueue}", so the job waits.`
       : `No worker answers on task queue "${this.taskQueue}" (one polled ${formatDuration(since)} ago).`;
-    this.say(`${what} ${START_WORKER}`);
+    this.say(`${what} Start one where longhaul.yaml is:  ${this.startHint}`);
   }
 }

@@ -26,6 +26,8 @@ export interface RelationInfo extends Relation {
   readonly bytes: number;
   /** Pages of the main fork, now. */
   readonly pages: number;
+  /** Rows that were inserted, updated or deleted since the last ANALYZE, as far as the server counted them. */
+  readonly modifiedRows: number;
   /** Rows, scaled from the last ANALYZE to the pages of now; undefined if there was none. */
   readonly estimatedRows: number | undefined;
 }
@@ -42,6 +44,7 @@ interface RelationRow {
   readonly maySelect: boolean;
   readonly bytes: number;
   readonly pages: number;
+  readonly modifiedRows: number;
   readonly reltuples: number;
   readonly relpages: number;
 }
@@ -57,6 +60,7 @@ const RELATIONS = `
     CASE WHEN c.relkind IN ('r', 'm')
       THEN pg_relation_size(c.oid) / current_setting('block_size')::int4 ELSE 0
     END::float8 AS pages,
+    coalesce(pg_stat_get_mod_since_analyze(c.oid), 0)::float8 AS "modifiedRows",
     c.reltuples::float8 AS reltuples, c.relpages::float8 AS relpages
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace

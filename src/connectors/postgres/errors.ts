@@ -6,6 +6,8 @@ export interface ErrorContext {
   readonly connection: string;
   /** When it is aborted, its reason is the error, whatever the driver makes of the broken session. */
   readonly signal?: AbortSignal;
+  /** The transaction was begun read-only by us: an attempt to write is the statement's fault, not the server's. */
+  readonly readOnly?: boolean;
   /** The statement that would give a missing privilege. */
   readonly grant?: string;
 }
@@ -91,6 +93,8 @@ const BY_SQLSTATE: Readonly<Record<string, Rule>> = {
   XX: { code: 'Unknown', says: 'had an internal error', quotes: true },
 };
 
+const WRITES: Rule = { code: 'StatementInvalid', says: 'refused a statement that writes', quotes: true };
+
 /** Node's error codes of a socket. Their messages hold addresses, so they are not shown. */
 const BY_NODE_CODE: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing accepts connections at its address',
@@ -145,11 +149,16 @@ interface ServerFields extends Error {
 }
 
 function serverError(sqlstate: string, error: ServerFields, context: ErrorContext): LonghaulError {
-  const rule = BY_SQLSTATE[sqlstate] ?? BY_SQLSTATE[sqlstate.slice(0, 2)] ?? { code: 'Unknown', says: 'had an error' };
+  const rule = ruleFor(sqlstate, context);
   const what = rule.quotes ? `: ${safeMessage(sqlstate, error.message)}` : objectNames(error);
   const message = `Connection "${context.connection}": the server ${rule.says}${what} (SQLSTATE ${sqlstate})`;
   const next = sqlstate === '42501' ? mendPrivilege(error, context) : rule.next;
   return new LonghaulError(rule.code, message, next === undefined ? {} : { next });
+}
+
+function ruleFor(sqlstate: string, { readOnly }: ErrorContext): Rule {
+  if (sqlstate === '25006' && readOnly) return WRITES;
+  return BY_SQLSTATE[sqlstate] ?? BY_SQLSTATE[sqlstate.slice(0, 2)] ?? { code: 'Unknown', says: 'had an error' };
 }
 
 /** Row security is off in every transaction: a policy that would hide rows is an error. */

@@ -35,6 +35,8 @@ export interface PgSession extends AsyncDisposable {
   query<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<R[]>;
   /** The columns of a statement's result. */
   fields(text: string): Promise<readonly pg.FieldDef[]>;
+  /** Runs a statement for its effect; resolves with the number of rows in its command tag. */
+  execute(text: string, values?: readonly unknown[]): Promise<number>;
   /** Begins a transaction with its isolation stated and its settings pinned. */
   begin(kind: TransactionKind): Promise<void>;
   /** Resolves when the server has committed. Throws Unknown when it answered with ROLLBACK, as it does for a failed transaction. */
@@ -65,6 +67,7 @@ class Session implements PgSession {
   pid = 0;
   serverVersion = 0;
   #running = 0;
+  #readOnly = false;
   #over = false;
 
   constructor(
@@ -93,11 +96,16 @@ class Session implements PgSession {
     return (await this.#send<R>(text, values)).rows;
   }
 
+  async execute(text: string, values?: readonly unknown[]): Promise<number> {
+    return (await this.#send(text, values)).rowCount ?? 0;
+  }
+
   async fields(text: string): Promise<readonly pg.FieldDef[]> {
     return (await this.#send(text)).fields;
   }
 
   async begin(kind: TransactionKind): Promise<void> {
+    this.#readOnly = kind === 'source';
     await this.query(beginStatements(kind, this.serverVersion, this.config.settings));
   }
 
@@ -118,7 +126,8 @@ class Session implements PgSession {
 
   mapped(error: unknown, grant?: string): unknown {
     const { signal } = this.options;
-    return mapError(error, { connection: this.name, signal, ...(grant === undefined ? {} : { grant }) });
+    const context = { connection: this.name, signal, readOnly: this.#readOnly };
+    return mapError(error, grant === undefined ? context : { ...context, grant });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

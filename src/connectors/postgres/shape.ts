@@ -22,9 +22,14 @@ export interface DescribedColumn extends ColumnShape {
 
 const IDENTITY: Readonly<Record<string, ColumnShape['identity']>> = { a: 'always', d: 'by default' };
 
+/** Since version 18, attnotnull is also set for a constraint that was never validated: rows may be NULL. `a` is pg_attribute. */
+export const NOT_NULL = `(a.attnotnull AND NOT EXISTS (
+      SELECT FROM pg_constraint nn WHERE nn.conrelid = a.attrelid AND nn.contype = 'n' AND NOT nn.convalidated
+        AND nn.conkey[1] = a.attnum))`;
+
 const COLUMNS = `
   SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.atttypid AS oid,
-    a.attnotnull AS "notNull", a.attgenerated <> '' AS generated, a.attidentity::text AS identity,
+    ${NOT_NULL} AS "notNull", a.attgenerated <> '' AS generated, a.attidentity::text AS identity,
     pg_get_expr(d.adbin, d.adrelid) AS default,
     CASE WHEN a.attcollation <> t.typcollation
       THEN quote_ident(n.nspname) || '.' || quote_ident(co.collname) END AS collation,

@@ -9,7 +9,7 @@ export type TransactionKind = 'source' | 'destination';
  */
 const BEGIN: Readonly<Record<TransactionKind, string>> = {
   source: 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',
-  destination: 'BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE',
+  destination: 'BEGIN ISOLATION LEVEL READ COMMITTED',
 };
 
 /** A connection's own settings may differ from these. lock_timeout is finite, so that no wait for a lock is silent. */

@@ -125,7 +125,7 @@ export function partsOf(node: TypeNode): readonly TypeNode[] {
 
 /** Whether values have a binary image that another database of the same definition reads. */
 export function hasBinary(node: TypeNode): boolean {
-  if ('opaque' in node || ('textOnly' in node && node.textOnly)) return false;
+  if ('opaque' in node || 'textOnly' in node) return false;
   return partsOf(node).every(hasBinary);
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { startPostgres, type PostgresServer } from '../postgres.js';
+import { removePostgresData } from '../postgres-data.js';
 import type { Log } from '../report.js';
 import { spawnSupervised, type Supervised } from '../supervised.js';
 import { startTemporalServer, type TemporalServer } from '../temporal-server.js';
@@ -33,7 +34,7 @@ export interface DemoStack {
 
 /** Starts the servers on free ports, with their data in `dir`, which is emptied first. */
 export async function startStack(dir: string, log: Log): Promise<DemoStack> {
-  await rm(dir, { recursive: true, force: true });
+  await removeData(dir);
   await mkdir(dir, { recursive: true });
   const config = join(dir, 'longhaul.yaml');
   await writeFile(config, CONFIG);
@@ -63,9 +64,15 @@ export async function startStack(dir: string, log: Log): Promise<DemoStack> {
     stop: async () => {
       await Promise.all(workers.map((worker) => worker.stop()));
       await Promise.all([temporal.stop(), source.stop(), destination.stop()]);
-      await rm(dir, { recursive: true, force: true });
+      await removeData(dir);
     },
   };
+}
+
+/** Also removes data that Postgres keeps elsewhere because its account may not enter `dir`. */
+async function removeData(dir: string): Promise<void> {
+  for (const server of ['source', 'destination']) await removePostgresData(join(dir, server));
+  await rm(dir, { recursive: true, force: true });
 }
 
 function startWorker(dir: string, config: string, env: NodeJS.ProcessEnv): Promise<Supervised> {

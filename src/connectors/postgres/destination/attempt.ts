@@ -111,7 +111,7 @@ class PostgresPartitionWriter implements PartitionWriter {
 function unknownFormat(session: PgSession, format: string): LonghaulError {
   return new LonghaulError(
     'SourceChanged',
-    `Connection "${session.config.name}" was not prepared to take a stream of format ${format}.`,
+    `Connection "${session.name}" was not prepared to take a stream of format ${format}.`,
     { next: 'Start the job again, so that the format is chosen anew.' },
   );
 }

@@ -6,8 +6,8 @@ import type { Target } from './target.js';
 
 /** An index that staging must have before the swap, with all that makes it equal to the target's. */
 export interface IndexPlan {
-  /** The name that it gets in the swap. */
-  readonly name: string;
+  /** The name that it gets in the swap; undefined: one is chosen then. */
+  readonly name: string | undefined;
   /** Until then: names of indexes are unique in a schema. */
   readonly temporary: string;
   /** What a person is shown, e.g. `primary key orders_pkey`. */
@@ -48,11 +48,10 @@ export async function indexPlans(
 function newPrimaryKey(record: TableRecord, staging: Relation): IndexPlan[] {
   const { primaryKey } = record.shape;
   if (primaryKey.length === 0 || !primaryKey.every((name) => record.columns.includes(name))) return [];
-  const name = 'primary key';
-  const temporary = temporaryName(staging, name);
+  const temporary = temporaryName(staging, 'primary key');
   const columns = primaryKey.map(quoteIdent).join(', ');
   const statement = `ALTER TABLE ${quoteRelation(staging)} ADD CONSTRAINT ${quoteIdent(temporary)} PRIMARY KEY (${columns})`;
-  return [{ name, temporary, label: `primary key of ${record.spec.to}`, statements: [statement] }];
+  return [{ name: undefined, temporary, label: `primary key of ${record.spec.to}`, statements: [statement] }];
 }
 
 function indexPlan(row: IndexRow, staging: Relation): IndexPlan {

@@ -103,7 +103,7 @@ export async function isInstalled(session: PgSession, names: LedgerNames): Promi
   if (version > LEDGER_VERSION) {
     throw new LonghaulError(
       'ServerUnsuitable',
-      `The ledger in schema ${names.schema} of connection ${session.config.name} has version ${version}; this Longhaul knows up to ${LEDGER_VERSION}. Nothing was touched.`,
+      `The ledger in schema ${names.schema} of connection ${session.name} has version ${version}; this Longhaul knows up to ${LEDGER_VERSION}. Nothing was touched.`,
       { next: 'Use the Longhaul version that wrote it, or a newer one.' },
     );
   }
@@ -127,7 +127,7 @@ export async function ledgerFindings(session: PgSession, names: LedgerNames): Pr
   const role = quoteIdent(row.role);
   const schema = quoteIdent(names.schema);
   const missing = (message: string, fix: string): Finding[] => [{ severity: 'problem', path: '', message, fix }];
-  const ledger = `Connection ${session.config.name}: role ${row.role} can't keep the ledger: it`;
+  const ledger = `Connection ${session.name}: role ${row.role} can't keep the ledger: it`;
   if (!row.present && !row.can_create_schema) {
     return missing(
       `${ledger} may not create the schema ${names.schema}`,

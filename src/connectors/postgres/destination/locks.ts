@@ -8,7 +8,7 @@ const GONE_WITHIN = 30_000;
 const LOOK_EVERY = 50;
 
 /** A session that stands in the way. */
-interface Holder {
+export interface Holder {
   pid: number;
   role: string;
   application: string;
@@ -49,10 +49,10 @@ function lockHolders(session: PgSession, key: string): Promise<Holder[]> {
  * Sessions that hold any lock on a relation, or wait for one. Vacuum's own workers are left alone: they give way by themselves.
  * pg_locks and not pg_stat_activity decides: a zombie of another worker has any name.
  */
-export function relationHolders(session: PgSession, oid: string): Promise<Holder[]> {
+export function relationHolders(session: PgSession, oid: number): Promise<Holder[]> {
   return session.query<Holder>(
     `SELECT DISTINCT ${HOLDER} FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-     WHERE l.relation = $1::oid AND l.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+     WHERE l.relation = $1::oid AND l.pid <> pg_backend_pid() AND a.usename IS NOT NULL
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     [oid],
   );
@@ -60,8 +60,18 @@ export function relationHolders(session: PgSession, oid: string): Promise<Holder
 
 const HOLDER = `a.pid, coalesce(a.usename, '')::text AS role, coalesce(a.application_name, '') AS application`;
 
+/** Ends sessions until none is left that `holders` finds. Throws LockTimeout. */
+export async function endAllOf(session: PgSession, holders: () => Promise<Holder[]>, what: string): Promise<void> {
+  const deadline = Date.now() + GONE_WITHIN;
+  for (let left = await holders(); left.length > 0; left = await holders()) {
+    if (Date.now() > deadline) throw stillHeld(session, what);
+    await endSessions(session, left, what);
+    await sleep(LOOK_EVERY, undefined, { signal: session.options.signal });
+  }
+}
+
 /** Ends sessions; they may take a moment to be gone. Throws LockTimeout naming the role for want of the privilege. */
-export async function endSessions(session: PgSession, holders: readonly Holder[], what: string): Promise<void> {
+async function endSessions(session: PgSession, holders: readonly Holder[], what: string): Promise<void> {
   for (const holder of holders) {
     try {
       await session.query('SELECT pg_terminate_backend($1)', [holder.pid]);
@@ -70,17 +80,14 @@ export async function endSessions(session: PgSession, holders: readonly Holder[]
       throw cause;
     }
     const { pid, application } = holder;
-    session.options.log.warn(
-      { connection: session.config.name, pid, application },
-      `ended the session that held ${what}`,
-    );
+    session.options.log.warn({ connection: session.name, pid, application }, `ended the session that held ${what}`);
   }
 }
 
 function mayNotEnd(session: PgSession, what: string, { pid, role }: Holder): LonghaulError {
   return new LonghaulError(
     'LockTimeout',
-    `Connection "${session.config.name}": ${what} is held by session ${pid} of role ${role}, which may not be ended.`,
+    `Connection "${session.name}": ${what} is held by session ${pid} of role ${role}, which may not be ended.`,
     { next: `End it (SELECT pg_terminate_backend(${pid})), or GRANT pg_signal_backend to the connection's role.` },
   );
 }
@@ -88,7 +95,7 @@ function mayNotEnd(session: PgSession, what: string, { pid, role }: Holder): Lon
 function stillHeld(session: PgSession, what: string): LonghaulError {
   return new LonghaulError(
     'LockTimeout',
-    `Connection "${session.config.name}": ${what} is still held ${GONE_WITHIN / 1000} s after its holder was ended.`,
+    `Connection "${session.name}": ${what} is still held ${GONE_WITHIN / 1000} s after its holder was ended.`,
     { next: 'Look at the holder in pg_locks: it may be in the middle of a long write.' },
   );
 }

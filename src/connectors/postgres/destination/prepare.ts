@@ -5,6 +5,7 @@ import { quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
+import { readTotals } from './receipts.js';
 import { readState, runClosed } from './records.js';
 import { findRelation, findTarget, targetFingerprint, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
@@ -21,11 +22,21 @@ export async function prepare(session: PgSession, names: LedgerNames, record: Ta
     const state = await readState(session, names, key, 'FOR SHARE');
     if (state !== 'open') throw runClosed(key, state);
     if ((await findRelation(session, staging)) !== undefined) return;
+    await requireUnused(session, names, record);
     const target = await findTarget(session, record.spec.to);
     const fingerprint = await targetFingerprint(session, target, record.spec.mode);
     if (fingerprint !== record.fingerprint['target']) throw targetChanged(session, record);
     await createStaging(session, record, staging, target);
   });
+}
+
+/** An empty staging would turn the receipts of a dropped one into lost rows. */
+async function requireUnused(session: PgSession, names: LedgerNames, record: TableRecord): Promise<void> {
+  const { committed, skipped } = await readTotals(session, names, record.run, record.spec.table, 0);
+  if (committed + skipped === 0) return;
+  throw targetChanged(session, record, [
+    `its staging ${record.staging} is gone, with the ${committed} partitions that were committed to it`,
+  ]);
 }
 
 async function createStaging(

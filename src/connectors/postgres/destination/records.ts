@@ -81,7 +81,7 @@ export async function setState(
   state: TableState,
 ): Promise<void> {
   await session.query(
-    `UPDATE ${names.runTables} SET state = $3, changed_at = now() WHERE run = $1 AND table_name = $2`,
+    `UPDATE ${names.runTables} SET state = $3, changed_at = clock_timestamp() WHERE run = $1 AND table_name = $2`,
     [key.run, key.table, state],
   );
 }

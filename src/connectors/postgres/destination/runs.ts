@@ -105,7 +105,7 @@ async function refuseLeased(
 function targetLeased(session: PgSession, to: string, { run, job }: Lease): LonghaulError {
   return new LonghaulError(
     'TargetLeased',
-    `Target ${to} of connection "${session.config.name}" is held by run ${run} of job ${job}; nothing was touched.`,
+    `Target ${to} of connection "${session.name}" is held by run ${run} of job ${job}; nothing was touched.`,
     {
       next: `Wait until that job ends, or cancel it. If its workflow is gone, take its run over with \`resume: ${run}\`.`,
     },
@@ -113,7 +113,7 @@ function targetLeased(session: PgSession, to: string, { run, job }: Lease): Long
 }
 
 function unknownRun(session: PgSession, { run }: RunRecord): LonghaulError {
-  return new LonghaulError('ResumeRefused', `The ledger of connection "${session.config.name}" knows no run ${run}.`, {
+  return new LonghaulError('ResumeRefused', `The ledger of connection "${session.name}" knows no run ${run}.`, {
     next: 'Check the run id and the destination, or start without `resume`.',
   });
 }

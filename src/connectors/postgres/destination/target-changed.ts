@@ -8,7 +8,7 @@ export function targetChanged(session: PgSession, record: TableRecord, what: rea
   const detail = what.length === 0 ? '' : `:\n${what.join('\n')}`;
   return new LonghaulError(
     'TargetChanged',
-    `Target ${spec.to} of connection "${session.config.name}" is no longer what run ${run} was checked against${detail}${detail === '' ? '.' : ''} It was left as it is, and so was what the run has loaded.`,
+    `Target ${spec.to} of connection "${session.name}" is no longer what run ${run} was checked against${detail}${detail === '' ? '.' : ''} It was left as it is, and so was what the run has loaded.`,
     { next: 'Undo the change and start the job with `resume`, or start it anew.' },
   );
 }

@@ -6,8 +6,7 @@ import { firstRow } from './queries.js';
 
 /** The table that is there under the target's name, before anything is published. */
 export interface Target extends Relation {
-  /** As text: an oid is unsigned. */
-  readonly oid: string;
+  readonly oid: number;
   /** pg_class.relkind: `r` an ordinary table, `p` a partitioned one. */
   readonly kind: string;
   readonly owner: string;
@@ -16,9 +15,9 @@ export interface Target extends Relation {
 /** Undefined: there is no such table yet. */
 export async function findTarget(session: PgSession, to: string): Promise<Target | undefined> {
   const relation = requireRelation(to);
-  const row = await firstRow<{ oid: string; kind: string; owner: string }>(
+  const row = await firstRow<{ oid: number; kind: string; owner: string }>(
     session,
-    `SELECT c.oid::text AS oid, c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner
+    `SELECT c.oid, c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relname = $2`,
     [relation.schema, relation.name],
@@ -26,11 +25,11 @@ export async function findTarget(session: PgSession, to: string): Promise<Target
   return row && { ...relation, ...row };
 }
 
-/** The oid of a relation of ours, as text; undefined when it is not there. */
-export async function findRelation(session: PgSession, relation: Relation): Promise<string | undefined> {
-  const row = await firstRow<{ oid: string }>(
+/** The oid of a relation of ours; undefined when it is not there. */
+export async function findRelation(session: PgSession, relation: Relation): Promise<number | undefined> {
+  const row = await firstRow<{ oid: number }>(
     session,
-    `SELECT c.oid::text AS oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    `SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relname = $2`,
     [relation.schema, relation.name],
   );

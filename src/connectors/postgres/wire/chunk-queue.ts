@@ -1,6 +1,6 @@
 import type { ChunkSink } from './copy-out.js';
 
-/** A bounded queue from one writer to one reader: what turns pushed chunks into an async iteration. */
+/** A bounded queue from one writer to one reader: what turns pushed chunks into an async iteration. It copies them. */
 export class ChunkQueue implements ChunkSink {
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
@@ -11,7 +11,7 @@ export class ChunkQueue implements ChunkSink {
   constructor(private readonly limit: number) {}
 
   write(chunk: Uint8Array): boolean {
-    this.#chunks.push(chunk);
+    this.#chunks.push(Uint8Array.from(chunk));
     this.#bytes += chunk.length;
     this.#wakeReader?.();
     return this.#bytes < this.limit;

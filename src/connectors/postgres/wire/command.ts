@@ -30,10 +30,13 @@ export abstract class CopyCommand {
     private readonly client: pg.Client,
     protected readonly sql: string,
     private readonly signal: AbortSignal | undefined,
+    mapError: (error: unknown) => unknown = (error) => error,
   ) {
     signal?.throwIfAborted();
     this.connection = internals(client).connection;
-    this.rows = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.rows = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject: (error) => reject(mapError(error) as Error) };
+    });
     this.rows.catch(() => undefined); // callers wait for it late, or never
     signal?.addEventListener('abort', this.#onAbort);
     client.on('error', ignore);

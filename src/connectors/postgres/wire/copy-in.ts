@@ -15,9 +15,6 @@ export interface CopyInOptions {
   readonly meter?: CopyMeter;
 }
 
-/** What waits for the destination's socket at most, beyond the kernel's own buffers, plus one chunk. */
-const BUFFER_BYTES = 1 << 20;
-
 const COPY_DONE = Uint8Array.of(0x63, 0, 0, 0, 4);
 
 /**
@@ -42,19 +39,21 @@ export class CopyIn extends CopyCommand implements ChunkSink {
       this.rows.catch(reject);
     });
     this.ready.catch(() => undefined);
-    this.connection.stream.on('drain', this.#onDrain);
     this.start();
   }
 
-  /** After the destination has failed, chunks are dropped, and `drained` says why. */
+  /**
+   * True when the kernel has taken it all. Its own buffers are what keeps both servers busy, so nothing more is queued here.
+   * After the destination has failed, chunks are dropped, and `drained` says why.
+   */
   write(chunk: Uint8Array): boolean {
     if (this.#state === 'refused' || this.over) return false;
     if (this.#state !== 'copying') throw new Error(`no data is taken while ${this.#state}`);
     if (this.#walker.walkCopyData(chunk, 0) < chunk.length) throw new ProtocolError('not a stream of CopyData frames');
-    this.connection.stream.write(chunk);
+    this.connection.stream.write(chunk, this.#onWritten);
     this.#meter.bytes += chunk.length;
     this.#meter.rows = this.#walker.frames;
-    return this.connection.stream.writableLength < BUFFER_BYTES;
+    return this.connection.stream.writableLength === 0;
   }
 
   drained(): Promise<void> {
@@ -95,7 +94,6 @@ export class CopyIn extends CopyCommand implements ChunkSink {
   }
 
   protected override onEnd(): void {
-    this.connection.stream.off('drain', this.#onDrain);
     this.rows.catch((reason: unknown) => this.#wake?.reject(reason));
   }
 
@@ -103,7 +101,9 @@ export class CopyIn extends CopyCommand implements ChunkSink {
     return this.#state === 'closing';
   }
 
-  readonly #onDrain = () => this.#wake?.resolve();
+  readonly #onWritten = (error?: Error | null) => {
+    if (!error && this.connection.stream.writableLength === 0) this.#wake?.resolve();
+  };
 
   #endFrame(): boolean {
     const padding = this.#walker.padding();

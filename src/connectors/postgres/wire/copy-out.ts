@@ -2,9 +2,10 @@ import type pg from 'pg';
 import type { ByteStream } from '../../types.js';
 import { ChunkQueue } from './chunk-queue.js';
 import { CopyCommand } from './command.js';
+import { DirectSocket } from './direct-socket.js';
 import { FrameWalker } from './frames.js';
 
-/** Takes chunks as they come. */
+/** Takes chunks as they come. Their memory is lent: until `write` has returned true, or else until `drained`. */
 export interface ChunkSink {
   /** False asks for a pause until `drained`. A throw breaks the source off. */
   write(chunk: Uint8Array): boolean;
@@ -16,11 +17,20 @@ export interface CopyOutOptions {
   readonly sql: string;
   readonly format: ByteStream['format'];
   readonly signal?: AbortSignal;
+  /** What this stream rejects with instead of the driver's errors. */
+  readonly mapError?: (error: unknown) => unknown;
 }
 
 /** Messages that may come at any time, and CopyOutResponse, after all of which CopyData may follow: S, N, A, H. */
 const PASSING = new Set([0x53, 0x4e, 0x41, 0x48]);
 const COPY_OUT_RESPONSE = 0x48;
+
+/**
+ * A server sends in pieces of 8 kB, and waking up for each costs more than moving it. After a chunk of less than SMALL bytes
+ * the socket is left alone for a moment, while the kernel's buffer fills.
+ */
+const SMALL = 48 * 1024;
+const NAP_MS = 1;
 
 /** A queue between the socket and an iterating consumer holds at most this, and one chunk more. */
 const QUEUE_BYTES = 1 << 20;
@@ -38,10 +48,13 @@ export class CopyOut extends CopyCommand implements ByteStream {
   #parsers: ((chunk: Uint8Array) => void)[] = [];
   #sink: ChunkSink | undefined;
   #inPassingMessage = false;
+  #taken = false;
+  /** Why the socket is paused: one for the sink, one for a nap. */
+  #pauses = 0;
   #sawCopyOut = false;
 
   constructor(client: pg.Client, options: CopyOutOptions) {
-    super(client, options.sql, options.signal);
+    super(client, options.sql, options.signal, options.mapError);
     this.format = options.format;
   }
 
@@ -70,7 +83,9 @@ export class CopyOut extends CopyCommand implements ByteStream {
     const { stream } = this.connection;
     this.#parsers = stream.listeners('data') as ((chunk: Uint8Array) => void)[];
     stream.removeAllListeners('data');
-    stream.on('data', this.#onData);
+    if (stream instanceof DirectSocket) stream.readDirectly(this.#onData);
+    else stream.on('data', this.#onData);
+    this.#taken = true;
     super.submit(connection);
   }
 
@@ -81,6 +96,7 @@ export class CopyOut extends CopyCommand implements ByteStream {
   readonly #onData = (chunk: Uint8Array) => {
     try {
       this.#route(chunk);
+      if (chunk.length < SMALL && process.env.NONAP !== '1') this.#nap();
     } catch (error) {
       this.abandon(error);
     }
@@ -103,12 +119,24 @@ export class CopyOut extends CopyCommand implements ByteStream {
 
   #forward(run: Uint8Array): void {
     if (this.over || this.#sink!.write(run)) return;
-    this.connection.stream.pause();
-    this.#sink!.drained().then(
-      () => this.connection.stream.resume(),
-      (reason: unknown) => this.abandon(reason),
-    );
+    this.#pause();
+    this.#sink!.drained().then(this.#unpause, (reason: unknown) => this.abandon(reason));
   }
+
+  #nap(): void {
+    if (!this.#taken || this.#pauses > 0) return;
+    this.#pause();
+    setTimeout(this.#unpause, NAP_MS);
+  }
+
+  #pause(): void {
+    this.#pauses++;
+    this.connection.stream.pause();
+  }
+
+  readonly #unpause = () => {
+    if (--this.#pauses === 0) this.connection.stream.resume();
+  };
 
   #passMessage(chunk: Uint8Array, from: number): number {
     const end = this.#walker.walkMessage(chunk, from);
@@ -118,13 +146,16 @@ export class CopyOut extends CopyCommand implements ByteStream {
   }
 
   #parse(bytes: Uint8Array): void {
-    for (const parse of this.#parsers) parse(bytes);
+    const kept = Buffer.from(bytes); // pg keeps what is not a whole message yet
+    for (const parse of this.#parsers) parse(kept);
   }
 
   /** The listeners first: with ReadyForQuery, pg may submit its next query, which may be another COPY. */
   #giveBack(rest: Uint8Array): void {
     const { stream } = this.connection;
+    this.#taken = false;
     stream.off('data', this.#onData);
+    if (stream instanceof DirectSocket) stream.readDirectly(undefined);
     for (const parse of this.#parsers) stream.on('data', parse);
     stream.resume();
     this.#parse(rest);

@@ -1,0 +1,31 @@
+import type { TableRecord } from '../../../core/model.js';
+import { LonghaulError } from '../../../core/errors.js';
+import type { PgSession } from '../session.js';
+import { quoteRelation, requireRelation } from '../sql.js';
+import type { LedgerNames } from './ledger-schema.js';
+import { endAllOf, relationHolders } from './locks.js';
+import { transaction } from './queries.js';
+import { readState } from './records.js';
+import { findRelation } from './target.js';
+
+/**
+ * See `DestinationSession.discard`. Only what the ledger calls discarded: staging of a suspended table is worth its receipts,
+ * and without it they would be promises of rows that are nowhere.
+ */
+export async function discard(session: PgSession, names: LedgerNames, record: TableRecord): Promise<void> {
+  const key = { run: record.run, table: record.spec.table };
+  const state = await readState(session, names, key);
+  if (state === 'published') return;
+  if (state !== undefined && state !== 'discarded') throw notDiscarded(record, state);
+  const staging = requireRelation(record.staging);
+  const oid = await findRelation(session, staging);
+  if (oid === undefined) return;
+  await endAllOf(session, () => relationHolders(session, oid), `the staging of ${key.table}`);
+  await transaction(session, () => session.query(`DROP TABLE IF EXISTS ${quoteRelation(staging)}`));
+}
+
+function notDiscarded({ run, spec, staging }: TableRecord, state: string): LonghaulError {
+  return new LonghaulError('Unknown', `${staging} is kept: table ${spec.table} of run ${run} is ${state}.`, {
+    next: 'Close the run as discarded first.',
+  });
+}

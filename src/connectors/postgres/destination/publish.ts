@@ -1,0 +1,198 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
+import { LonghaulError } from '../../../core/errors.js';
+import type { Meter } from '../../types.js';
+import type { PgSession } from '../session.js';
+import { quoteColumns, quoteRelation, requireRelation, type Relation } from '../sql.js';
+import { endAllOf, relationHolders } from './locks.js';
+import type { LedgerNames } from './ledger-schema.js';
+import { readPlan } from './plans.js';
+import { firstRow, transaction } from './queries.js';
+import { waitForReaders } from './readers.js';
+import { readTotals } from './receipts.js';
+import { readState, runClosed, setState } from './records.js';
+import { advance, lastValues, ownedSequences, type LastValues } from './sequences.js';
+import { swapIn } from './swap.js';
+import { findRelation, findTarget, targetFingerprint, type Target } from './target.js';
+import { targetChanged } from './target-changed.js';
+import type { PublishTuning } from './tuning.js';
+
+/** Missing partitions told at once; the rest is found when these are there. */
+const MISSING_LIMIT = 1_000;
+
+interface Publication {
+  readonly session: PgSession;
+  readonly names: LedgerNames;
+  readonly record: TableRecord;
+  readonly meter: Meter;
+  readonly tuning: PublishTuning;
+}
+
+/**
+ * See `DestinationSession.publish`. First the table is closed, so that nothing of it commits any more; then whoever still has
+ * staging in hand is ended; then readers with an older view are waited for; then the swap, whose transaction also says that it
+ * is published. Each of these may be repeated.
+ */
+export async function publish(publication: Publication): Promise<ReceiptTotals> {
+  const { session, names, record, meter, tuning } = publication;
+  const { run, spec } = record;
+  meter.phase = 'closing the table';
+  const fence = await transaction(session, () => fenceTable(publication));
+  if (fence.published || fence.totals.missing.length > 0) return fence.totals;
+  const staging = requireRelation(record.staging);
+  const oid = await findRelation(session, staging);
+  if (oid !== undefined) {
+    const what = `the staging of ${spec.table}`;
+    await endAllOf(session, () => relationHolders(session, oid), what);
+  }
+  const since = await changedAt(session, names, { run, table: spec.table });
+  await waitForReaders(session, spec.to, since, meter, tuning.publishWait);
+  meter.phase = 'finding the last values of sequences';
+  const last = await transaction(session, () => readLastValues(publication, staging));
+  await swapWhenFree(publication, fence.totals, last);
+  return fence.totals;
+}
+
+/** Under the row's lock, which a partition shares while it commits: what is counted here is all that there will be. */
+async function fenceTable(publication: Publication): Promise<{ totals: ReceiptTotals; published: boolean }> {
+  const { session, names, record } = publication;
+  const key = { run: record.run, table: record.spec.table };
+  const state = await readState(session, names, key, 'FOR UPDATE');
+  if (state !== 'open' && state !== 'publishing' && state !== 'published') throw runClosed(key, state);
+  if ((await readPlan(session, names, key)) === undefined) throw unplanned(key);
+  const totals = await readTotals(session, names, key.run, key.table, MISSING_LIMIT);
+  if (state === 'published') return { totals: { ...totals, missing: [] }, published: true };
+  const next = totals.missing.length > 0 ? 'open' : 'publishing';
+  if (next !== state) await setState(session, names, key, next);
+  return { totals, published: false };
+}
+
+/** When the table was closed; every partition had committed by then. A repeated publish finds the first time. */
+async function changedAt(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table }: { run: string; table: string },
+): Promise<string> {
+  const row = await firstRow<{ at: string }>(
+    session,
+    `SELECT changed_at::text AS at FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
+    [run, table],
+  );
+  return row!.at;
+}
+
+async function readLastValues({ session, record }: Publication, staging: Relation): Promise<LastValues> {
+  const target = await findTarget(session, record.spec.to);
+  const sequences = target ? await ownedSequences(session, target.oid) : [];
+  return lastValues(session, record, staging, sequences);
+}
+
+/** Tries again as long as somebody else has the target: each try lets the readers behind it wait for `lockWait` only. */
+async function swapWhenFree(publication: Publication, totals: ReceiptTotals, last: LastValues): Promise<void> {
+  const { session, record, meter, tuning } = publication;
+  for (let pause = tuning.longestPause / 10; ; pause = Math.min(pause * 2, tuning.longestPause)) {
+    meter.phase = `publishing ${record.spec.to}`;
+    try {
+      await transaction(session, () => swap(publication, totals, last));
+      return;
+    } catch (cause) {
+      if (!(cause instanceof LonghaulError && cause.code === 'LockTimeout')) throw cause;
+    }
+    meter.phase = await blockedBy(session, record);
+    session.options.log.info({ connection: session.name, table: record.spec.table }, meter.phase);
+    await sleep(pause, undefined, { signal: session.options.signal });
+  }
+}
+
+async function blockedBy(session: PgSession, record: TableRecord): Promise<string> {
+  const target = await findTarget(session, record.spec.to);
+  const [holder, ...others] = target ? await relationHolders(session, target.oid) : [];
+  if (!holder) return `waiting for a lock on ${record.spec.to}`;
+  const named = holder.application === '' ? '' : ` (${holder.application})`;
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return `waiting for session ${holder.pid}${named}${more} to release ${record.spec.to}`;
+}
+
+/** One transaction. Staging is locked before the target, so that nobody waits at the target for whoever still has staging. */
+async function swap(publication: Publication, totals: ReceiptTotals, last: LastValues): Promise<void> {
+  const { session, names, record, tuning } = publication;
+  const key = { run: record.run, table: record.spec.table };
+  await session.query(`SET LOCAL lock_timeout TO ${tuning.lockWait}`);
+  const state = await readState(session, names, key, 'FOR UPDATE');
+  if (state === 'published') return;
+  if (state === 'open') throw reopened(key);
+  if (state !== 'publishing') throw runClosed(key, state);
+  const staging = await lockStaging(session, record);
+  const target = await lockTarget(session, record);
+  if ((await targetFingerprint(session, target, record.spec.mode)) !== record.fingerprint['target']) {
+    throw targetChanged(session, record);
+  }
+  if (record.spec.mode === 'append' && target) await append(publication, staging, target, { rows: totals.rows, last });
+  else await swapIn(session, { record, staging, target, last });
+  await session.query(
+    `UPDATE ${names.runTables} SET state = 'published', rows = $3, bytes = $4, changed_at = clock_timestamp()
+     WHERE run = $1 AND table_name = $2`,
+    [key.run, key.table, totals.rows, totals.bytes],
+  );
+}
+
+async function lockStaging(session: PgSession, record: TableRecord): Promise<Relation & { oid: number }> {
+  const staging = requireRelation(record.staging);
+  const oid = await findRelation(session, staging);
+  if (oid === undefined) throw targetChanged(session, record, [`its staging ${record.staging} is gone`]);
+  await session.query(`LOCK TABLE ${quoteRelation(staging)} IN ACCESS EXCLUSIVE MODE`);
+  return { ...staging, oid };
+}
+
+/** Readers of the target go on while rows are appended. Looked up again under the lock: the name may have moved meanwhile. */
+async function lockTarget(session: PgSession, record: TableRecord): Promise<Target | undefined> {
+  const found = await findTarget(session, record.spec.to);
+  if (!found) return undefined;
+  const mode = record.spec.mode === 'append' ? 'ROW EXCLUSIVE' : 'ACCESS EXCLUSIVE';
+  await session.query(`LOCK TABLE ${quoteRelation(found)} IN ${mode} MODE`);
+  return findTarget(session, record.spec.to);
+}
+
+async function append(
+  { session, record }: Publication,
+  staging: Relation,
+  target: Target,
+  { rows, last }: { rows: number; last: LastValues },
+): Promise<void> {
+  const columns = quoteColumns(record.columns);
+  // From here on it waits for rows of other transactions, not for the table: nobody queues behind it.
+  await session.query(`SET LOCAL lock_timeout TO '60s'`);
+  const written = await session.execute(
+    `INSERT INTO ${quoteRelation(target)} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${quoteRelation(staging)}`,
+  );
+  if (written !== rows) throw appendedOther(record, rows, written);
+  for (const sequence of await ownedSequences(session, target.oid)) {
+    const value = last.get(sequence.column);
+    if (value !== undefined && sequence.mayAdvance) await advance(session, sequence, sequence, value);
+  }
+  await session.query(`DROP TABLE ${quoteRelation(staging)}`);
+}
+
+function appendedOther(record: TableRecord, expected: number, written: number): LonghaulError {
+  return new LonghaulError(
+    'CountMismatch',
+    `${expected} rows were loaded for ${record.spec.to} and ${written} would have been appended; nothing was appended.`,
+    { next: 'See whether a trigger or rule of the target drops rows.' },
+  );
+}
+
+function reopened({ run, table }: { run: string; table: string }): LonghaulError {
+  return new LonghaulError('Conflict', `Table ${table} of run ${run} was opened again while it was being published.`, {
+    next: 'It is tried again.',
+  });
+}
+
+function unplanned({ run, table }: { run: string; table: string }): LonghaulError {
+  return new LonghaulError(
+    'PlanChanged',
+    `Table ${table} of run ${run} has no plan, so nothing of it can be published.`,
+    {
+      next: 'Start the job again.',
+    },
+  );
+}
