@@ -25,6 +25,7 @@ import {
   type JobProgress,
   type JobReport,
   type PlanView,
+  type RetryRequest,
 } from './messages.js';
 import { JOB_CONNECTION_WAIT, jobActivities } from './proxies.js';
 import { checkParallelism, retryTargets } from './requests.js';
@@ -70,27 +71,36 @@ class JobRun {
         return { parallelism };
       },
       {
-        validator: (parallelism) => (checkParallelism(parallelism), void this.#running),
+        validator: (parallelism) => {
+          checkParallelism(parallelism);
+          this.#mustCopy();
+        },
         description: 'Changes the job-wide parallelism: a whole number from 1 to 1000.',
       },
     );
     setHandler(
       retry,
-      (request) => {
+      (request: RetryRequest | undefined) => {
         const targets = retryTargets(request, this.#running.progress);
         for (const { table, ordinals } of targets) this.#running.retry(table, ordinals);
         return { retried: targets.reduce((sum, { ordinals }) => sum + ordinals.length, 0) };
       },
       {
-        validator: (request) => void retryTargets(request, this.#running.progress),
+        validator: (request: RetryRequest | undefined) => {
+          retryTargets(request, this.#running.progress);
+        },
         description: 'Tries parked partitions again: {table?, partitions?}.',
       },
     );
   }
 
   get #running(): JobTables {
+    this.#mustCopy();
+    return this.#tables!;
+  }
+
+  #mustCopy(): void {
     if (this.#tables === undefined || this.#ended) throw failure('RequestRefused', 'The job is not copying now.');
-    return this.#tables;
   }
 
   get #phase(): JobPhase {
@@ -193,7 +203,9 @@ class JobRun {
     const all = tables.progress.length;
     const head = `${failures.length} of ${counted(all, 'table')} failed; their targets are as they were. To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
     const each = Math.max(200, Math.floor((FAILURE_BYTES - head.length) / failures.length) - 10);
-    const lines = failures.map(({ table, message, progress }) => bounded(`${table}: ${reasonOf(message, progress)}`, each));
+    const lines = failures.map(({ table, message, progress }) =>
+      bounded(`${table}: ${reasonOf(message, progress)}`, each),
+    );
     return boundedLines([head, ...lines], FAILURE_BYTES);
   }
 
@@ -235,12 +247,23 @@ function mayBeOpen(error: unknown): boolean {
   return !(typeof type === 'string' && isErrorCode(type) && handlingOf(type) === 'job');
 }
 
-function addsUp({ committed, skipped, partitions }: { committed: number; skipped: number; partitions?: number }): boolean {
+function addsUp({
+  committed,
+  skipped,
+  partitions,
+}: {
+  committed: number;
+  skipped: number;
+  partitions?: number;
+}): boolean {
   return partitions === committed + skipped;
 }
 
 function sumsMessage(tables: readonly string[]): string {
-  return bounded(`The sums of these tables do not add up: ${tables.join(', ')}. Compare them before using them.`, 2_000);
+  return bounded(
+    `The sums of these tables do not add up: ${tables.join(', ')}. Compare them before using them.`,
+    2_000,
+  );
 }
 
 function reasonOf(message: string, { parked }: { parked: Parameters<typeof parkedLines>[0] }): string {

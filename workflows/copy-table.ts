@@ -214,7 +214,10 @@ class TableCopy {
     const outcome = await this.#call('publishTable', this.#ref, 'publish');
     if (outcome.outcome === 'missing') {
       this.#book.missing(outcome.ordinals);
-      this.#enter('copying', `${counted(outcome.ordinals.length, 'partition')} had no receipt at publish; copied again`);
+      this.#enter(
+        'copying',
+        `${counted(outcome.ordinals.length, 'partition')} had no receipt at publish; copied again`,
+      );
       return false;
     }
     const expected = this.#book.expectedRows;
@@ -241,7 +244,11 @@ class TableCopy {
   }
 
   async #pending(from: number, to: number): Promise<readonly number[]> {
-    const { ordinals } = await this.#call('pendingPartitions', { ...this.#ref, from, to }, `what is left from ${from + 1}`);
+    const { ordinals } = await this.#call(
+      'pendingPartitions',
+      { ...this.#ref, from, to },
+      `what is left from ${from + 1}`,
+    );
     return ordinals;
   }
 

@@ -24,7 +24,10 @@ const LEVELS = [0, 1, 2, 3, 4, 5, 6];
 export function jobDetails(progress: JobProgress): string {
   const { phase, parallelism, tables, warnings } = progress;
   const published = tables.filter((table) => table.phase === 'published').length;
-  const shown = LEVELS.flatMap((level) => tables.filter((table) => URGENCY[table.phase] === level)).slice(0, MAX_TABLES);
+  const shown = LEVELS.flatMap((level) => tables.filter((table) => URGENCY[table.phase] === level)).slice(
+    0,
+    MAX_TABLES,
+  );
   const more = tables.length - shown.length;
   return [
     `**${phase}** · ${published} of ${tables.length} tables published · parallelism ${parallelism}`,
@@ -38,7 +41,14 @@ export function jobDetails(progress: JobProgress): string {
 }
 
 function tableRow(table: TableProgress): string {
-  const cells = [table.table, table.phase, partitionsOf(table), number(table.rows), number(table.retries), waitsFor(table)];
+  const cells = [
+    table.table,
+    table.phase,
+    partitionsOf(table),
+    number(table.rows),
+    number(table.retries),
+    waitsFor(table),
+  ];
   return `| ${cells.map(cell).join(' | ')} |`;
 }
 
@@ -60,7 +70,14 @@ export function tableDetails(table: TableProgress): string {
     `${running} running in ${slots} slots · ${number(retries)} retries · ${parked.length} parked`,
     ...(note === undefined ? [] : ['', cell(note)]),
     ...(plan === undefined ? [] : ['', `Plan: ${cell(plan)}`]),
-    ...(parked.length === 0 ? [] : ['', ...parkedLines(parked).slice(0, MAX_PARKED_GROUPS).map((line) => `- ${cell(line)}`)]),
+    ...(parked.length === 0
+      ? []
+      : [
+          '',
+          ...parkedLines(parked)
+            .slice(0, MAX_PARKED_GROUPS)
+            .map((line) => `- ${cell(line)}`),
+        ]),
   ].join('\n');
 }
 

@@ -56,7 +56,7 @@ export function tableActivity<K extends keyof LonghaulActivities>(
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary,
   });
-  return activities[name] as LonghaulActivities[K];
+  return activities[name];
 }
 
 /** One attempt chain at a partition, by the job's declared policy. */

@@ -16,8 +16,8 @@ export interface RetryTarget {
 }
 
 /** What a retry means now. Throws when it names nothing that is parked. */
-export function retryTargets(request: RetryRequest, tables: readonly TableProgress[]): RetryTarget[] {
-  const { table, partitions } = (request ?? {}) as RetryRequest;
+export function retryTargets(request: RetryRequest | undefined, tables: readonly TableProgress[]): RetryTarget[] {
+  const { table, partitions } = request ?? {};
   if (table !== undefined && !tables.some((each) => each.table === table))
     throw refused(`The job has no table ${JSON.stringify(table)}.`);
   if (table === undefined && partitions !== undefined)

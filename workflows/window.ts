@@ -73,7 +73,10 @@ export class PartitionWindow {
 
   async #loop(scope: CancellationScope): Promise<void> {
     for (;;) {
-      if (this.#fatal !== undefined) return scope.cancel();
+      if (this.#fatal !== undefined) {
+        scope.cancel();
+        return;
+      }
       await this.#nextPage();
       this.#fill();
       this.hooks.changed(false);

@@ -24,7 +24,7 @@ export async function awaitResult(
   taskQueue: string,
   { screen, hint }: Context,
 ): Promise<unknown> {
-  const workers = new WorkerWatch(client, taskQueue, hint('worker'), (notice) => screen.err.line(notice));
+  const workers = new WorkerWatch(client, taskQueue, hint('worker'), (notice) => screen.err.prose(notice));
   const interrupted = () => void handle.terminate('interrupted').finally(() => process.exit(EXIT.interrupted));
   process.once('SIGINT', interrupted);
   const done = new AbortController();
@@ -44,9 +44,8 @@ async function watchWorkers(
   done: AbortSignal,
 ): Promise<void> {
   await workers.begin();
-  for (let waiting = 0; !done.aborted;) {
-    await sleep(PERIOD, undefined, { signal: done }).catch(() => undefined);
-    if (done.aborted) return;
+  let waiting = 0;
+  while (await passes(PERIOD, done)) {
     const { raw } = await withPatience(client, () => handle.describe());
     waiting = Number(raw.pendingWorkflowTask?.state) === SCHEDULED ? waiting + 1 : 0;
     if (waiting === 0) workers.answered();

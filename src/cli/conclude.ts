@@ -11,17 +11,18 @@ import type { Channel } from './screen.js';
 export function printOutcome(outcome: Outcome, context: Context, jobFile: string | undefined): void {
   const { out, err } = context.screen;
   const { progress } = outcome;
+  if (out.tty) out.line();
   if (progress !== undefined && progress.tables.length > 0) {
     out.line(jobTable(progress, out, Date.now()));
     // The failure of a whole job lists its tables itself.
     const listed = 'failure' in outcome && outcome.failure.code === 'JobFailed';
     const trouble = listed ? [] : troubleLines(progress, out);
-    if (trouble.length > 0) out.line(['', ...trouble].join('\n'));
+    if (trouble.length > 0) out.prose(['', ...trouble].join('\n'));
     out.line();
   }
-  out.line(headline(outcome, out));
-  if ('failure' in outcome && outcome.kind === 'failed') err.line(outcome.failure.message);
-  for (const line of nextSteps(outcome, context, jobFile)) err.line(line);
+  out.prose(headline(outcome, out));
+  if ('failure' in outcome && outcome.kind === 'failed') err.prose(outcome.failure.message);
+  for (const line of nextSteps(outcome, context, jobFile)) err.prose(line);
 }
 
 function headline({ kind, workflowId, progress }: Outcome, { colors }: Channel): string {
@@ -63,7 +64,7 @@ function nextSteps(outcome: Outcome, { hint }: Context, jobFile = 'JOB.yaml'): s
   const told = outcome.failure.next === undefined ? [] : [outcome.failure.next];
   const resumable = (progress?.tables ?? []).some(({ committed }) => committed > 0);
   if (!resumable || progress === undefined) return told;
-  return [...told, `Go on with what is committed:  ${hint('run', jobFile, '--resume', progress.run)}`];
+  return [...told, `Go on with what is committed:\n  ${hint('run', jobFile, '--resume', progress.run)}`];
 }
 
 /** How a job came out, for a program: one object, stable. */

@@ -17,5 +17,5 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export const EXIT_HELP = `Exit codes of run and watch:
-  0 complete   1 failed or cancelled   2 job, configuration or command line wrong
-  3 waiting on parked partitions   4 complete with skips   130 stopped following`;
+  0 complete   1 failed or cancelled   2 job or command wrong
+  3 waits on parked partitions   4 complete with skips   130 stopped following`;

@@ -17,7 +17,8 @@ export interface FollowOptions {
 /** Follows a job on the screen to its end, and answers with the exit code. Ctrl-C ends the following, never the job. */
 export async function followOnScreen(job: JobHandle, context: Context, options: FollowOptions): Promise<number> {
   const { out, err } = context.screen;
-  err.line(`${err.colors.bold(job.workflowId)}, run ${job.runId}. Ctrl-C stops following, not the copy.`);
+  err.line(`${err.colors.bold(job.workflowId)}, run ${job.runId}`);
+  if (err.tty) err.line(err.colors.dim('Ctrl-C stops following, not the copy.'));
   const outcome = await followUntilInterrupt(job, context);
   if (outcome === undefined) {
     sayGoodbye(job, context);

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import bytes from 'bytes';
 
 /** Numbers, sizes, durations and names as people read them. Pure. */
@@ -75,4 +76,32 @@ export function formatMoment(at: Date): string {
   const two = (part: number) => String(part).padStart(2, '0');
   const date = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-');
   return `${date} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+/** Columns that a text takes on a terminal. */
+export function shownLength(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+/** Breaks lines that are longer than `width` between words; what follows is indented as far as its line was. */
+export function wrapText(text: string, width: number): string {
+  return text
+    .split('\n')
+    .map((line) => wrapLine(line, width))
+    .join('\n');
+}
+
+function wrapLine(line: string, width: number): string {
+  if (shownLength(line) <= width) return line;
+  const indent = /^ */.exec(line)![0];
+  const lines: string[] = [];
+  let current = '';
+  for (const word of line.slice(indent.length).split(' ')) {
+    const next = current === '' ? `${indent}${word}` : `${current} ${word}`;
+    if (current !== '' && shownLength(next) > width) {
+      lines.push(current.trimEnd());
+      current = `${indent}${word}`;
+    } else current = next;
+  }
+  return [...lines, current].join('\n');
 }

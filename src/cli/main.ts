@@ -21,8 +21,8 @@ async function main(args: readonly string[]): Promise<number> {
 function report(thrown: unknown, color: boolean): number {
   const { message, next, exitCode, stack } = explain(thrown);
   const { err } = makeScreen({ color });
-  err.line(`${err.colors.red('✖ error')}  ${message}`);
-  if (next !== undefined) err.line(next);
+  err.prose(`${err.colors.red('✖ error')}  ${message}`);
+  if (next !== undefined) err.prose(next);
   if (stack !== undefined && process.env.LONGHAUL_DEBUG === '1') err.line(stack);
   return exitCode;
 }

@@ -17,13 +17,13 @@ import { packageVersion } from './version.js';
 
 const NEXT_STEPS = `
 New here?
+  longhaul init              writes the files to begin with
   longhaul dev               in a terminal of its own: Temporal and a worker
-  longhaul init              writes longhaul.yaml, job.yaml and .env.example to edit
   longhaul check job.yaml    says everything that is wrong, touches nothing
   longhaul run job.yaml      copies, and shows how it goes
 
-Temporal is found as any Temporal program finds it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …,
-or a profile of temporal.toml (TEMPORAL_PROFILE). Without any: localhost:7233.
+Temporal is found as by any Temporal program: by TEMPORAL_ADDRESS and the other
+TEMPORAL_* variables, or a profile of temporal.toml; else at 127.0.0.1:7233.
 
 ${EXIT_HELP}`;
 
@@ -34,11 +34,12 @@ export function buildProgram(exit: (code: number) => void): Command {
     )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('--help', 'explain the program or a command')
-    .option('--config <file>', 'the configuration of the worker (default: LONGHAUL_CONFIG, or ./longhaul.yaml)')
-    .option('--address <host:port>', "Temporal's address, instead of the configured one")
-    .option('--namespace <name>', "Temporal's namespace, instead of the configured one")
+    .option('--config <file>', 'default: LONGHAUL_CONFIG, else ./longhaul.yaml')
+    .option('--address <host:port>', "Temporal's address, if not as configured")
+    .option('--namespace <name>', "Temporal's namespace, if not as configured")
     .option('--no-color', 'no colours (as the variable NO_COLOR)')
-    .configureHelp({ showGlobalOptions: true })
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => usageOf(command) })
     .showHelpAfterError('(--help explains)')
     .addHelpText('after', NEXT_STEPS)
     .exitOverride();
@@ -50,6 +51,11 @@ export function buildProgram(exit: (code: number) => void): Command {
   program.commandsGroup('Servers:');
   [addDev, addWorker, addTemporal].forEach((add) => add(registry));
   return program;
+}
+
+/** `retry <name> [table]`: without the word [options], which says nothing. */
+function usageOf(command: Command): string {
+  return `${command.name()} ${command.usage().replace(/^\[options\] ?/, '')}`.trim();
 }
 
 function registryOf(program: Command, exit: (code: number) => void): Registry {

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { wrapText } from './format.js';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
@@ -13,6 +14,8 @@ export interface Channel {
   readonly height: () => number;
   /** Writes `text` and a line end. */
   readonly line: (text?: string) => void;
+  /** Writes sentences: on a terminal, lines are broken between words. */
+  readonly prose: (text: string) => void;
   readonly stream: NodeJS.WriteStream;
 }
 
@@ -31,12 +34,14 @@ export function makeScreen(options: { color: boolean }, env: NodeJS.ProcessEnv =
 
 function channel(stream: NodeJS.WriteStream, colorWanted: boolean, env: NodeJS.ProcessEnv): Channel {
   const tty = stream.isTTY && env.TERM !== 'dumb';
+  const line = (text = '') => void stream.write(`${text}\n`);
   return {
     tty,
     stream,
+    line,
+    prose: (text) => line(tty ? wrapText(text, stream.columns) : text),
     colors: pc.createColors(colorWanted && tty),
     width: () => (tty ? stream.columns : NO_TERMINAL_WIDTH),
     height: () => (tty ? stream.rows : Infinity),
-    line: (text = '') => void stream.write(`${text}\n`),
   };
 }

@@ -52,8 +52,12 @@ function temporalTrouble(error: unknown, { address, namespace, context, connecte
     return new CliError(`Temporal at ${address} refuses access to namespace "${namespace}".`, EXIT.failed, next);
   }
   if (connected && (status === undefined || !UNAVAILABLE.includes(status))) return error;
+  return unreachable(address, context);
+}
+
+export function unreachable(address: string, { hint }: Context): CliError {
   const next =
-    `Start one here:  ${context.hint('dev')}\n` +
+    `Start one here:  ${hint('dev')}\n` +
     'Or say where it is: --address, TEMPORAL_ADDRESS, or a profile of temporal.toml.';
   return new CliError(`Temporal does not answer at ${address}.`, EXIT.failed, next);
 }

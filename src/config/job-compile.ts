@@ -1,7 +1,7 @@
 import type { Mode, PartitionHint, RetrySpec } from '../core/model.js';
 import type { CompiledEntry, CompiledJob, QueryEntry, RelationEntry } from './compiled-job.js';
 import { MOST_QUERIES, type DefaultedEntry, type DefaultedJob, type TableDefaults } from './job-schema.js';
-import { located, pathText, type Located } from './problems.js';
+import { below, located, pathText, type Located } from './problems.js';
 import { formatTableName, isPattern, parseTableName, placeholders } from './table-name.js';
 
 /** Bytes of a partition when nothing is said: some seconds of work, so a crash repeats little and every slot finds work. */
@@ -51,7 +51,7 @@ function compileEntry(given: DefaultedEntry, defaults: TableDefaults, jobMode: M
   const common = { path: pathText(path), mode: given.mode ?? defaults.mode ?? jobMode };
   const entry = given.queries === undefined ? relation(given, defaults, common) : queries(given, defaults, common);
   const problems = entry.kind === 'queries' ? queryProblems(entry) : patternProblems(entry);
-  return { entry, problems: problems.map((each) => ({ ...each, path: [...path, ...each.path] })) };
+  return { entry, problems: problems.map((each) => below(path, each)) };
 }
 
 type Common = Pick<CompiledEntry, 'path' | 'mode'>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- the type of what this schema makes, and nothing else of the connector
 import type { PostgresConnectionConfig, PostgresTls } from '../connectors/postgres/config.js';
-import { located, strict, type Located } from './problems.js';
+import { below, located, strict, type Located } from './problems.js';
 import { parsePostgresUrl, type ParsedUrl } from './postgres-url.js';
 import { wholeNumberOrDigits } from './quantities.js';
 import { withSecrets } from './secrets.js';
@@ -15,6 +15,7 @@ const PINNED_SETTINGS = [
   'default_transaction_read_only',
   'extra_float_digits',
   'intervalstyle',
+  'lc_monetary',
   'row_security',
   'search_path',
   'synchronous_commit',
@@ -77,22 +78,14 @@ export interface CompiledPostgres {
 /** Makes an absolute path of one beside the configuration file; undefined for a file that can't be read. */
 export type FindFile = (path: string) => string | undefined;
 
-/** The connection's own parts, whether they were written as a URL or one by one. `path` is the connection's in the file. */
-export function compilePostgres(
-  name: string,
-  path: readonly PropertyKey[],
-  given: DefaultedPostgres,
-  find: FindFile,
-): CompiledPostgres {
+/** The connection's own parts, whether they were written as a URL or one by one. Paths are below the connection's own. */
+export function compilePostgres(name: string, given: DefaultedPostgres, find: FindFile): CompiledPostgres {
   const url = given.url === undefined ? undefined : parsePostgresUrl(given.url);
-  const problems = [...placeProblems(given, url), ...tlsProblems(given, url, find)];
-  if (problems.length > 0) return { problems: problems.map((each) => below(path, each)), warnings: [] };
+  const urlProblems = (url?.problems ?? []).map((each) => below(['url'], each));
+  const problems = [...urlProblems, ...tlsProblems(given, url, find)];
+  if (problems.length > 0) return { problems, warnings: [] };
   const connection = connectionOf(name, { ...given, ...url?.parts }, find);
-  return { connection, problems: [], warnings: plainWarnings(connection).map((each) => below(path, each)) };
-}
-
-function below(path: readonly PropertyKey[], problem: Located): Located {
-  return { ...problem, path: [...path, ...problem.path] };
+  return { connection, problems, warnings: plainWarnings(connection) };
 }
 
 function connectionOf(name: string, given: DefaultedPostgres, find: FindFile): PostgresConnectionConfig {
@@ -111,12 +104,11 @@ function compileTls(given: z.output<typeof tls>, find: FindFile): PostgresTls {
   return { mode: given.mode, ...(Object.fromEntries(files) as Pick<PostgresTls, 'ca'>) };
 }
 
-/** Where the server is: a URL, or the parts, all that are needed of one of them. */
-function placeProblems(given: DefaultedPostgres, url: ParsedUrl | undefined): Located[] {
-  if (url === undefined) return NEEDED.filter((key) => given[key] === undefined).map(missingPart);
+/** Where the server is: a URL, or the parts, all that are needed of one of them. Told by which keys are there. */
+export function placeProblems(given: Readonly<Record<string, unknown>>): Located[] {
+  if (given.url === undefined) return NEEDED.filter((key) => given[key] === undefined).map(missingPart);
   const both = PLACE_KEYS.filter((key) => given[key] !== undefined);
-  const exclusive = both.map((key) => located([key], 'stands beside url', 'write either url or the parts, not both'));
-  return [...url.problems.map((each) => below(['url'], each)), ...exclusive];
+  return both.map((key) => located([key], 'stands beside url', 'write either url or the parts, not both'));
 }
 
 function missingPart(key: (typeof NEEDED)[number]): Located {

@@ -40,6 +40,11 @@ export function located(path: readonly PropertyKey[], message: string, fix?: str
   return fix === undefined ? { path, message } : { path, message, fix };
 }
 
+/** The same problem, its path being relative to this one. */
+export function below(path: readonly PropertyKey[], problem: Located): Located {
+  return { ...problem, path: [...path, ...problem.path] };
+}
+
 export function toProblem({ path, message, fix }: Located): Problem {
   return { path: pathText(path), message, ...(fix === undefined ? {} : { fix }) };
 }
@@ -128,8 +133,8 @@ function unknownKey(path: readonly PropertyKey[], key: string, known: readonly s
 
 /** A union is answered for the member whose kind of value was written. */
 function fromUnion(issue: z.core.$ZodIssueInvalidUnion, path: readonly PropertyKey[]): Located[] {
-  if (issue.message !== 'Invalid input') return [missingOr(path, issue.input, issue.message)];
   if (issue.discriminator !== undefined) return [wrongDiscriminator(issue, path)];
+  if (issue.message !== 'Invalid input') return [missingOr(path, issue.input, issue.message)];
   const member = issue.errors.find((errors) => !errors.some((each) => each.path.length === 0 && isWrongType(each)));
   if (member !== undefined) return member.flatMap((each) => fromIssue(each, path));
   const kinds = issue.errors.flatMap((errors) => errors.filter(isWrongType).map(({ expected }) => kindName(expected)));
@@ -150,11 +155,8 @@ function notOneOf(path: readonly PropertyKey[], input: unknown, values: readonly
   const list = values.length === 1 ? values[0]! : `one of ${values.join(', ')}`;
   if (input === undefined) return { path, message: 'is missing', fix: `write ${list}`, missing: true };
   const meant = typeof input === 'string' ? didYouMean(input, values) : undefined;
-  return located(
-    path,
-    `${shown(input)} is not ${list}`,
-    meant === undefined ? `write ${list}` : `did you mean "${meant}"?`,
-  );
+  const other = values.length === 1 ? `write ${list}` : 'write one of these';
+  return located(path, `${shown(input)} is not ${list}`, meant === undefined ? other : `did you mean "${meant}"?`);
 }
 
 function wrongType(path: readonly PropertyKey[], issue: z.core.$ZodIssueInvalidType): Located {

@@ -5,8 +5,17 @@ import { z } from 'zod';
 import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
 import type { Problem } from '../core/errors.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
-import { compilePostgres, postgresSchema, type CompiledPostgres } from './postgres.js';
-import { ConfigError, inFileOrder, schemaProblems, strict, toProblem, withoutValue, type Located } from './problems.js';
+import { compilePostgres, placeProblems, postgresSchema, type CompiledPostgres, type FindFile } from './postgres.js';
+import {
+  below,
+  ConfigError,
+  inFileOrder,
+  schemaProblems,
+  strict,
+  toProblem,
+  withoutValue,
+  type Located,
+} from './problems.js';
 import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
@@ -79,7 +88,7 @@ export function compileWorkerConfig(raw: unknown, file: string, env: Environment
   const found = [
     ...outer,
     ...connections.flatMap(([, { problems }]) => problems),
-    ...schemaProblems(workerSchema, worker).map((each) => ({ ...each, path: ['worker', ...each.path] })),
+    ...schemaProblems(workerSchema, worker).map((each) => below(['worker'], each)),
   ];
   const problems = [...unresolved, ...withoutPlacesOf(unresolved, found)];
   if (problems.length > 0) throw new ConfigError(file, inFileOrder(problems, value).map(withoutValue).map(toProblem));
@@ -114,14 +123,15 @@ function compileConnections(raw: Record<string, unknown>, folder: string): [stri
   return Object.entries(raw).map(([name, given]) => [name, compileConnection(name, given, find)]);
 }
 
-function compileConnection(name: string, given: unknown, find: (path: string) => string | undefined): CompiledPostgres {
-  const path = ['connections', name];
-  const problems: Located[] = schemaProblems(connectionSchema, given);
-  if (problems.length > 0) {
-    return { problems: problems.map((each) => ({ ...each, path: [...path, ...each.path] })), warnings: [] };
-  }
-  const parsed = connectionSchema.parse(given);
-  return compilePostgres(name, path, parsed, find);
+/** Paths are those of the file. A connection with any problem is not compiled. */
+function compileConnection(name: string, given: unknown, find: FindFile): CompiledPostgres {
+  const malformed = schemaProblems(connectionSchema, given);
+  const misplaced = isRecord(given) && given.type === 'postgres' ? placeProblems(given) : [];
+  const problems = [...malformed, ...misplaced];
+  const result =
+    problems.length > 0 ? { problems, warnings: [] } : compilePostgres(name, connectionSchema.parse(given), find);
+  const here = (each: Located) => below(['connections', name], each);
+  return { ...result, problems: result.problems.map(here), warnings: result.warnings.map(here) };
 }
 
 function readable(path: string): string | undefined {

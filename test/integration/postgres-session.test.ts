@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PostgresConnectionConfig } from '../../src/connectors/postgres/config.js';
 import { openSession, type PgSession } from '../../src/connectors/postgres/session.js';
@@ -111,19 +112,19 @@ describe('a session', () => {
 describe('signing in', () => {
   test('tells what is wrong without address or password', async () => {
     const wrong = { url: url.replace(/:[^:@]+@/, ':wr0ng-secret@') };
-    const failed = await open(wrong).catch((error: unknown) => error as Error);
+    const failed = await failure(open(wrong));
     expect(failed).toMatchObject({ code: 'ConnectionFailed' });
-    expect(String(failed)).toContain('"warehouse"');
-    expect(String(failed)).not.toMatch(/wr0ng-secret|127\.0\.0\.1/);
-    const refused = await open({ url: 'postgres://u:s3cret@127.0.0.1:1/d' }).catch((error: unknown) => error as Error);
+    expect(inspect(failed)).toContain('"warehouse"');
+    expect(inspect(failed)).not.toMatch(/wr0ng-secret|127\.0\.0\.1/);
+    const refused = await failure(open({ url: 'postgres://u:s3cret@127.0.0.1:1/d' }));
     expect(refused).toMatchObject({ code: 'ConnectionFailed' });
-    expect(String(refused)).not.toMatch(/s3cret|127\.0\.0\.1/);
+    expect(inspect(refused)).not.toMatch(/s3cret|127\.0\.0\.1/);
   });
 
   test('an unreadable URL is not repeated', async () => {
-    const failed = await open({ url: 'postgres://u:p%zz@[bad/d' }).catch((error: unknown) => error as Error);
+    const failed = await failure(open({ url: 'postgres://u:p%zz@[bad/d' }));
     expect(failed).toMatchObject({ code: 'ConnectionFailed' });
-    expect(JSON.stringify(failed) + String(failed)).not.toContain('p%zz');
+    expect(inspect(failed)).not.toContain('p%zz');
   });
 
   test('an abort while waiting for the server', async () => {
@@ -150,9 +151,7 @@ describe('poolers', () => {
   test.each([1, 2, 3])('a transaction-mode pool of %i is refused, and no slot stays taken in it', async (size) => {
     const pooler = await startPooler(url, 'transaction', size);
     try {
-      await expect(open({ url: through(pooler.port) })).rejects.toMatchObject({
-        code: size === 1 ? expect.stringMatching(/ServerUnsuitable|ConnectionFailed/) : 'ServerUnsuitable',
-      });
+      await expect(open({ url: through(pooler.port) })).rejects.toMatchObject({ code: 'ServerUnsuitable' });
       expect(await slotsTaken()).toBe(0);
     } finally {
       await pooler.close();
@@ -169,6 +168,13 @@ describe('poolers', () => {
     }
   });
 });
+
+async function failure(opening: Promise<PgSession>): Promise<unknown> {
+  return opening.then(
+    () => expect.fail('it was opened'),
+    (error: unknown) => error,
+  );
+}
 
 async function slotsTaken(): Promise<number> {
   const rows = await runSql<{ n: number }>(

@@ -12,7 +12,11 @@ beforeAll(async () => {
 afterAll(() => tests.stop());
 
 /** Runs a faked job to its end, or until the body returns. */
-async function during<T>(job: FakeJob, body: (handle: JobHandle, fake: FakeActivities) => Promise<T>, input: unknown = {}) {
+async function during<T>(
+  job: FakeJob,
+  body: (handle: JobHandle, fake: FakeActivities) => Promise<T>,
+  input: unknown = {},
+) {
   const fake = new FakeActivities(job);
   const result = await tests.during(fake.activities, async (queue) => body(await tests.startJob(queue, input), fake));
   return { fake, result };
@@ -33,7 +37,12 @@ test('tables of a job are copied, published and added up; the report says so', a
     run: handle.firstExecutionRunId,
   }));
   const { report, plans, id, run } = result;
-  expect(report).toMatchObject({ phase: 'complete', run, rows: sum(6) + sum(1), bytes: 70 } satisfies Partial<JobReport>);
+  expect(report).toMatchObject({
+    phase: 'complete',
+    run,
+    rows: sum(6) + sum(1),
+    bytes: 70,
+  } satisfies Partial<JobReport>);
   expect(report.tables.map(({ table, phase, child }) => [table, phase, child])).toEqual(
     tables.map(({ table }) => [table, 'published', `${id}/${table}`]),
   );
@@ -204,7 +213,7 @@ test('a cron schedule is refused', async () => {
 
 /** A cron workflow goes on after its first execution fails. */
 function firstExecution({ workflowId, firstExecutionRunId }: JobHandle) {
-  return tests.temporal.client.workflow.getHandle(workflowId, firstExecutionRunId, { followRuns: false } as never);
+  return tests.temporal.client.workflow.getHandle(workflowId, firstExecutionRunId, { followRuns: false });
 }
 
 test('a resumed run keeps its identity, and tables that it published before are only added up', async () => {
@@ -258,6 +267,9 @@ test('the web UI shows summaries and a table of tables; the history carries neit
     expect(summaries).toContain('public.orders 3/3');
     const metadata: { currentDetails?: string } = await handle.query('__temporal_workflow_metadata');
     expect(metadata.currentDetails).toContain('| public.orders | published | 3/3 | 6 | 0 |');
-    expect(await child.query(tableProgress)).toMatchObject({ phase: 'published', rows: rowsOf(0) + rowsOf(1) + rowsOf(2) });
+    expect(await child.query(tableProgress)).toMatchObject({
+      phase: 'published',
+      rows: rowsOf(0) + rowsOf(1) + rowsOf(2),
+    });
   });
 });

@@ -10,8 +10,10 @@ beforeAll(async () => {
 });
 afterAll(() => tests.stop());
 
-const sumOfRows = (partitions: number): number => Array.from({ length: partitions }, (_, i) => rowsOf(i)).reduce((a, b) => a + b, 0);
-const fakes = (table: Omit<FakeTable, 'table'>): FakeActivities => new FakeActivities({ tables: [{ table: 't', ...table }] });
+const sumOfRows = (partitions: number): number =>
+  Array.from({ length: partitions }, (_, i) => rowsOf(i)).reduce((a, b) => a + b, 0);
+const fakes = (table: Omit<FakeTable, 'table'>): FakeActivities =>
+  new FakeActivities({ tables: [{ table: 't', ...table }] });
 /** Sends no heartbeat and ends only with its worker. */
 const never = (): Promise<never> => Context.current().cancelled;
 
@@ -20,7 +22,13 @@ test('300 partitions over several executions: each copied exactly once, and the 
   await tests.during(fake.activities, async (queue) => {
     const handle = await tests.startTable(queue, { table: 't', continueAfter: 70 });
     const result = await handle.result();
-    expect(result).toMatchObject({ phase: 'published', partitions: 300, committed: 300, rows: sumOfRows(300), retries: 0 });
+    expect(result).toMatchObject({
+      phase: 'published',
+      partitions: 300,
+      committed: 300,
+      rows: sumOfRows(300),
+      retries: 0,
+    });
     const { executions } = await executionsOf(handle.workflowId);
     expect(executions).toBe(5);
   });
@@ -57,7 +65,7 @@ test('a resumed table asks the ledger what is left, across pages, and publishes 
 test('a partition that used up its attempts parks; the others finish; the table fails naming it', async () => {
   const fake = fakes({
     partitions: 10,
-    copy: async (ordinal) => {
+    copy: (ordinal) => {
       if (ordinal === 3) throw failureOf('LockTimeout', 'the lock was not had');
       if (ordinal === 7) throw failureOf('DataRejected', 'the value was refused');
       return undefined;
@@ -88,7 +96,7 @@ test('onFailure wait: parked partitions wait for a signal and are then copied', 
   let broken = true;
   const fake = fakes({
     partitions: 5,
-    copy: async (ordinal) => {
+    copy: (ordinal) => {
       if (ordinal < 2 && broken) throw failureOf('DataRejected', 'no');
       return undefined;
     },
@@ -110,7 +118,7 @@ test('a connection that fails pauses the table: one probe at a time, nothing par
   let mostWhileDown = 0;
   const fake: FakeActivities = fakes({
     partitions: 20,
-    copy: async () => {
+    copy: () => {
       if (down === 0) return undefined;
       down -= 1;
       if (down < 2) mostWhileDown = Math.max(mostWhileDown, fake.running);
@@ -125,7 +133,7 @@ test('a connection that fails pauses the table: one probe at a time, nothing par
 });
 
 test('the connection may be away at every other activity too', async () => {
-  const away = async (call: number): Promise<void> => {
+  const away = (call: number): void => {
     if (call < 3) throw failureOf('ConnectionFailed', 'away');
   };
   const fake = fakes({ partitions: 2, prepare: away, publish: away });
@@ -137,7 +145,7 @@ test('the connection may be away at every other activity too', async () => {
 test('a crash (heartbeat timeout) uses up no attempt; a poison partition parks after its crashes', async () => {
   const fake = fakes({
     partitions: 3,
-    copy: async (ordinal, call) => (ordinal === 0 && call <= 2 ? never() : ordinal === 2 ? never() : undefined),
+    copy: (ordinal, call) => (ordinal === 0 && call <= 2 ? never() : ordinal === 2 ? never() : undefined),
   });
   const retry = { ...FAKE_RETRY, maximumAttempts: 1, maximumCrashes: 2, heartbeatTimeout: 1_000 };
   await tests.during(fake.activities, async (queue) => {
@@ -154,18 +162,21 @@ test('a crash (heartbeat timeout) uses up no attempt; a poison partition parks a
 test('a partition that was handed back is scheduled anew at once, and not counted as a failure', async () => {
   const fake = fakes({
     partitions: 4,
-    copy: async (ordinal, call) => (ordinal === 1 && call < 5 ? { outcome: 'handedBack' } : undefined),
+    copy: (ordinal, call) => (ordinal === 1 && call < 5 ? { outcome: 'handedBack' } : undefined),
   });
   await tests.during(fake.activities, async (queue) => {
     const retry = { ...FAKE_RETRY, maximumAttempts: 1 };
-    expect(await (await tests.startTable(queue, { table: 't', retry })).result()).toMatchObject({ committed: 4, retries: 4 });
+    expect(await (await tests.startTable(queue, { table: 't', retry })).result()).toMatchObject({
+      committed: 4,
+      retries: 4,
+    });
   });
 });
 
 test('an error of the whole table cancels what is in flight and fails with its code', async () => {
   const fake = fakes({
     partitions: 30,
-    copy: async (ordinal) => {
+    copy: (ordinal) => {
       if (ordinal === 4) throw failureOf('SourceChanged', 'a column is gone');
       return undefined;
     },
@@ -190,7 +201,7 @@ test('receipts that publish misses are copied again', async () => {
 test('sums that do not add up fail the table', async () => {
   const fake = fakes({
     partitions: 3,
-    publish: async () => void fake.receipts.get('t')!.set(1, 1_000_000),
+    publish: () => void fake.receipts.get('t')!.set(1, 1_000_000),
   });
   await tests.during(fake.activities, async (queue) => {
     const failure = await failureOfWorkflow(await tests.startTable(queue, { table: 't' }));

@@ -12,6 +12,8 @@ import type { ErrorCode } from '../../src/core/errors.js';
 import { handlingOf } from '../../src/core/errors.js';
 import type { OnFailure, RetrySpec } from '../../src/core/model.js';
 
+type MaybeAsync<T> = T | Promise<T>;
+
 /** A table of a job whose activities are faked. */
 export interface FakeTable {
   readonly table: string;
@@ -20,11 +22,11 @@ export interface FakeTable {
   readonly committed?: readonly number[];
   readonly steps?: readonly BuildStep[];
   /** What a call does instead of committing at once; returns to let it commit. `call` counts from 1 for each ordinal. */
-  readonly copy?: (ordinal: number, call: number) => Promise<PartitionResult | undefined>;
+  readonly copy?: (ordinal: number, call: number) => MaybeAsync<PartitionResult | undefined>;
   /** Receipts that the ledger loses before its first publish. */
   readonly lose?: readonly number[];
-  readonly prepare?: (call: number) => Promise<void>;
-  readonly publish?: (call: number) => Promise<void>;
+  readonly prepare?: (call: number) => MaybeAsync<void>;
+  readonly publish?: (call: number) => MaybeAsync<void>;
   readonly published?: boolean;
 }
 
@@ -34,7 +36,7 @@ export interface FakeJob {
   readonly onFailure?: OnFailure;
   readonly maxParked?: number;
   readonly retry?: Partial<RetrySpec>;
-  readonly open?: (call: number) => Promise<void>;
+  readonly open?: (call: number) => MaybeAsync<void>;
 }
 
 export const FAKE_RETRY: RetrySpec = {

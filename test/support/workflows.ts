@@ -1,6 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { WorkflowFailedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LonghaulActivities } from '../../src/core/activities.js';
 import type { CopyTableInput } from '../../workflows/messages.js';
@@ -30,7 +36,10 @@ export class WorkflowTests {
     const temporal = await startTestTemporal();
     const [connection, bundle] = await Promise.all([
       NativeConnection.connect({ address: temporal.address }),
-      bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: { ...QUIET, warn: console.warn, error: console.error } }),
+      bundleWorkflowCode({
+        workflowsPath: WORKFLOWS_PATH,
+        logger: { ...QUIET, warn: console.warn, error: console.error },
+      }),
     ]);
     return new WorkflowTests(temporal, connection, bundle);
   }
@@ -42,7 +51,13 @@ export class WorkflowTests {
 
   worker(taskQueue: string, activities: LonghaulActivities): Promise<Worker> {
     const { connection, workflowBundle } = this;
-    return Worker.create({ connection, workflowBundle, taskQueue, activities, maxConcurrentActivityTaskExecutions: 50 });
+    return Worker.create({
+      connection,
+      workflowBundle,
+      taskQueue,
+      activities,
+      maxConcurrentActivityTaskExecutions: 50,
+    });
   }
 
   /** Runs a body with a worker of these activities beside it; the worker is stopped after it. */

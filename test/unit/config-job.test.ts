@@ -47,7 +47,7 @@ describe('one mistake in a job', () => {
     ['no table', { tables: [] }, 'tables: is an empty list'],
     ['parallelism of 0', { parallelism: 0 }, 'parallelism: 0 is not allowed — write a whole number from 1 to 1000'],
     ['parallelism of 1.5', { parallelism: 1.5 }, 'parallelism: 1.5 is not allowed'],
-    ['a mode that is none', { mode: 'upsert' }, 'mode: "upsert" is not one of replace, append — write one of'],
+    ['a mode that is none', { mode: 'upsert' }, 'mode: "upsert" is not one of replace, append — write one of these'],
     [
       'a duration without unit',
       { retry: { stallTimeout: 30 } },

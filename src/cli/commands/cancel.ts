@@ -3,7 +3,7 @@ import type { Registry } from '../registry.js';
 import { findRunningJob, withClient } from '../temporal.js';
 
 export function addCancel({ command, action }: Registry): void {
-  command('cancel <name>', 'end a job; tables not yet published stay as they were', 'longhaul cancel nightly').action(
+  command('cancel <name>', 'end a job; its unpublished tables stay as is', 'longhaul cancel nightly').action(
     action((context, name: string) =>
       withClient(context, async (client) => {
         const { handle } = await findRunningJob(client, context, name);

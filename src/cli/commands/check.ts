@@ -20,7 +20,7 @@ interface CheckOptions {
 }
 
 export function addCheck({ command, action }: Registry): void {
-  command('check <job>', 'say everything that is wrong with a job; touches nothing', 'longhaul check job.yaml')
+  command('check <job.yaml>', 'say all that is wrong with a job', 'longhaul check job.yaml')
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
     .option('--json', 'problems, warnings and tables as one JSON object')
     .action(action(check));
@@ -66,8 +66,8 @@ async function checkOnWorker(
 function printReport({ problems, warnings, tables }: CheckReport, file: string, { screen, hint }: Context): void {
   const { out, err } = screen;
   const { colors } = out;
-  for (const problem of problems) out.line(problemText(colors.red('✖ problem'), problem, out));
-  for (const warning of warnings) out.line(problemText(colors.yellow('! warning'), warning, out));
+  for (const problem of problems) out.prose(problemText(colors.red('✖ problem'), problem, out));
+  for (const warning of warnings) out.prose(problemText(colors.yellow('! warning'), warning, out));
   if (problems.length > 0) {
     const count = plural(problems.length, 'problem');
     const more = warnings.length > 0 ? `, ${plural(warnings.length, 'warning')}` : '';
@@ -85,7 +85,7 @@ function printReport({ problems, warnings, tables }: CheckReport, file: string, 
     );
   }
   const warned = warnings.length > 0 ? `, ${plural(warnings.length, 'warning')}` : '';
-  out.line(`${colors.green('✔ ok')}  ${file}: ${plural(tables.length, 'table')}${warned}. Nothing was touched.`);
+  out.prose(`${colors.green('✔ ok')}  ${file}: ${plural(tables.length, 'table')}${warned}. Nothing was touched.`);
   err.line(`Start it:  ${hint('run', file)}`);
 }
 

@@ -7,7 +7,7 @@ import { EXIT } from '../exit-codes.js';
 import type { Registry } from '../registry.js';
 
 export function addDev({ command, action }: Registry): void {
-  command('dev', 'Temporal with its web UI, and a worker for your own databases, until Ctrl-C', 'longhaul dev')
+  command('dev', 'Temporal and a worker, until Ctrl-C', 'longhaul dev')
     .option('--port <number>', "Temporal's port on 127.0.0.1", parsePort, 7233)
     .option('--ui-port <number>', "the web UI's port on 127.0.0.1", parsePort, 8233)
     .action(action(dev));

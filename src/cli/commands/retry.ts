@@ -11,7 +11,7 @@ import { findRunningJob, updateJob, withClient } from '../temporal.js';
 export function addRetry({ command, action }: Registry): void {
   command(
     'retry <name> [table]',
-    'try parked partitions again: all, those of one table, or some of them',
+    'try parked partitions again: all, or some',
     'longhaul retry nightly\nlonghaul retry nightly public.orders --partitions 17/100,23/100',
   )
     .option('--partitions <labels>', 'only these, named as `status` shows them, with commas between')

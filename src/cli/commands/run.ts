@@ -22,13 +22,12 @@ interface RunOptions {
 
 export function addRun({ command, action }: Registry): void {
   command(
-    'run <job>',
-    'start a job and show how it goes',
+    'run <job.yaml>',
+    'start a job, and show how it goes',
     'longhaul run job.yaml\n' +
       'longhaul run job.yaml --print > job.json    # then, without Longhaul:\n' +
       'temporal workflow start --type copyJob --task-queue longhaul --workflow-id nightly --input-file job.json',
   )
-    .argument('<job>', 'the job file, YAML or JSON')
     .option('--id <workflow>', "the workflow's id (default: the job's name)")
     .option('--detach', 'start the job and return at once')
     .option('--resume <run>', 'take over an earlier run: what it committed is not copied again')

@@ -10,7 +10,7 @@ const MOST = 1_000;
 export function addSetParallelism({ command, action }: Registry): void {
   command(
     'set-parallelism <name> <count>',
-    'change how many partitions a running job copies at the same time',
+    'how many partitions to copy at once',
     'longhaul set-parallelism nightly 16',
   ).action(
     action(async (context, name: string, text: string) => {

@@ -17,7 +17,7 @@ const LISTED = 20;
 export function addStatus({ command, action }: Registry): void {
   command(
     'status [name]',
-    'what a job is doing; without a name, the latest jobs',
+    'what a job does now; or list the latest jobs',
     'longhaul status\nlonghaul status nightly --json',
   )
     .option('--json', 'as JSON: one object, or a list without a name')
@@ -57,11 +57,11 @@ function printJob(name: string, progress: JobProgress, { screen, hint }: Context
   const { phase, run, startedAt, parallelism, tables } = progress;
   out.line(`${out.colors.bold(name)}  ${jobPhaseLabel(phase, out.colors)}`);
   const time = formatDuration(timeTaken(progress, Date.now()));
-  out.line(`run ${run}, started ${formatMoment(new Date(startedAt))}, ${time}, parallelism ${parallelism}`);
+  out.prose(`run ${run}, started ${formatMoment(new Date(startedAt))}, ${time}, parallelism ${parallelism}`);
   for (const warning of progress.warnings) out.line(`${out.colors.yellow('! warning')}  ${warning}`);
   if (tables.length > 0) out.line(`\n${jobTable(progress, out, Date.now())}`);
   const trouble = troubleLines(progress, out);
-  if (trouble.length > 0) out.line(['', ...trouble].join('\n'));
+  if (trouble.length > 0) out.prose(['', ...trouble].join('\n'));
   const parked = tables.some((table) => table.parked.length > 0);
   if (parked && !ENDED.includes(phase)) err.line(`\nMend the cause, then:  ${hint('retry', name)}`);
 }

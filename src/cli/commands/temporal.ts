@@ -3,7 +3,7 @@ import type { Registry } from '../registry.js';
 export function addTemporal({ command, action }: Registry): void {
   command(
     'temporal [arguments...]',
-    'the Temporal CLI: all arguments are passed on as they are',
+    'the Temporal CLI, with your arguments',
     'longhaul temporal workflow show --workflow-id nightly',
   ).action(
     action(async ({ env }, args: string[]) => {

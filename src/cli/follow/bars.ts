@@ -1,5 +1,5 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
-import { formatCompact, formatCount, formatDuration, plural, shortenName, shortenText } from '../format.js';
+import { formatCompact, formatCount, formatDuration, plural, shortenName, shortenText, wrapText } from '../format.js';
 import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
 import { summaryLine, tableNews } from './lines.js';
@@ -9,6 +9,8 @@ import { fractionDone, hasEnded, isRunning, rowsSeen, type JobView, type TableVi
 
 /** Lines of the terminal that bars leave free: for the summary, the rest line and the prompt above. */
 const LINES_LEFT_FREE = 4;
+
+const CLEAR_TO_END = '\u001b[K';
 
 const NAME_WIDTH = { least: 8, most: 32 };
 
@@ -42,10 +44,13 @@ export class BarObserver implements Observer {
   }
 
   notice(text: string): void {
-    // Clears to the line's end: a bar may have stood there.
-    const line = `${text}\u001b[K\n`;
-    if (this.#rows.length === 0) this.channel.stream.write(line);
-    else this.#multi.log(line);
+    if (this.#rows.length === 0) {
+      this.channel.prose(text);
+      return;
+    }
+    // Over whatever bars stood there; in the last column, clearing would take the last character.
+    const lines = wrapText(text, this.channel.width() - 1).split('\n');
+    for (const line of lines) this.#multi.log(`${line}${CLEAR_TO_END}\n`);
   }
 
   /** Takes the bars off and gives the cursor back. What was said in the meantime stays. */
@@ -128,7 +133,7 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
   return [
     (fraction === undefined ? '' : `${Math.floor(fraction * 100)}%`).padStart(4),
     `${formatCompact(rate ?? 0)} rows/s`.padStart(12),
-    left === undefined ? ''.padEnd(13) : `${formatDuration(left)} left`.padStart(13),
+    left === undefined || fraction === 1 ? ''.padEnd(13) : `${formatDuration(left)} left`.padStart(13),
     `${formatCompact(rowsSeen(table))} rows`.padStart(10),
     ...(partitions === undefined ? [] : [`${formatCount(committed)}/${formatCount(partitions)} partitions`]),
     [

@@ -4,7 +4,8 @@ import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
 import { Pace } from './pace.js';
 import { plainPhaseLabel } from './phases.js';
-import { hasEnded, isRunning, rowsSeen, timeTaken, type JobView, type TableView } from './view.js';
+import { parkedText } from './report.js';
+import { isRunning, rowsSeen, timeTaken, type JobView, type TableView } from './view.js';
 
 /** Milliseconds between two summaries where there is no terminal. */
 const SUMMARY_PERIOD = 30_000;
@@ -16,8 +17,8 @@ export function tableNews(before: TableProgress | undefined, now: TableProgress,
     news.push(`${plainPhaseLabel(now)}  ${now.table}${phaseDetail(now, at)}`);
   }
   const known = new Set(before?.parked.map(({ ordinal }) => ordinal));
-  for (const { ordinal, label, code, error } of now.parked) {
-    if (!known.has(ordinal)) news.push(`‖ parked  ${now.table} ${label}: ${code}: ${error}`);
+  for (const parked of now.parked) {
+    if (!known.has(parked.ordinal)) news.push(`‖ parked  ${now.table} ${parkedText(parked)}`);
   }
   return news;
 }
@@ -47,7 +48,7 @@ export function summaryLine(view: JobView, pace: Pace): string {
   const rows = tables.reduce((sum, table) => sum + rowsSeen(table), 0);
   const published = tables.filter(({ phase }) => phase === 'published').length;
   const rate = tables.filter(isRunning).reduce((sum, { table }) => sum + (pace.rate(table) ?? 0), 0);
-  const left = pace.timeLeft(tables.filter((table) => !hasEnded(table)));
+  const left = pace.timeLeft(tables.filter((table) => isRunning(table) || table.phase === 'queued'));
   return [
     `${published} of ${plural(tables.length, 'table')} published`,
     `${formatCount(rows)} rows`,

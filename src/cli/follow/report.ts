@@ -1,6 +1,15 @@
 import Table from 'cli-table3';
-import type { JobProgress, TableProgress } from '../../../workflows/messages.js';
-import { formatBytes, formatCount, formatDuration, plural, rateOf, shortenName, shortenText } from '../format.js';
+import type { JobProgress, ParkedPartition, TablePhase, TableProgress } from '../../../workflows/messages.js';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+  rateOf,
+  shortenName,
+  shortenText,
+  shownLength,
+} from '../format.js';
 import type { Channel, Colors } from '../screen.js';
 import { phaseLabel } from './phases.js';
 import { timeTaken } from './view.js';
@@ -30,22 +39,33 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
     .join('\n');
 }
 
-/** One line a table, and the totals: what the job came to. */
+const NAME_WIDTH = { least: 12, most: 44 };
+
+/** One line a table, and the totals: what the job came to. Names are shortened until it fits. */
 export function jobTable(progress: JobProgress, look: Look, now: number): string {
+  const full = renderJobTable(progress, look, now, NAME_WIDTH.most);
+  const names = Math.min(NAME_WIDTH.most, Math.max(...progress.tables.map(({ table }) => table.length)));
+  const excess = Math.max(...full.split('\n').map((line) => shownLength(line))) - look.width();
+  if (excess <= 0) return full;
+  return renderJobTable(progress, look, now, Math.max(NAME_WIDTH.least, names - excess));
+}
+
+function renderJobTable(progress: JobProgress, look: Look, now: number, nameWidth: number): string {
   const { colors } = look;
   const wide = look.width() >= WIDE;
-  const nameWidth = wide ? 40 : 22;
-  const numbers = wide
-    ? ['rows', 'bytes', 'partitions', 'retries', 'time', 'rows/s']
-    : ['rows', 'bytes', 'parts', 'retries', 'time', 'rows/s'];
-  const head = ['table', ...(wide ? ['state'] : []), ...numbers].map((title) => colors.dim(title));
+  const parts = wide ? 'partitions' : 'parts';
+  const head = ['table', ...(wide ? ['state'] : []), 'rows', 'bytes', parts, 'retries', 'time', 'rows/s'];
   const rows = progress.tables.map((table) => [
     nameCell(table, nameWidth, colors),
     ...(wide ? [phaseLabel(table, colors)] : []),
     ...numberCells(table, timeTaken(table, now)),
   ]);
   const total = ['total', ...(wide ? [''] : []), ...numberCells(totalsOf(progress.tables), timeTaken(progress, now))];
-  return textTable(head, [...rows, total.map((cell) => colors.bold(cell))], wide ? 2 : 1);
+  return textTable(
+    head.map((title) => colors.dim(title)),
+    [...rows, total.map((cell) => colors.bold(cell))],
+    wide ? 2 : 1,
+  );
 }
 
 function nameCell(table: TableProgress, width: number, colors: Colors): string {
@@ -80,17 +100,37 @@ export function totalsOf(tables: readonly TableProgress[]): Numbers {
   };
 }
 
-/** Every table that isn't published, with why; and every parked partition with its last error. */
-export function troubleLines(progress: JobProgress, { width, colors }: Look): string[] {
-  return progress.tables.flatMap((table) => [
-    ...(table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`]),
-    ...table.parked
-      .map(({ label, code, error }) =>
-        shortenText(`${table.table} ${label}: ${code}: ${error}`, Math.max(width() * 2, 160)),
-      )
-      .map((line) => `    ${line}`),
-  ]);
+/** Parked partitions that are listed of a table; the others are counted. */
+const LISTED = 10;
+
+/** Tables that need a person, with why and their parked partitions' last errors; of the other unpublished ones how many there are. */
+export function troubleLines(progress: JobProgress, { colors }: Look): string[] {
+  const quiet: readonly TablePhase[] = ['queued', 'cancelled'];
+  const lines = progress.tables.flatMap((table) => {
+    if (quiet.includes(table.phase)) return [];
+    const state = table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`];
+    const parked = table.parked.slice(0, LISTED).map((each) => `    ${table.table} ${parkedText(each)}`);
+    const more = table.parked.length - parked.length;
+    return [...state, ...parked, ...(more > 0 ? [`    … and ${formatCount(more)} more (--json lists all)`] : [])];
+  });
+  const counts = quiet.map((phase) => ({
+    phase,
+    count: progress.tables.filter((table) => table.phase === phase).length,
+  }));
+  const counted = counts.filter(({ count }) => count > 0);
+  return [
+    ...lines,
+    ...counted.map(({ phase, count }) => `${phaseLabel({ phase }, colors)}  ${plural(count, 'table')}`),
+  ];
 }
+
+/** `17/100: DataRejected: the last error` */
+export function parkedText({ label, code, error }: ParkedPartition): string {
+  return `${label}: ${code}: ${shortenText(error, MOST_OF_AN_ERROR)}`;
+}
+
+/** Characters of a partition's last error in a list. */
+const MOST_OF_AN_ERROR = 300;
 
 function noteOf(table: TableProgress): string {
   if (table.parked.length > 0) return `: ${plural(table.parked.length, 'parked partition')}`;

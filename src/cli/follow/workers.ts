@@ -49,6 +49,6 @@ export class WorkerWatch {
     const what = gone
       ? `No worker polls task queue "${this.taskQueue}", so the job waits.`
       : `No worker answers on task queue "${this.taskQueue}" (one polled ${formatDuration(since)} ago).`;
-    this.say(`${what} Start one where longhaul.yaml is:  ${this.startHint}`);
+    this.say(`${what}\n  Start one where longhaul.yaml is:  ${this.startHint}`);
   }
 }

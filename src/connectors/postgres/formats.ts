@@ -119,8 +119,15 @@ function fitOfArrays(
 
 function fitOfEqual(source: ModifiedType, target: ModifiedType): Fit {
   if ('opaque' in source.node) return 'text';
-  if (source.printed !== target.printed && !isWider(source, target)) return undefined;
+  if (!sameModifiers(source, target) && !isWider(source, target)) return undefined;
   return hasBinary(source.node) ? 'binary' : 'text';
+}
+
+/** Names of user types, whose definitions are equal, may differ: only what stands in parentheses counts. */
+function sameModifiers(source: ModifiedType, target: ModifiedType): boolean {
+  if ('builtin' in source.node) return source.printed === target.printed;
+  const inParentheses = ({ printed }: ModifiedType) => /\(.*\)/.exec(printed)?.[0];
+  return inParentheses(source) === inParentheses(target);
 }
 
 /** `text`, or `varchar` without a limit: takes what any type prints, unchanged. */

@@ -1,4 +1,3 @@
-import type { Relation } from './sql.js';
 import type { PgSession } from './session.js';
 import { NOT_NULL } from './shape.js';
 
@@ -50,7 +49,7 @@ const KEYS = `
     CASE WHEN a.attcollation <> 0 THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END AS collation,
     coalesce((SELECT n.nspname FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
       WHERE o.oprname = '<' AND o.oprleft = t.oid AND o.oprright = t.oid LIMIT 1), 'pg_catalog') AS "operatorSchema",
-    f.attnum IS NOT NULL AS indexed, coalesce(f.is_primary, false) AS "inPrimaryKey", f.width IS NOT NULL AS begins_unique
+    f.attnum IS NOT NULL AS indexed, coalesce(f.is_primary, false) AS "inPrimaryKey"
   FROM pg_attribute a
   JOIN bases b ON b.attnum = a.attnum
   JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
@@ -75,6 +74,3 @@ export async function findKey(
   const keys = rows.map((row) => ({ ...row, collation: row.collation ?? undefined }));
   return auto ? keys.find(({ typeName, notNull }) => CHOSEN.has(typeName) && notNull) : keys[0];
 }
-
-/** `relation` as FROM names it: rows of its own only. */
-export type KeyedRelation = Relation & { readonly oid: number };

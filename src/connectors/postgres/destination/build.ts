@@ -10,15 +10,18 @@ import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { transaction } from './queries.js';
 import { readState, runClosed } from './records.js';
-import { findRelation, findTarget } from './target.js';
+import { findRelation, findTarget, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 
 const ANALYZE = 'statistics';
 
-/** See `DestinationSession.buildSteps`: every index, then the statistics that the first query after the swap needs. */
+/**
+ * See `DestinationSession.buildSteps`: every index, then the statistics that the first query after the swap needs. Rows that are
+ * appended to a table meet its own indexes then.
+ */
 export async function buildSteps(session: PgSession, record: TableRecord): Promise<BuildStep[]> {
-  if (record.spec.mode === 'append') return [];
-  const plans = await transaction(session, () => plansOf(session, record));
+  const { target, plans } = await transaction(session, () => plansOf(session, record));
+  if (target && record.spec.mode === 'append') return [];
   return [...plans.map(({ label }) => label), ANALYZE].map((label, step) => ({ step, label }));
 }
 
@@ -44,16 +47,18 @@ export async function build(
       await session.query(`ANALYZE ${quoteRelation(staging)}`);
       return;
     }
-    const plan = (await plansOf(session, record)).find(({ label }) => label === step.label);
+    const plan = (await plansOf(session, record)).plans.find(({ label }) => label === step.label);
     if (!plan) throw targetChanged(session, record, [`its ${step.label} is gone`]);
     await buildIndex(session, record, staging, plan);
   });
 }
 
-function plansOf(session: PgSession, record: TableRecord): Promise<IndexPlan[]> {
-  return findTarget(session, record.spec.to).then((target) =>
-    indexPlans(session, record, requireRelation(record.staging), target),
-  );
+async function plansOf(
+  session: PgSession,
+  record: TableRecord,
+): Promise<{ target: Target | undefined; plans: IndexPlan[] }> {
+  const target = await findTarget(session, record.spec.to);
+  return { target, plans: await indexPlans(session, record, requireRelation(record.staging), target) };
 }
 
 async function buildIndex(session: PgSession, record: TableRecord, staging: Relation, plan: IndexPlan): Promise<void> {

@@ -34,7 +34,7 @@ const OWN = `
   UNION ALL SELECT 'pg_class'::regclass, t.reltoastrelid FROM t
   UNION ALL SELECT 'pg_type'::regclass, t.reltype FROM t
   UNION ALL SELECT 'pg_type'::regclass, y.typarray FROM t JOIN pg_type y ON y.oid = t.reltype
-  UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM t JOIN pg_index i ON i.indrelid = t.oid
+  UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM t JOIN pg_index i ON i.indrelid IN (t.oid, t.reltoastrelid)
   UNION ALL SELECT 'pg_attrdef'::regclass, d.oid FROM t JOIN pg_attrdef d ON d.adrelid = t.oid
   UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM t JOIN pg_constraint c ON c.conrelid = t.oid
     WHERE c.contype IN ('c', 'n', 'p', 'u', 'x')

@@ -29,14 +29,14 @@ export async function copyGrants(session: PgSession, from: number, to: number, o
 /** No list at all means the default one, which acldefault spells out. */
 function grantsOf(session: PgSession, oid: number): Promise<Grant[]> {
   return session.query<Grant>(
-    `SELECT x.privilege_type AS privilege, x.is_grantable AS grantable, NULL AS column, ${GRANTEE}
+    `SELECT x.privilege_type AS privilege, x.is_grantable AS grantable, NULL AS "column", ${GRANTEE}
      FROM pg_class c,
        aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) x
      WHERE c.oid = $1
      UNION ALL
      SELECT x.privilege_type, x.is_grantable, a.attname::text, ${GRANTEE}
      FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = $1 AND NOT a.attisdropped
-     ORDER BY column NULLS FIRST, grantee, privilege`,
+     ORDER BY 3 NULLS FIRST, grantee, privilege`,
     [oid],
   );
 }

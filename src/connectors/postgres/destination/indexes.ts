@@ -39,8 +39,8 @@ export async function indexPlans(
   staging: Relation,
   target: Target | undefined,
 ): Promise<IndexPlan[]> {
-  if (record.spec.mode === 'append') return [];
   if (!target) return newPrimaryKey(record, staging);
+  if (record.spec.mode === 'append') return [];
   const found = await session.query<IndexRow>(INDEXES, [target.oid]);
   return found.map((row) => indexPlan(row, staging));
 }

@@ -29,15 +29,15 @@ export async function swapIn(session: PgSession, swap: Swap): Promise<void> {
   for (const plan of plans) await renameIndex(session, staging.schema, name, plan);
 }
 
-/** An index that appeared or went after the building would be missing, or too many. */
+/** An index that the target got or lost after the building would be missing, or too many. */
 async function requireBuilt(session: PgSession, { record, staging }: Swap, plans: IndexPlan[]): Promise<void> {
   const rows = await session.query<{ name: string }>(
     `SELECT i.relname::text AS name FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = $1`,
     [staging.oid],
   );
   const built = new Set(rows.map(({ name }) => name));
-  const missing = plans.filter(({ temporary }) => !built.has(temporary)).map(({ label }) => `its ${label} is new`);
-  const gone = built.size > plans.length - missing.length ? ['it lost an index that the new table was given'] : [];
+  const missing = plans.filter(({ temporary }) => !built.has(temporary)).map(({ label }) => `its ${label} is not built yet`);
+  const gone = built.size > plans.length - missing.length ? ['it lost an index that was built for the new table'] : [];
   if (missing.length + gone.length > 0) throw targetChanged(session, record, [...missing, ...gone]);
 }
 

@@ -30,13 +30,11 @@ export abstract class CopyCommand {
     private readonly client: pg.Client,
     protected readonly sql: string,
     private readonly signal: AbortSignal | undefined,
-    mapError: (error: unknown) => unknown = (error) => error,
+    private readonly mapError: (error: unknown) => unknown = (error) => error,
   ) {
     signal?.throwIfAborted();
     this.connection = internals(client).connection;
-    this.rows = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject: (error) => reject(mapError(error) as Error) };
-    });
+    this.rows = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.rows.catch(() => undefined); // callers wait for it late, or never
     signal?.addEventListener('abort', this.#onAbort);
     client.on('error', ignore);
@@ -57,7 +55,7 @@ export abstract class CopyCommand {
   abandon(reason: unknown): void {
     if (this.#over) return;
     if (this.#started) this.#destroy();
-    this.#end(() => this.#settle.reject(reason), !this.#started);
+    this.#end(() => this.#reject(reason), !this.#started);
   }
 
   /** Called once, when `rows` is about to settle. */
@@ -78,7 +76,7 @@ export abstract class CopyCommand {
 
   handleReadyForQuery(): void {
     if (this.#serverError) {
-      this.#endInSync(() => this.#settle.reject(this.#serverError));
+      this.#endInSync(() => this.#reject(this.#serverError));
       return;
     }
     const rows = /^COPY (\d+)$/.exec(this.#tag ?? '')?.[1];
@@ -127,18 +125,22 @@ export abstract class CopyCommand {
 
   readonly #onAbort = () => {
     this.#destroy();
-    this.#end(() => this.#settle.reject(this.signal?.reason), false);
+    this.#end(() => this.#reject(this.signal?.reason), false);
   };
 
   readonly #onClose = () => {
     const lost = new ConnectionLost('the connection was closed in the middle of COPY');
-    this.#end(() => this.#settle.reject(this.#serverError ?? lost), false);
+    this.#end(() => this.#reject(this.#serverError ?? lost), false);
   };
 
   /** The request runs on by itself: nobody waits for a server that may be away. */
   #destroy(): void {
     void cancelOnServer(this.client);
     this.connection.stream.destroy();
+  }
+
+  #reject(error: unknown): void {
+    this.#settle.reject(this.mapError(error));
   }
 
   #endInSync(settle: () => void): void {

@@ -49,10 +49,11 @@ export class CopyIn extends CopyCommand implements ChunkSink {
   write(chunk: Uint8Array): boolean {
     if (this.#state === 'refused' || this.over) return false;
     if (this.#state !== 'copying') throw new Error(`no data is taken while ${this.#state}`);
+    const framesBefore = this.#walker.frames;
     if (this.#walker.walkCopyData(chunk, 0) < chunk.length) throw new ProtocolError('not a stream of CopyData frames');
     this.connection.stream.write(chunk, this.#onWritten);
     this.#meter.bytes += chunk.length;
-    this.#meter.rows = this.#walker.frames;
+    this.#meter.rows += this.#walker.frames - framesBefore;
     return this.connection.stream.writableLength === 0;
   }
 

@@ -3,7 +3,7 @@ import type { ByteStream } from '../../types.js';
 import { ChunkQueue } from './chunk-queue.js';
 import { CopyCommand } from './command.js';
 import { DirectSocket } from './direct-socket.js';
-import { FrameWalker } from './frames.js';
+import { FrameWalker, ProtocolError } from './frames.js';
 
 /** Takes chunks as they come. Their memory is lent: until `write` has returned true, or else until `drained`. */
 export interface ChunkSink {
@@ -95,8 +95,10 @@ export class CopyOut extends CopyCommand implements ByteStream {
 
   readonly #onData = (chunk: Uint8Array) => {
     try {
+      // The sink may still hold the memory of the chunk before: better no copy than a wrong one.
+      if (this.#pauses > 0) throw new ProtocolError('data came while the socket was paused');
       this.#route(chunk);
-      if (chunk.length < SMALL && process.env.NONAP !== '1') this.#nap();
+      if (chunk.length < SMALL) this.#nap();
     } catch (error) {
       this.abandon(error);
     }
@@ -135,7 +137,8 @@ export class CopyOut extends CopyCommand implements ByteStream {
   }
 
   readonly #unpause = () => {
-    if (--this.#pauses === 0) this.connection.stream.resume();
+    // Late by a nap, the socket may be pg's again, or even the next COPY's.
+    if (--this.#pauses === 0 && this.#taken) this.connection.stream.resume();
   };
 
   #passMessage(chunk: Uint8Array, from: number): number {

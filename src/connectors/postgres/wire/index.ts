@@ -3,5 +3,5 @@ export { ConnectionLost } from './command.js';
 export { pipeFrames, type CopyCounts } from './copy.js';
 export { CopyIn, type CopyInOptions, type CopyMeter } from './copy-in.js';
 export { CopyOut, type ChunkSink, type CopyOutOptions } from './copy-out.js';
-export { DirectSocket } from './direct-socket.js';
+export { copySocket } from './direct-socket.js';
 export { FrameWalker, frameCopyData, ProtocolError } from './frames.js';

@@ -1,0 +1,75 @@
+import { Context } from '@temporalio/activity';
+import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
+import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
+import type { PartitionWriter, SourceStream } from '../src/connectors/types.js';
+import { attempt, type Attempt } from './attempt.js';
+import { connectorOf, type Dependencies } from './dependencies.js';
+import { isHandedBack } from './errors.js';
+
+/** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
+export async function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
+  const context = Context.current();
+  const subject = { table: input.table, partition: input.ordinal + 1 };
+  try {
+    return await attempt(deps, subject, (running) => commit(deps, input, running));
+  } catch (error) {
+    if (isHandedBack(context)) return { outcome: 'handedBack' };
+    throw error;
+  }
+}
+
+async function commit(deps: Dependencies, input: PartitionRef, running: Attempt): Promise<PartitionResult> {
+  const started = Date.now();
+  const { receipt, found } = await load(deps, input, running);
+  const { rows, bytes } = receipt;
+  const seconds = (Date.now() - started) / 1000;
+  running.log.info({ rows, bytes, seconds, found }, found ? 'Partition was committed already' : 'Partition committed');
+  return { outcome: 'committed', rows, bytes, attempts: running.number, seconds, found };
+}
+
+interface Loaded {
+  readonly receipt: Receipt;
+  /** Committed by an earlier attempt whose answer was lost. */
+  readonly found: boolean;
+}
+
+async function load(deps: Dependencies, input: PartitionRef, running: Attempt): Promise<Loaded> {
+  await using destination = await connectorOf(deps, input.destination).openDestination(running.session());
+  const record = await destination.ledger.table(input.run, input.table);
+  const partition = await destination.ledger.partition(input.run, input.table, input.ordinal);
+  const begun = await destination.begin(record, partition, running.number);
+  if ('predicateHash' in begun) return { receipt: begun, found: true };
+  await using writer = begun;
+  const receipt = await copy(deps, input, running, { record, partition, writer });
+  return { receipt, found: false };
+}
+
+interface Work {
+  readonly record: TableRecord;
+  readonly partition: Partition;
+  readonly writer: PartitionWriter;
+}
+
+/** The rows that the source counted are committed; that the destination loaded as many is the writer's to check. */
+async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, work: Work): Promise<Receipt> {
+  const { record, partition, writer } = work;
+  await using source = await connectorOf(deps, input.source).openSource(running.session());
+  running.meter.phase = 'reading';
+  const rows = await loadAll(source.stream(record, partition), input, running, writer);
+  running.meter.phase = 'committing';
+  return await writer.commit(rows);
+}
+
+async function loadAll(
+  opened: Promise<SourceStream>,
+  limits: PartitionRef,
+  running: Attempt,
+  writer: PartitionWriter,
+): Promise<number> {
+  using _watch = running.watchBytes(limits);
+  const stream = await opened;
+  // Rejects when the stream breaks, which `load` says too: heard here so that it is never unhandled.
+  stream.rows.catch(() => undefined);
+  await writer.load(stream, running.meter);
+  return await stream.rows;
+}

@@ -1,0 +1,26 @@
+import type { Connector, Log } from '../src/connectors/types.js';
+import { LonghaulError } from '../src/core/errors.js';
+import { didYouMean } from '../src/core/suggest.js';
+
+/** What a worker gives to its activities. Both live as long as the worker; neither holds a session. */
+export interface Dependencies {
+  /** The connections of longhaul.yaml, by name. */
+  readonly connectors: ReadonlyMap<string, Connector>;
+  readonly log: Log;
+}
+
+/** The connection of this name. A job was checked on one worker and runs on another, which may be configured otherwise. */
+export function connectorOf({ connectors }: Dependencies, name: string): Connector {
+  const connector = connectors.get(name);
+  if (connector !== undefined) return connector;
+  throw new LonghaulError('ConnectionFailed', `${unknownConnection(name, connectors.keys())} on this worker.`, {
+    next: 'Give all workers of a task queue the same longhaul.yaml.',
+  });
+}
+
+export function unknownConnection(name: string, known: Iterable<string>): string {
+  const names = [...known];
+  const near = didYouMean(name, names);
+  const hint = near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`;
+  return `There is no connection ${JSON.stringify(name)}${hint}`;
+}

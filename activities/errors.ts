@@ -1,0 +1,64 @@
+import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/activity';
+import { HANDED_BACK } from '../src/core/activities.js';
+import { LonghaulError } from '../src/core/errors.js';
+import { bounded, boundedLines } from '../src/core/text.js';
+
+/** Together under 4 KB: a larger failure is cut to a few characters where pending activities are shown. */
+const MESSAGE_BYTES = 3_000;
+const STACK_BYTES = 700;
+
+/**
+ * Whether this attempt was ended for its worker's sake or by a pause: not a failure, and not a cancellation of the job. To be
+ * asked when it has ended with an error.
+ */
+export function isHandedBack({ cancellationSignal, cancellationDetails }: Context): boolean {
+  if (!cancellationSignal.aborted) return false;
+  const { reason } = cancellationSignal as { reason: unknown };
+  if (reason instanceof CancelledFailure && reason.message === 'WORKER_SHUTDOWN') return true;
+  const { workerShutdown, paused, reset, cancelRequested } = cancellationDetails ?? {};
+  return !cancelRequested && (workerShutdown === true || paused === true || reset === true);
+}
+
+/** What Temporal is told of an attempt that ended with an error. */
+export function toFailure(error: unknown, context: Context): Error {
+  if (context.cancellationSignal.aborted) {
+    if (!isHandedBack(context)) return context.cancellationSignal.reason as Error;
+    return quiet(ApplicationFailure.nonRetryable('Its worker is shutting down, or it was paused.', HANDED_BACK));
+  }
+  if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
+  return error instanceof LonghaulError ? known(error) : unknown(error);
+}
+
+function known(error: LonghaulError): ApplicationFailure {
+  const lines = error.message.split('\n');
+  const message = [
+    boundedLines(lines, MESSAGE_BYTES - 400),
+    ...(error.next === undefined ? [] : [bounded(error.next, 380)]),
+  ];
+  return quiet(
+    ApplicationFailure.create({
+      message: message.join(lines.length > 1 ? '\n' : ' '),
+      type: error.code,
+      nonRetryable: error.handling !== 'retry',
+    }),
+  );
+}
+
+/** Unknown is retried: a partition that keeps failing this way parks, and its stack says where to look. */
+function unknown(error: unknown): ApplicationFailure {
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  const failure = ApplicationFailure.retryable(bounded(`${name}: ${message}`, MESSAGE_BYTES), 'Unknown');
+  failure.stack = bounded(framesOf(stack), STACK_BYTES);
+  return failure;
+}
+
+function framesOf(stack: string | undefined): string {
+  const lines = (stack ?? '').split('\n');
+  return lines.filter((line) => /^\s+at /.test(line)).join('\n');
+}
+
+/** An error that says itself what to do needs no stack. */
+function quiet(failure: ApplicationFailure): ApplicationFailure {
+  failure.stack = '';
+  return failure;
+}

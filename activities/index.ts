@@ -1,0 +1,29 @@
+import type { LonghaulActivities } from '../src/core/activities.js';
+import { checkJob } from './check-job.js';
+import { closeRun } from './close-run.js';
+import { copyPartition } from './copy-partition.js';
+import type { Dependencies } from './dependencies.js';
+import { listBuildSteps } from './list-build-steps.js';
+import { openRun } from './open-run.js';
+import { pendingPartitions } from './pending-partitions.js';
+import { prepareTable } from './prepare-table.js';
+import { publishTable } from './publish-table.js';
+import { runBuildStep } from './run-build-step.js';
+
+export type { Dependencies } from './dependencies.js';
+export { toFailure } from './errors.js';
+
+/** The activities of a worker. To be registered with an interceptor that turns what they throw into `toFailure` of it. */
+export function createActivities(deps: Dependencies): LonghaulActivities {
+  return {
+    checkJob: (input) => checkJob(deps, input),
+    openRun: (input) => openRun(deps, input),
+    prepareTable: (input) => prepareTable(deps, input),
+    copyPartition: (input) => copyPartition(deps, input),
+    pendingPartitions: (input) => pendingPartitions(deps, input),
+    listBuildSteps: (input) => listBuildSteps(deps, input),
+    runBuildStep: (input) => runBuildStep(deps, input),
+    publishTable: (input) => publishTable(deps, input),
+    closeRun: (input) => closeRun(deps, input),
+  };
+}

@@ -1,0 +1,45 @@
+import type { LonghaulActivities, OpenedRun, OpenedTable } from '../src/core/activities.js';
+import { jobInvalid, type Problem } from '../src/core/errors.js';
+import type { Job, TableRecord } from '../src/core/model.js';
+import { attempt, type Attempt } from './attempt.js';
+import { checkJob } from './check.js';
+import { connectorOf, type Dependencies } from './dependencies.js';
+
+/** Warnings kept in the workflow: a job of many tables could have as many, and `longhaul check` lists all. */
+const MAX_WARNINGS = 50;
+
+type Input = Parameters<LonghaulActivities['openRun']>[0];
+
+/** Checks the whole job, then opens its run in the ledger: tables, fingerprints and leases in one step, or nothing. */
+export function openRun(deps: Dependencies, input: Input): Promise<OpenedRun> {
+  return attempt(deps, {}, async (running) => {
+    const { job, records, problems, warnings } = await checkJob(deps, input.job, running);
+    if (job === undefined) throw jobInvalid(problems);
+    running.meter.phase = 'opening';
+    return opened(input.run, job, await open(deps, input, job, records, running), warnings);
+  });
+}
+
+async function open(
+  deps: Dependencies,
+  { run, workflowId }: Input,
+  job: Job,
+  records: Awaited<ReturnType<typeof checkJob>>['records'],
+  running: Attempt,
+): Promise<readonly TableRecord[]> {
+  await using session = await connectorOf(deps, job.destination).openDestination(running.session());
+  return await session.ledger.openRun({ run, job: workflowId }, records, job.resume !== undefined);
+}
+
+function opened(run: string, job: Job, records: readonly TableRecord[], warnings: readonly Problem[]): OpenedRun {
+  const { name, source, destination, parallelism, onFailure, maxParked, retry } = job;
+  const states = new Map(records.map(({ spec, state }) => [spec.table, state]));
+  const tables = job.tables.map(({ table, to, mode }): OpenedTable => ({
+    table,
+    to,
+    mode,
+    published: states.get(table) === 'published',
+  }));
+  const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };
+  return { ...head, tables, warnings: warnings.slice(0, MAX_WARNINGS) };
+}

@@ -1,0 +1,197 @@
+import type { BuildStep } from '../../core/activities.js';
+import { LonghaulError } from '../../core/errors.js';
+import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../core/model.js';
+import { predicateHash } from '../hash.js';
+import type {
+  DestinationSession,
+  Finding,
+  Format,
+  Meter,
+  PartitionWriter,
+  SessionOptions,
+  SourceStream,
+  SourceTable,
+} from '../types.js';
+import { MemoryLedger, runClosed, totalsOf } from './ledger.js';
+import type { LedgerEntry, MemoryServer, OpenAttempt } from './server.js';
+
+const MISSING_LIMIT = 1_000;
+
+/** Writes tables of a memory server, by the rules of the contract and in the least code that keeps them. */
+export class MemoryDestination implements DestinationSession {
+  readonly ledger: MemoryLedger;
+  readonly #connection: Disposable;
+  readonly #signal: AbortSignal;
+
+  constructor(
+    private readonly server: MemoryServer,
+    options: SessionOptions,
+  ) {
+    this.#signal = options.signal;
+    this.#connection = server.connect(options);
+    this.ledger = new MemoryLedger(server, options.signal);
+  }
+
+  checkServer(): Promise<Finding[]> {
+    return Promise.resolve([]);
+  }
+
+  check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }> {
+    const fingerprint = this.#fingerprint(spec);
+    const format = source.formats.find((offered) => offered === 'rows');
+    return Promise.resolve({ fingerprint, findings: [], ...(format ? { format } : {}) });
+  }
+
+  prepare(record: TableRecord): Promise<void> {
+    return this.#step(() => {
+      const entry = this.#openEntry(record);
+      if (!this.server.staging.has(entry.record.staging)) this.server.staging.set(entry.record.staging, []);
+    });
+  }
+
+  begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {
+    return this.#step(() => {
+      const entry = this.ledger.entry(record.run, record.spec.table);
+      const key = JSON.stringify([record.run, record.spec.table, partition.ordinal]);
+      const zombie = this.server.attempts.get(key);
+      if (zombie) zombie.alive = false;
+      const hash = predicateHash(partition, record.columns);
+      const stored = entry.receipts.get(partition.ordinal);
+      if (stored?.predicateHash === hash) return stored;
+      if (stored) throw planChanged(record, partition);
+      this.#openEntry(record);
+      const open: OpenAttempt = { alive: true };
+      this.server.attempts.set(key, open);
+      const rows = this.server.staging.get(record.staging) ?? [];
+      return new MemoryWriter(entry, rows, open, this.#signal, { ordinal: partition.ordinal, hash, attempt });
+    });
+  }
+
+  buildSteps(): Promise<BuildStep[]> {
+    return Promise.resolve([]);
+  }
+
+  build(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
+    return this.#step(() => {
+      meter.phase = 'publishing';
+      const entry = this.ledger.entry(record.run, record.spec.table);
+      if (entry.record.state === 'published') return totalsOf(entry, MISSING_LIMIT);
+      this.#openEntry(record);
+      const totals = totalsOf(entry, MISSING_LIMIT);
+      if (totals.missing.length > 0) return totals;
+      if (this.#fingerprint(record.spec) !== record.fingerprint['target']) throw targetChanged(record);
+      this.#swap(record);
+      entry.record.state = 'published';
+      return totals;
+    });
+  }
+
+  discard(record: TableRecord): Promise<void> {
+    return this.#step(() => {
+      const { state } = this.ledger.entry(record.run, record.spec.table).record;
+      if (state === 'published') return;
+      if (state !== 'discarded') throw new LonghaulError('Unknown', `${record.staging} is kept: it is ${state}.`);
+      this.server.staging.delete(record.staging);
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#connection[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
+  async #step<T>(work: () => T): Promise<T> {
+    this.#signal.throwIfAborted();
+    return Promise.resolve(work());
+  }
+
+  #openEntry({ run, spec }: TableRecord): LedgerEntry {
+    const entry = this.ledger.entry(run, spec.table);
+    if (entry.record.state !== 'open') throw runClosed(run, spec.table, entry.record.state);
+    return entry;
+  }
+
+  #fingerprint({ to }: TableSpec): string {
+    return JSON.stringify(this.server.tables.get(to)?.columns ?? 'absent');
+  }
+
+  #swap(record: TableRecord): void {
+    const { spec, shape, staging } = record;
+    const loaded = this.server.staging.get(staging) ?? [];
+    const target = this.server.tables.get(spec.to);
+    if (target && spec.mode === 'append') target.rows = [...target.rows, ...loaded];
+    else {
+      const columns = shape.columns.filter(({ name }) => record.columns.includes(name));
+      this.server.tables.set(spec.to, { columns, primaryKey: shape.primaryKey, rows: loaded });
+    }
+    this.server.staging.delete(staging);
+  }
+}
+
+class MemoryWriter implements PartitionWriter {
+  readonly #loaded: unknown[][] = [];
+  readonly #startedAt = new Date().toISOString();
+
+  constructor(
+    private readonly entry: LedgerEntry,
+    private readonly staging: unknown[][],
+    private readonly open: OpenAttempt,
+    private readonly signal: AbortSignal,
+    private readonly claim: { ordinal: number; hash: string; attempt: number },
+  ) {}
+
+  async load(stream: SourceStream, meter: Meter): Promise<number> {
+    if (stream.kind !== 'rows') throw new LonghaulError('SourceChanged', `Memory can't take ${stream.format}.`);
+    const iterator = stream[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await this.#unlessAborted(iterator.next());
+      if (next.done) return this.#loaded.length;
+      this.#loaded.push(...next.value.map((row) => [...row]));
+      meter.rows = this.#loaded.length;
+      meter.bytes = meter.rows;
+    }
+  }
+
+  commit(rowsRead: number): Promise<Receipt> {
+    return this.#unlessAborted(Promise.resolve()).then(() => {
+      const { run, spec, state } = this.entry.record;
+      const rows = this.#loaded.length;
+      if (!this.open.alive) throw new LonghaulError('ConnectionFailed', 'The session was ended by another attempt.');
+      if (rows !== rowsRead) throw new LonghaulError('CountMismatch', `${rowsRead} rows were read, ${rows} written.`);
+      if (state !== 'open') throw runClosed(run, spec.table, state);
+      this.open.alive = false;
+      this.staging.push(...this.#loaded);
+      const { ordinal, hash: predicateHash, attempt } = this.claim;
+      const times = { startedAt: this.#startedAt, committedAt: new Date().toISOString() };
+      const receipt: Receipt = { ordinal, predicateHash, state: 'committed', rows, bytes: rows, attempt, ...times };
+      this.entry.receipts.set(ordinal, receipt);
+      return receipt;
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.open.alive = false;
+    return Promise.resolve();
+  }
+
+  #unlessAborted<T>(wait: Promise<T>): Promise<T> {
+    this.signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(this.signal.reason as Error);
+      this.signal.addEventListener('abort', abort, { once: true });
+      wait.then(resolve, reject).finally(() => this.signal.removeEventListener('abort', abort));
+    });
+  }
+}
+
+function planChanged({ run, spec }: TableRecord, { label }: Partition): LonghaulError {
+  return new LonghaulError('PlanChanged', `The receipt of ${spec.table} ${label} in run ${run} has another predicate.`);
+}
+
+function targetChanged({ spec }: TableRecord): LonghaulError {
+  return new LonghaulError('TargetChanged', `Target ${spec.to} is no longer what the run was checked against.`);
+}

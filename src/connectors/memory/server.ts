@@ -1,0 +1,60 @@
+import type { ColumnShape, Partition, PlanSummary, Receipt, TableRecord, TableState } from '../../core/model.js';
+import type { RunRecord, SessionOptions } from '../types.js';
+
+/** A table that everybody sees. Rows are tuples in the order of `columns`. */
+export interface MemoryTable {
+  readonly columns: readonly ColumnShape[];
+  readonly primaryKey: readonly string[];
+  rows: unknown[][];
+}
+
+/** One table of a run with everything that the ledger keeps of it. JavaScript runs one thing at a time: that is its lock. */
+export interface LedgerEntry {
+  record: TableRecord & { state: TableState };
+  plan?: { summary: PlanSummary; partitions: readonly Partition[] };
+  readonly receipts: Map<number, Receipt>;
+}
+
+export interface LedgerRun {
+  readonly run: RunRecord;
+  readonly tables: Map<string, LedgerEntry>;
+}
+
+/** An attempt's transaction, alive until it commits, rolls back, or is ended by another that wants its partition. */
+export interface OpenAttempt {
+  alive: boolean;
+}
+
+/** A data system that lives in this process: what a session reads and writes, and what outlives it. */
+export class MemoryServer {
+  readonly tables = new Map<string, MemoryTable>();
+  readonly staging = new Map<string, unknown[][]>();
+  readonly runs = new Map<string, LedgerRun>();
+  /** By run, table and partition. */
+  readonly attempts = new Map<string, OpenAttempt>();
+  readonly #sessions = new Set<{ readonly label: string }>();
+
+  /** Labels of the sessions that are open. */
+  get sessions(): string[] {
+    return [...this.#sessions].map(({ label }) => label);
+  }
+
+  /** Begins a session, which ends when it is disposed or aborted. */
+  connect({ label, signal }: SessionOptions): Disposable {
+    const session = { label };
+    const end = () => void this.#sessions.delete(session);
+    signal.throwIfAborted();
+    this.#sessions.add(session);
+    signal.addEventListener('abort', end, { once: true });
+    return { [Symbol.dispose]: end };
+  }
+}
+
+const servers = new Map<string, MemoryServer>();
+
+/** The server of this name, the same one for every session: made when it is first asked for. */
+export function memoryServer(name: string): MemoryServer {
+  const server = servers.get(name) ?? new MemoryServer();
+  servers.set(name, server);
+  return server;
+}

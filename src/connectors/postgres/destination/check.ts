@@ -1,0 +1,155 @@
+import type { ColumnShape, TableSpec } from '../../../core/model.js';
+import type { Finding, Format, SourceTable } from '../../types.js';
+import { compareColumns, type Comparison } from '../formats.js';
+import type { PgSession } from '../session.js';
+import { describeColumns, describeQuery } from '../shape.js';
+import { formatRelation, parseRelation, quoteIdent } from '../sql.js';
+import { dependentsOf } from './dependents.js';
+import { privilegeFindings, schemaFindings } from './privileges.js';
+import { transaction } from './queries.js';
+import { ownedSequences } from './sequences.js';
+import { findTarget, targetFingerprint, type Target } from './target.js';
+
+interface Checked {
+  readonly format?: Format;
+  readonly fingerprint: string;
+  readonly findings: Finding[];
+}
+
+/** See `DestinationSession.check`. */
+export async function checkTarget(session: PgSession, spec: TableSpec, source: SourceTable): Promise<Checked> {
+  const relation = parseRelation(spec.to);
+  if (!relation) {
+    const message = `"${spec.to}" is not the name of a table`;
+    return { fingerprint: '', findings: [problem('to', message, 'write it as schema.table')] };
+  }
+  if (source.columns.length === 0) {
+    return { fingerprint: '', findings: [problem('columns', 'no column is left to copy', 'copy at least one')] };
+  }
+  return transaction(session, async () => {
+    const target = await findTarget(session, spec.to);
+    const schema = await schemaFindings(session, relation);
+    const fit = await fitOf(session, spec, source, target);
+    const rights = target ? await existingFindings(session, spec, source, target) : [];
+    const findings = [...schema, ...fit.findings, ...rights];
+    const fingerprint = await targetFingerprint(session, target, spec.mode);
+    const format = chooseFormat(source, fit.format);
+    return { fingerprint, findings: [...findings, ...formatFindings(format)], ...(format ? { format } : {}) };
+  });
+}
+
+function chooseFormat({ formats }: SourceTable, best: Comparison['format']): Format | undefined {
+  const taken: Format[] = best === 'binary' ? ['postgres.copy.binary', 'postgres.copy.text'] : ['postgres.copy.text'];
+  return formats.find((format) => taken.includes(format));
+}
+
+function formatFindings(format: Format | undefined): Finding[] {
+  if (format) return [];
+  return [problem('', 'source and destination have no form of data in common', 'choose another source')];
+}
+
+async function fitOf(
+  session: PgSession,
+  spec: TableSpec,
+  source: SourceTable,
+  target: Target | undefined,
+): Promise<Comparison> {
+  const copied = source.shape.columns.filter(({ name }) => source.columns.includes(name));
+  if (!target) return fitNew(session, source, copied);
+  if (!COPYABLE[spec.mode].includes(target.kind)) return { format: 'text', findings: [wrongKind(spec, target)] };
+  return compareColumns(copied, await describeColumns(session, target));
+}
+
+/** Kinds of relation (pg_class.relkind) that a mode can fill: rows may be appended to a partitioned table. */
+const COPYABLE: Readonly<Record<TableSpec['mode'], readonly string[]>> = { replace: ['r'], append: ['r', 'p'] };
+
+const KINDS: Readonly<Record<string, string>> = {
+  p: 'a partitioned table',
+  v: 'a view',
+  m: 'a materialized view',
+  f: 'a foreign table',
+};
+
+function wrongKind(spec: TableSpec, target: Target): Finding {
+  const fix = target.kind === 'p' ? 'use mode: append, or name another target' : 'name another target';
+  return problem('to', `${spec.to} is ${KINDS[target.kind] ?? 'not a table'}, which ${spec.mode} can't fill`, fix);
+}
+
+/** A target that is to be made has the source's types, if this server has them: of the same definition or not. */
+async function fitNew(session: PgSession, source: SourceTable, copied: readonly ColumnShape[]): Promise<Comparison> {
+  const missing = await missingTypes(session, copied);
+  if (missing.length > 0) return { format: 'text', findings: missing };
+  const select = copied.map((column) => `NULL::${column.type} AS ${quoteIdent(column.name)}`).join(', ');
+  const made = await describeQuery(session, `SELECT ${select}`);
+  const { format, findings } = compareColumns(copied, made);
+  return { format, findings: [...findings, ...notCarried(source, copied)] };
+}
+
+async function missingTypes(session: PgSession, columns: readonly ColumnShape[]): Promise<Finding[]> {
+  const rows = await session.query<{ name: string; type: string; collated: string | null; known: boolean }>(
+    `SELECT c.name, c.type, c.collated, to_regtype(c.type) IS NOT NULL AS known
+     FROM unnest($1::text[], $2::text[], $3::text[]) AS c(name, type, collated)
+     WHERE to_regtype(c.type) IS NULL
+        OR (c.collated IS NOT NULL AND NOT EXISTS
+            (SELECT FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace
+             WHERE quote_ident(n.nspname) || '.' || quote_ident(k.collname) = c.collated))`,
+    [columns.map(({ name }) => name), columns.map(({ type }) => type), columns.map((c) => c.collation ?? null)],
+  );
+  return rows.map(({ name, type, collated, known }) => {
+    const what = known ? `collation ${collated ?? ''}` : `type ${type}`;
+    const fix = `create the ${known ? 'collation' : 'type'} there, exclude the column, or make the target by hand`;
+    return problem('', `column "${name}": the destination has no ${what}`, fix);
+  });
+}
+
+/** What a new target won't have of the source. */
+function notCarried(source: SourceTable, copied: readonly ColumnShape[]): Finding[] {
+  const named = (columns: readonly ColumnShape[]) => columns.map(({ name }) => name).join(', ');
+  const computed = source.shape.columns.filter(({ generated }) => generated);
+  const filled = copied.filter((column) => column.default !== undefined || column.identity !== undefined);
+  const key = source.shape.primaryKey;
+  const cut = key.length > 0 && !key.every((name) => source.columns.includes(name));
+  return [
+    ...(computed.length > 0 ? [warning(`the new target won't have the generated columns ${named(computed)}`)] : []),
+    ...(filled.length > 0
+      ? [warning(`the new target won't have the defaults and identities of ${named(filled)}`)]
+      : []),
+    ...(cut ? [warning(`the new target won't have a primary key: not all of (${key.join(', ')}) is copied`)] : []),
+  ];
+}
+
+async function existingFindings(
+  session: PgSession,
+  spec: TableSpec,
+  source: SourceTable,
+  target: Target,
+): Promise<Finding[]> {
+  if (!COPYABLE[spec.mode].includes(target.kind)) return [];
+  const privileges = await privilegeFindings(session, spec.mode, source.columns, target);
+  const more = spec.mode === 'replace' ? dependentFindings(session, target) : sequenceFindings(session, source, target);
+  return [...privileges, ...(await more)];
+}
+
+async function dependentFindings(session: PgSession, target: Target): Promise<Finding[]> {
+  const dependents = await dependentsOf(session, target);
+  if (dependents.length === 0) return [];
+  const message = `${formatRelation(target)} can't be replaced, since this would be lost with the old table: ${dependents.join('; ')}`;
+  return [problem('to', message, 'drop what is listed, use mode: append, or name another target')];
+}
+
+async function sequenceFindings(session: PgSession, source: SourceTable, target: Target): Promise<Finding[]> {
+  const sequences = await ownedSequences(session, target.oid);
+  const stuck = sequences.filter(({ column, mayAdvance }) => !mayAdvance && source.columns.includes(column));
+  return stuck.map((sequence) => ({
+    ...warning(`sequence ${formatRelation(sequence)} won't be set past the copied values of "${sequence.column}"`),
+    fix: `GRANT SELECT, UPDATE ON SEQUENCE ${formatRelation(sequence)}`,
+  }));
+}
+
+function problem(path: string, message: string, fix: string): Finding {
+  return { severity: 'problem', path, message, fix };
+}
+
+function warning(message: string): Finding {
+  return { severity: 'warning', path: '', message };
+}

@@ -1,0 +1,83 @@
+import type { BuildStep } from '../../../core/activities.js';
+import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
+import type {
+  DestinationSession,
+  Finding,
+  Format,
+  Meter,
+  PartitionWriter,
+  SessionOptions,
+  SourceTable,
+} from '../../types.js';
+import type { PostgresConnectionConfig } from '../config.js';
+import { openSession, type PgSession } from '../session.js';
+import { beginPartition } from './attempt.js';
+import { build, buildSteps } from './build.js';
+import { checkTarget } from './check.js';
+import { discard } from './discard.js';
+import { ledgerNames } from './ledger-schema.js';
+import { PostgresLedger } from './ledger.js';
+import { prepare } from './prepare.js';
+import { publish } from './publish.js';
+import { checkDestinationServer } from './server.js';
+import { PUBLISH_TUNING, type PublishTuning } from './tuning.js';
+
+/** Formats that a Postgres table is loaded from. */
+export const DESTINATION_FORMATS = ['postgres.copy.binary', 'postgres.copy.text'] as const satisfies Format[];
+
+/** One server session, on which at most one thing is done at a time. Throws as `openSession` does. */
+export async function openDestinationSession(
+  config: PostgresConnectionConfig,
+  options: SessionOptions,
+  tuning: PublishTuning = PUBLISH_TUNING,
+): Promise<DestinationSession> {
+  return new PostgresDestination(await openSession(config, options), tuning);
+}
+
+class PostgresDestination implements DestinationSession {
+  readonly ledger: PostgresLedger;
+
+  constructor(
+    private readonly session: PgSession,
+    private readonly tuning: PublishTuning,
+  ) {
+    this.ledger = new PostgresLedger(session, ledgerNames(session.config.ledgerSchema));
+  }
+
+  checkServer(): Promise<Finding[]> {
+    return checkDestinationServer(this.session, this.ledger.names);
+  }
+
+  check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }> {
+    return checkTarget(this.session, spec, source);
+  }
+
+  prepare(record: TableRecord): Promise<void> {
+    return prepare(this.session, this.ledger.names, record);
+  }
+
+  begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {
+    return beginPartition(this.session, this.ledger.names, record, partition, attempt);
+  }
+
+  buildSteps(record: TableRecord): Promise<BuildStep[]> {
+    return buildSteps(this.session, record);
+  }
+
+  build(record: TableRecord, step: BuildStep, meter: Meter): Promise<void> {
+    return build(this.session, this.ledger.names, record, step, meter);
+  }
+
+  publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
+    const { session, tuning } = this;
+    return publish({ session, names: this.ledger.names, record, meter, tuning });
+  }
+
+  discard(record: TableRecord): Promise<void> {
+    return discard(this.session, this.ledger.names, record);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.session[Symbol.asyncDispose]();
+  }
+}

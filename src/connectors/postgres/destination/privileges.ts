@@ -1,0 +1,104 @@
+import type { Mode } from '../../../core/model.js';
+import type { Finding } from '../../types.js';
+import type { PgSession } from '../session.js';
+import { quoteColumns, quoteIdent, quoteRelation, type Relation } from '../sql.js';
+import { firstRow } from './queries.js';
+import type { Target } from './target.js';
+
+/** Staging is made in the target's schema, which must be there: creating it is left to who owns the database. */
+export async function schemaFindings(session: PgSession, { schema }: Relation): Promise<Finding[]> {
+  const row = await firstRow<{ role: string; present: boolean; usage: boolean | null; create: boolean | null }>(
+    session,
+    `SELECT current_user::text AS role, n.oid IS NOT NULL AS present,
+            has_schema_privilege(n.oid, 'USAGE') AS usage, has_schema_privilege(n.oid, 'CREATE') AS create
+     FROM (SELECT) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`,
+    [schema],
+  );
+  const { role, present, usage, create } = row!;
+  if (!present) {
+    const fix = `CREATE SCHEMA ${quoteIdent(schema)} AUTHORIZATION ${quoteIdent(role)};`;
+    return [problem(`the destination has no schema ${schema}`, fix)];
+  }
+  if (usage && create) return [];
+  const missing = [usage ? [] : 'USAGE', create ? [] : 'CREATE'].flat().join(', ');
+  const fix = `GRANT ${missing} ON SCHEMA ${quoteIdent(schema)} TO ${quoteIdent(role)};`;
+  return [problem(`role ${role} lacks ${missing} on schema ${schema}, where the data is staged`, fix)];
+}
+
+interface Rights {
+  role: string;
+  owner: string;
+  member: boolean;
+  own: boolean;
+  owner_may_create: boolean;
+  selects: boolean;
+  inserts: boolean;
+  policies: boolean;
+}
+
+/** What a mode needs on a target that exists. Run it with an empty search_path. */
+export async function privilegeFindings(
+  session: PgSession,
+  mode: Mode,
+  columns: readonly string[],
+  target: Target,
+): Promise<Finding[]> {
+  const rights = (await firstRow<Rights>(session, RIGHTS, [target.oid, columns]))!;
+  return mode === 'replace' ? ownershipFindings(session, rights, target) : appendFindings(rights, columns, target);
+}
+
+/** Before version 16, a member may always act as the role. */
+function ownershipFindings(session: PgSession, rights: Rights, target: Target): Finding[] {
+  const { role, owner, member, own, owner_may_create: mayCreate } = rights;
+  const table = quoteRelation(target);
+  if (!member) {
+    const grant = `GRANT ${quoteIdent(owner)} TO ${quoteIdent(role)}${session.serverVersion >= 160000 ? ' WITH INHERIT TRUE, SET TRUE' : ''};`;
+    return [problem(`role ${role} must own ${table} to replace it, or be a member of its owner ${owner}`, grant)];
+  }
+  if (own || mayCreate) return [];
+  const fix = `GRANT CREATE ON SCHEMA ${quoteIdent(target.schema)} TO ${quoteIdent(owner)};`;
+  return [problem(`owner ${owner} of ${table} may not own a new table in its schema`, fix)];
+}
+
+function appendFindings(rights: Rights, columns: readonly string[], target: Target): Finding[] {
+  const { role, selects, inserts, policies } = rights;
+  const to = `ON ${quoteRelation(target)} TO ${quoteIdent(role)};`;
+  return [
+    ...(selects
+      ? []
+      : [problem(`role ${role} may not read the definition of ${quoteRelation(target)}`, `GRANT SELECT ${to}`)]),
+    ...(inserts
+      ? []
+      : [
+          problem(
+            `role ${role} may not insert all columns into ${quoteRelation(target)}`,
+            `GRANT INSERT (${quoteColumns(columns)}) ${to}`,
+          ),
+        ]),
+    ...(policies
+      ? [
+          problem(
+            `row security of ${quoteRelation(target)} applies to role ${role}`,
+            'use its owner or a role with BYPASSRLS',
+          ),
+        ]
+      : []),
+  ];
+}
+
+const RIGHTS = `
+  SELECT current_user::text AS role, pg_get_userbyid(c.relowner)::text AS owner,
+         pg_has_role(c.relowner, 'USAGE')
+           AND pg_has_role(c.relowner, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS member,
+         c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS own,
+         (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+           OR has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') AS owner_may_create,
+         has_table_privilege(c.oid, 'SELECT') AS selects,
+         (SELECT coalesce(bool_and(has_column_privilege(c.oid, a.attnum, 'INSERT')), true)
+          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY ($2::text[])) AS inserts,
+         row_security_active(c.oid) AS policies
+  FROM pg_class c WHERE c.oid = $1`;
+
+function problem(message: string, fix: string): Finding {
+  return { severity: 'problem', path: 'to', message, fix };
+}

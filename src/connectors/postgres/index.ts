@@ -1,0 +1,17 @@
+import type { Connector } from '../types.js';
+import type { PostgresConnectionConfig } from './config.js';
+import { openDestinationSession } from './destination/index.js';
+import { openSourceSession } from './source.js';
+
+export type { PostgresConnectionConfig } from './config.js';
+
+/** Postgres as a source (version 12 and newer) and as a destination, over COPY in either format. */
+export function createPostgresConnector(config: PostgresConnectionConfig): Connector {
+  return {
+    name: config.name,
+    type: config.type,
+    capabilities: { formats: ['postgres.copy.binary', 'postgres.copy.text'], source: true, destination: true },
+    openSource: (options) => openSourceSession(config, options),
+    openDestination: (options) => openDestinationSession(config, options),
+  };
+}

@@ -1,0 +1,89 @@
+import { LonghaulError } from '../../core/errors.js';
+import type { ColumnShape, Partition, TableRecord } from '../../core/model.js';
+import type { ByteStream } from '../types.js';
+import { findRelation } from './catalog.js';
+import type { PgSession } from './session.js';
+import { asSubquery, describeColumns, describeQuery } from './shape.js';
+import { formatRelation, quoteColumns, quoteRelation, requireRelation, type Relation } from './sql.js';
+import { CopyOut } from './wire/index.js';
+
+/**
+ * Opens one partition as a stream, in a transaction that it begins and that lasts until the session is disposed. The relation is
+ * locked against changes of its shape before the transaction's snapshot is taken, so that what is compared is what is read.
+ * Throws SourceChanged. The statement holds key values: it is in no error and no log.
+ */
+export async function openStream(session: PgSession, record: TableRecord, partition: Partition): Promise<ByteStream> {
+  const format = byteFormat(record.format);
+  const rows =
+    partition.relation === undefined
+      ? await queryRows(session, record, partition)
+      : await relationRows(session, record, partition, requireRelation(partition.relation));
+  return new CopyOut(session.client, {
+    sql: `COPY ${rows} TO STDOUT (FORMAT ${format === 'postgres.copy.binary' ? 'binary' : 'text'})`,
+    format,
+    signal: session.options.signal,
+    mapError: (error) => session.mapped(error),
+  });
+}
+
+function byteFormat(format: string): ByteStream['format'] {
+  if (format === 'postgres.copy.binary' || format === 'postgres.copy.text') return format;
+  throw new LonghaulError('SourceChanged', `A Postgres source can't send "${format}".`);
+}
+
+async function queryRows(session: PgSession, record: TableRecord, { predicate, label }: Partition): Promise<string> {
+  await session.begin('source');
+  compareShape(record, await describeQuery(session, predicate), `query ${label}`);
+  return `(SELECT ${quoteColumns(record.columns)} FROM (${asSubquery(predicate)}) AS query)`;
+}
+
+async function relationRows(
+  session: PgSession,
+  record: TableRecord,
+  { predicate }: Partition,
+  relation: Relation,
+): Promise<string> {
+  await beginLocked(session, relation);
+  const found = await findRelation(session, relation);
+  if (found === undefined) throw changed(record, `${formatRelation(relation)} is gone`);
+  compareShape(record, await describeColumns(session, found), formatRelation(relation));
+  const [name, columns] = [quoteRelation(relation), quoteColumns(record.columns)];
+  // COPY of a table's name reads that table alone, and saves the executor's work; it takes nothing but tables.
+  return predicate === 'TRUE' && found.kind === 'table'
+    ? `${name} (${columns})`
+    : `(SELECT ${columns} FROM ONLY ${name} WHERE ${predicate})`;
+}
+
+/** LOCK takes no snapshot, so that the transaction's comes after it. It refuses what isn't a table or a view: that is read without. */
+async function beginLocked(session: PgSession, relation: Relation): Promise<void> {
+  await session.begin('source');
+  try {
+    await session.query(`LOCK TABLE ONLY ${quoteRelation(relation)} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || error.code !== 'StatementInvalid') throw error;
+    await session.rollback();
+    await session.begin('source');
+  }
+}
+
+function compareShape(record: TableRecord, columns: readonly ColumnShape[], what: string): void {
+  const now = new Map(columns.map((column) => [column.name, column]));
+  for (const name of record.columns) {
+    const planned = record.shape.columns.find((column) => column.name === name);
+    const found = now.get(name);
+    if (found === undefined) throw changed(record, `column "${name}" of ${what} is gone`);
+    if (planned?.type !== found.type || planned.definition !== found.definition || found.generated) {
+      throw changed(record, `column "${name}" of ${what} has become ${found.type}`);
+    }
+  }
+}
+
+function changed(record: TableRecord, what: string): LonghaulError {
+  return new LonghaulError(
+    'SourceChanged',
+    `The source of ${record.spec.table} changed since it was planned: ${what}.`,
+    {
+      next: 'Start the job again, so that it is planned anew.',
+    },
+  );
+}

@@ -1,0 +1,88 @@
+import { hostname } from 'node:os';
+import { GracefulShutdownPeriodExpiredError, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities } from '../../activities/index.js';
+import { loadTemporalConfig, type Environment, type WorkerConfig } from '../config/index.js';
+import { createConnector } from '../connectors/registry.js';
+import { failureInterceptor } from './activity-interceptor.js';
+import { createLog, sdkLogger } from './logging.js';
+import { workflowSource } from './workflow-source.js';
+
+export interface RunWorkerOptions {
+  readonly config: WorkerConfig;
+  /** Where Temporal's address and credentials come from. */
+  readonly env: Environment;
+  /** Ends the worker as SIGTERM does. */
+  readonly signal?: AbortSignal;
+  /** Default: JSON lines on standard output at the configuration's level. */
+  readonly log?: Logger;
+}
+
+/**
+ * Workflows in memory at the same time; others are replayed when they go on. A job's tables that wait for a slot are not
+ * started, so this covers many jobs, and keeps an idle worker small.
+ */
+const CACHED_WORKFLOWS = 100;
+
+/**
+ * Longest pause between heartbeats that are sent to the server. It is also how long a cancellation may take to reach an
+ * attempt, and how old the rows and bytes in flight are that people see.
+ */
+const HEARTBEAT_EVERY = '3s';
+
+/**
+ * Runs a worker until SIGINT, SIGTERM or `signal`: then it takes no more work, its attempts roll back at once and go back to the
+ * task queue, and the promise resolves. Rejects when Temporal can't be reached at the start.
+ */
+export async function runWorker({ config, env, signal, log = createLog(config.worker.logLevel) }: RunWorkerOptions) {
+  installRuntime(log);
+  const { address, namespace, connectionOptions } = loadTemporalConfig(env);
+  const connection = await NativeConnection.connect(connectionOptions);
+  try {
+    const worker = await createWorker(config, connection, namespace, log);
+    const stop = (): void => worker.shutdown();
+    signal?.addEventListener('abort', stop, { once: true });
+    log.info({ address, namespace, taskQueue: config.worker.taskQueue }, 'Worker started');
+    if (signal?.aborted !== true) await untilStopped(worker, log);
+    signal?.removeEventListener('abort', stop);
+    log.info('Worker stopped');
+  } finally {
+    await connection.close();
+  }
+}
+
+/** SIGINT and SIGTERM shut the runtime's workers down. */
+function installRuntime(log: Logger): void {
+  Runtime.install({
+    logger: sdkLogger(log),
+    shutdownSignals: ['SIGINT', 'SIGTERM'],
+    telemetryOptions: { logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} } },
+  });
+}
+
+function createWorker(config: WorkerConfig, connection: NativeConnection, namespace: string, log: Logger) {
+  const { taskQueue, maxConcurrentPartitions, shutdownGrace } = config.worker;
+  const connectors = new Map([...config.connections].map(([name, connection]) => [name, createConnector(connection)]));
+  return Worker.create({
+    ...workflowSource(),
+    ...{ connection, namespace, taskQueue, identity: `longhaul ${process.pid}@${hostname()}` },
+    activities: createActivities({ connectors, log }),
+    interceptors: { activity: [failureInterceptor(log)] },
+    maxConcurrentActivityTaskExecutions: maxConcurrentPartitions,
+    maxCachedWorkflows: CACHED_WORKFLOWS,
+    workflowThreadPoolSize: 1,
+    maxHeartbeatThrottleInterval: HEARTBEAT_EVERY,
+    // Attempts are told at once, and have this long to roll back.
+    shutdownGraceTime: 0,
+    shutdownForceTime: shutdownGrace,
+  });
+}
+
+async function untilStopped(worker: Worker, log: Logger): Promise<void> {
+  try {
+    await worker.run();
+  } catch (error) {
+    if (!(error instanceof GracefulShutdownPeriodExpiredError)) throw error;
+    log.warn('Some attempts did not end within worker.shutdownGrace; their servers will end them.');
+  }
+}
