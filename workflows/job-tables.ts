@@ -51,9 +51,9 @@ export class JobTables {
 
   /** As of each table's last word; those of running children with the slots that they were told. */
   get progress(): (TableProgress & { child?: string })[] {
-    return [...this.#rows.values()].map(({ progress, child, started }) => ({
+    return [...this.#rows.values()].map(({ progress, child, handle }) => ({
       ...progress,
-      ...(started !== undefined && { child }),
+      ...(handle !== undefined && { child }),
     }));
   }
 

@@ -133,6 +133,7 @@ export class TableBook {
     this.#retries += attempts - 1;
     this.#forgetCrashes(ordinal);
     this.#parked.push({ ordinal, label: this.label(ordinal), code, error: short(message) });
+    this.#parked.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** Parked partitions to be tried again: these, or all. Answers with how many there were. */

@@ -1,43 +1,4 @@
-import { createPostgresConnector } from '../../src/connectors/postgres/index.js';
-import { runSql, startTestPostgres } from '../support/postgres.js';
-import { connectionTo } from '../support/connection.js';
-import type { Fixture } from './fixture.js';
+import { postgresFixture } from './postgres-fixture.js';
 import { connectorContract } from './suite.js';
 
 connectorContract('postgres', postgresFixture);
-
-async function postgresFixture(): Promise<Fixture> {
-  const servers = [await startTestPostgres('source'), await startTestPostgres('destination')] as const;
-  const source = await servers[0].createDatabase('contract_source');
-  const destination = await servers[1].createDatabase('contract_destination');
-  const table = (name: string) => `CREATE TABLE ${name} (id int PRIMARY KEY, note text)`;
-  return {
-    source: createPostgresConnector(connectionTo('source', source)),
-    destination: createPostgresConnector(connectionTo('destination', destination)),
-    async createSource(from, rows) {
-      await runSql(source, table(from));
-      await runSql(source, `INSERT INTO ${from} SELECT i, 'note ' || i FROM generate_series(0, $1::int - 1) AS i`, [
-        rows,
-      ]);
-    },
-    // Without a key, so that the same rows may be appended twice.
-    async createTarget(to) {
-      await runSql(destination, table(to).replace(' PRIMARY KEY', ''));
-    },
-    async visible(to) {
-      const [found] = await runSql<{ there: boolean }>(destination, 'SELECT to_regclass($1) IS NOT NULL AS there', [
-        to,
-      ]);
-      if (!found?.there) return undefined;
-      return (await runSql<{ id: number }>(destination, `SELECT id FROM ${to} ORDER BY id`)).map(({ id }) => id);
-    },
-    range: (from, to) => `"id" >= ${from} AND "id" < ${to}`,
-    async sessions(label) {
-      const found = await runSql(destination, 'SELECT FROM pg_stat_activity WHERE application_name = $1', [label]);
-      return found.length;
-    },
-    async [Symbol.asyncDispose]() {
-      for (const server of servers) await server.stop();
-    },
-  };
-}

@@ -10,6 +10,8 @@ export interface CuttingProxy {
   cutAfter(bytes: number, how: Cut): void;
   /** From now on, connections end before a ReadyForQuery that ends what the server sends. */
   cutBeforeReady(how: Cut): void;
+  /** From now on, connections end before a message of the server that begins with this text, e.g. the tag `COMMIT`. */
+  cutBeforeText(text: string, how: Cut): void;
   stop(): void;
 }
 
@@ -56,6 +58,13 @@ export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
     cutBeforeReady(by) {
       how = by;
       rule = (chunk) => (chunk.at(-6) === 0x5a && chunk.at(-2) === 5 ? chunk.length - 6 : chunk.length);
+    },
+    cutBeforeText(text, by) {
+      how = by;
+      rule = (chunk) => {
+        const found = chunk.indexOf(text);
+        return found < 0 ? chunk.length : Math.max(0, found - 5);
+      };
     },
     stop() {
       server.close();

@@ -5,6 +5,7 @@ import {
   NativeConnection,
   Runtime,
   Worker,
+  type WorkerInterceptors,
   type WorkflowBundleWithSourceMap,
 } from '@temporalio/worker';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -49,21 +50,23 @@ export class WorkflowTests {
     await this.temporal.stop();
   }
 
-  worker(taskQueue: string, activities: LonghaulActivities): Promise<Worker> {
+  worker(taskQueue: string, activities: LonghaulActivities, interceptors: WorkerInterceptors = {}): Promise<Worker> {
     const { connection, workflowBundle } = this;
     return Worker.create({
-      connection,
-      workflowBundle,
-      taskQueue,
-      activities,
+      ...{ connection, workflowBundle, taskQueue, activities, interceptors },
       maxConcurrentActivityTaskExecutions: 50,
+      maxHeartbeatThrottleInterval: '1s',
     });
   }
 
   /** Runs a body with a worker of these activities beside it; the worker is stopped after it. */
-  async during<T>(activities: LonghaulActivities, body: (taskQueue: string) => Promise<T>): Promise<T> {
+  async during<T>(
+    activities: LonghaulActivities,
+    body: (taskQueue: string) => Promise<T>,
+    interceptors?: WorkerInterceptors,
+  ): Promise<T> {
     const taskQueue = this.temporal.unique('queue');
-    const worker = await this.worker(taskQueue, activities);
+    const worker = await this.worker(taskQueue, activities, interceptors);
     return worker.runUntil(() => body(taskQueue));
   }
 

@@ -80,7 +80,7 @@ class Session implements PgSession {
 
   async open(): Promise<void> {
     this.pid = await backendPid(this.client);
-    if (isPooled(this.client, -1) && false) await this.#checkPooler();
+    if (isPooled(this.client, this.pid)) await this.#checkPooler();
     const [row] = await this.query<{ v: number }>(
       `SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS v`,
     );

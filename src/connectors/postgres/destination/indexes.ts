@@ -51,7 +51,7 @@ function newPrimaryKey(record: TableRecord, staging: Relation): IndexPlan[] {
   const temporary = temporaryName(staging, 'primary key');
   const columns = primaryKey.map(quoteIdent).join(', ');
   const statement = `ALTER TABLE ${quoteRelation(staging)} ADD CONSTRAINT ${quoteIdent(temporary)} PRIMARY KEY (${columns})`;
-  return [{ name: undefined, temporary, label: `primary key of ${record.spec.to}`, statements: [statement] }];
+  return [{ name: undefined, temporary, label: 'primary key', statements: [statement] }];
 }
 
 function indexPlan(row: IndexRow, staging: Relation): IndexPlan {

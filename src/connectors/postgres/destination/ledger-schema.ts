@@ -38,7 +38,6 @@ export function ledgerNames(schema: string): LedgerNames {
  */
 function ddl(names: LedgerNames): string[] {
   return [
-    `CREATE SCHEMA IF NOT EXISTS ${quoteIdent(names.schema)}`,
     `CREATE TABLE IF NOT EXISTS ${names.runs} (
        run text PRIMARY KEY,
        job text NOT NULL,
@@ -116,8 +115,15 @@ export async function install(session: PgSession, names: LedgerNames): Promise<v
   await transaction(session, async () => {
     await session.query('SELECT pg_advisory_xact_lock($1)', [lockKey('longhaul.install', names.schema)]);
     if (await isInstalled(session, names)) return;
+    await createSchema(session, names);
     for (const statement of ddl(names)) await session.query(statement);
   });
+}
+
+/** IF NOT EXISTS would ask for the privilege to create it all the same. */
+async function createSchema(session: PgSession, { schema }: LedgerNames): Promise<void> {
+  const found = await session.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+  if (found.length === 0) await session.query(`CREATE SCHEMA ${quoteIdent(schema)}`);
 }
 
 /** What the role lacks to keep a ledger here, with the GRANT that mends it. */

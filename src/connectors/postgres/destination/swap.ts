@@ -36,7 +36,9 @@ async function requireBuilt(session: PgSession, { record, staging }: Swap, plans
     [staging.oid],
   );
   const built = new Set(rows.map(({ name }) => name));
-  const missing = plans.filter(({ temporary }) => !built.has(temporary)).map(({ label }) => `its ${label} is not built yet`);
+  const missing = plans
+    .filter(({ temporary }) => !built.has(temporary))
+    .map(({ label }) => `its ${label} is not built yet`);
   const gone = built.size > plans.length - missing.length ? ['it lost an index that was built for the new table'] : [];
   if (missing.length + gone.length > 0) throw targetChanged(session, record, [...missing, ...gone]);
 }
