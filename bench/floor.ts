@@ -1,17 +1,19 @@
 /**
  * The floor under Longhaul's speed: `psql COPY TO | psql COPY FROM`, binary, at the same parallelism, into the same empty table
- * without an index, in turns. Only ratios within one run mean anything: machines differ, and are shared.
+ * without an index, in turns. Longhaul is a worker process that runs a whole job under a Temporal server; its wall time is from the
+ * start of the workflow to its end, with checks, plan, ANALYZE and swap. Only ratios within one run mean anything: machines differ, and are shared.
  *
  *   npm run bench:floor -- [--rows 6001215] [--rounds 3] [--source URL --destination URL] [--json]
  */
-import { fork, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import pg from 'pg';
 import { startPostgres } from '../src/devstack/postgres.js';
+import { startLonghaul, type LonghaulContestant } from './longhaul-worker.js';
+import { prepare, run } from './lineitem.js';
 
 /** One contestant's one run. Memory is that of the copying process, or 0 where it is not measured. */
 export interface Usage {
@@ -25,7 +27,8 @@ export interface Usage {
 export interface FloorTask {
   readonly source: string;
   readonly destination: string;
-  readonly selects: readonly string[];
+  readonly parallelism: number;
+  readonly rows: number;
 }
 
 type Contestant = (task: FloorTask) => Promise<Usage>;
@@ -38,19 +41,6 @@ interface Round {
 
 const PARALLELISM = [1, 4];
 
-/** TPC-H's lineitem, by its columns; 4 lines an order, in the order of the key. */
-const COLUMNS = `l_orderkey bigint, l_partkey int, l_suppkey int, l_linenumber int, l_quantity numeric(15,2),
-  l_extendedprice numeric(15,2), l_discount numeric(15,2), l_tax numeric(15,2), l_returnflag char(1), l_linestatus char(1),
-  l_shipdate date, l_commitdate date, l_receiptdate date, l_shipinstruct char(25), l_shipmode char(10), l_comment varchar(44)`;
-
-const FILL = `INSERT INTO lineitem SELECT g / 4, g * 7919 % 200000, g * 104729 % 10000, g % 4 + 1, g % 50 + 1,
-  (g * 31 % 10000000) / 100.0, g % 11 / 100.0, g % 9 / 100.0, substr('RAN', (g % 3 + 1)::int, 1),
-  substr('OF', (g % 2 + 1)::int, 1), date '1992-01-02' + (g % 2526)::int, date '1992-01-31' + (g % 2466)::int,
-  date '1992-01-03' + (g % 2554)::int,
-  (ARRAY['DELIVER IN PERSON', 'COLLECT COD', 'NONE', 'TAKE BACK RETURN'])[g % 4 + 1],
-  (ARRAY['REG AIR', 'AIR', 'RAIL', 'SHIP', 'TRUCK', 'MAIL', 'FOB'])[g % 7 + 1],
-  substr(md5(g::text), 1, (10 + g % 22)::int) FROM generate_series(0, $1::bigint - 1) g`;
-
 async function main(): Promise<void> {
   const options = parseOptions();
   if (spawnSync('psql', ['--version']).error) {
@@ -60,9 +50,13 @@ async function main(): Promise<void> {
   }
   await using servers = await openServers(options);
   await prepare(servers.source, servers.destination, options.rows);
+  await using longhaul = await startLonghaul(servers.source, servers.destination);
+  console.log(`An idle worker takes ${longhaul.idleRssMB.toFixed(0)} MB.`);
   const rounds: Round[] = [];
   for (let round = 0; round < options.rounds; round++) {
-    for (const parallelism of PARALLELISM) rounds.push(await playRound(servers, options.rows, parallelism, round));
+    for (const parallelism of PARALLELISM) {
+      rounds.push(await playRound(servers, longhaul, { rows: options.rows, parallelism, round }));
+    }
   }
   report(rounds, options.json);
 }
@@ -114,34 +108,17 @@ async function openServers(options: {
   return { source: source.url(), destination: destination.url(), [Symbol.asyncDispose]: dispose };
 }
 
-async function prepare(source: string, destination: string, rows: number): Promise<void> {
-  const create = `DROP TABLE IF EXISTS lineitem; CREATE TABLE lineitem (${COLUMNS})`;
-  await Promise.all([run(source, create), run(destination, create)]);
-  console.log(`Making lineitem with ${rows.toLocaleString('en')} rows.`);
-  await run(source, FILL, [rows]);
-  await run(source, 'CREATE INDEX ON lineitem (l_orderkey)');
-  await run(source, 'VACUUM ANALYZE lineitem');
-  const [size] = await run(source, "SELECT pg_size_pretty(pg_relation_size('lineitem')) AS size");
-  console.log(`It has ${String(size?.size)}. Each contestant copies it into an empty table, binary, by turns.\n`);
-}
-
-async function run(url: string, sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(values.length > 0 ? { text: sql, values } : sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
-async function playRound(servers: Servers, rows: number, parallelism: number, round: number): Promise<Round> {
-  const task = { source: servers.source, destination: servers.destination, selects: selects(rows, parallelism) };
-  const play = (contestant: Contestant) => emptied(task, rows, contestant);
+async function playRound(
+  servers: Servers,
+  longhaulWorker: LonghaulContestant,
+  { rows, parallelism, round }: { rows: number; parallelism: number; round: number },
+): Promise<Round> {
+  const task = { source: servers.source, destination: servers.destination, parallelism, rows };
+  const play = (contestant: Contestant) => emptied(task, contestant);
   // Who comes first changes: a warm cache or a busy neighbour shall favour nobody.
   const psqlFirst = round % 2 === 0;
   const early = psqlFirst ? await play(copyWithPsql) : undefined;
-  const longhaul = await play(copyWithLonghaul);
+  const longhaul = await play((given) => longhaulWorker.copy(given));
   const result = { parallelism, longhaul, psql: early ?? (await play(copyWithPsql)) };
   console.log(line(`round ${round + 1}`, result));
   return result;
@@ -157,18 +134,18 @@ function selects(rows: number, parallelism: number): string[] {
   );
 }
 
-async function emptied(task: FloorTask, rows: number, contestant: Contestant): Promise<Usage> {
+async function emptied(task: FloorTask, contestant: Contestant): Promise<Usage> {
   await run(task.destination, 'TRUNCATE lineitem');
   await run(task.destination, 'CHECKPOINT');
   const usage = await contestant(task);
   const [counted] = await run(task.destination, 'SELECT count(*)::int8 AS n FROM lineitem');
-  if (Number(counted?.n) !== rows) throw new Error(`${contestant.name} copied ${String(counted?.n)} of ${rows} rows.`);
+  if (Number(counted?.n) !== task.rows) throw new Error(`${String(counted?.n)} of ${task.rows} rows were copied.`);
   return usage;
 }
 
 /** bash's `time` gives the CPU of all psql processes, which nothing in Node does for children. */
-async function copyWithPsql({ source, destination, selects }: FloorTask): Promise<Usage> {
-  const pipes = selects.map(
+async function copyWithPsql({ source, destination, parallelism, rows }: FloorTask): Promise<Usage> {
+  const pipes = selects(rows, parallelism).map(
     (select) =>
       `psql -qXc "COPY (${select}) TO STDOUT (FORMAT binary)" "$SOURCE" | psql -qXc "COPY lineitem FROM STDIN (FORMAT binary)" "$DESTINATION" &`,
   );
@@ -181,15 +158,6 @@ async function copyWithPsql({ source, destination, selects }: FloorTask): Promis
   const times = /^([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(said);
   if (!times) throw new Error(`psql failed: ${said.trim()}`);
   return { wallSeconds: Number(times[1]), cpuSeconds: Number(times[2]) + Number(times[3]), peakRssMB: 0, idleRssMB: 0 };
-}
-
-async function copyWithLonghaul(task: FloorTask): Promise<Usage> {
-  const child = fork(new URL('./floor-child.js', import.meta.url));
-  await once(child, 'message');
-  child.send(task);
-  const answer = await Promise.race([once(child, 'message'), once(child, 'exit')]);
-  if (typeof answer[0] !== 'object') throw new Error('The copying process failed.');
-  return answer[0] as Usage;
 }
 
 function report(rounds: readonly Round[], json: boolean): void {

@@ -31,6 +31,12 @@ const CACHED_WORKFLOWS = 100;
 const HEARTBEAT_EVERY = '3s';
 
 /**
+ * How long a workflow task waits for the worker that has its workflow in memory. After a worker's death each of its workflows
+ * waits this long, on top of the heartbeat timeout, before another worker gets it.
+ */
+const STICKY_WAIT = '2s';
+
+/**
  * Runs a worker until SIGINT, SIGTERM or `signal`: then it takes no more work, its attempts roll back at once and go back to the
  * task queue, and the promise resolves. Rejects when Temporal can't be reached at the start.
  */
@@ -71,6 +77,7 @@ function createWorker(config: WorkerConfig, connection: NativeConnection, namesp
     maxConcurrentActivityTaskExecutions: maxConcurrentPartitions,
     maxCachedWorkflows: CACHED_WORKFLOWS,
     workflowThreadPoolSize: 1,
+    stickyQueueScheduleToStartTimeout: STICKY_WAIT,
     maxHeartbeatThrottleInterval: HEARTBEAT_EVERY,
     // Attempts are told at once, and have this long to roll back.
     shutdownGraceTime: 0,

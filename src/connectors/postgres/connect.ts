@@ -4,6 +4,7 @@ import pg from 'pg';
 import { LonghaulError } from '../../core/errors.js';
 import type { PostgresConnectionConfig, PostgresTls } from './config.js';
 import { mapError, type ErrorContext } from './errors.js';
+import { copySocket } from './wire/index.js';
 
 /** A server that doesn't answer the sign-in for this long, in milliseconds, is taken to be away. */
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -53,6 +54,7 @@ async function makeClient(config: PostgresConnectionConfig, label: string): Prom
     return new pg.Client({
       ...parts,
       ssl,
+      stream: copySocket,
       application_name: label.slice(0, LONGEST_APPLICATION_NAME),
       keepAlive: true,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
