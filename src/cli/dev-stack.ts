@@ -1,5 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import { devNull } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
@@ -60,9 +59,15 @@ export class DevStack {
     return join(this.#folder, 'worker.log');
   }
 
+  /** A temporal.toml that says nothing, for the worker to read instead of the user's own. */
+  get #profile(): string {
+    return join(this.#folder, 'temporal.toml');
+  }
+
   /** Resolves when the worker takes work. */
   async start(): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
+    await writeFile(this.#profile, '[profile.default]\n');
     const { port, uiPort } = this.options;
     const log = (line: string) => this.context.screen.err.line(line);
     log('Starting Temporal and a worker …');
@@ -89,7 +94,7 @@ export class DevStack {
     const worker = await spawnSupervised(process.execPath, args, {
       logFile: this.workerLog,
       cwd: dirname(this.config.file),
-      env: onlyThisTemporal(this.context.env, this.address),
+      env: onlyThisTemporal(this.context.env, this.address, this.#profile),
       stopSignal: 'SIGTERM',
       graceMs: this.config.worker.shutdownGrace + 5_000,
     });
@@ -130,13 +135,13 @@ export class DevStack {
 }
 
 /** The user's environment, but with no other Temporal in it than this one: no address, profile, key or TLS of another. */
-function onlyThisTemporal(env: Environment, address: string): NodeJS.ProcessEnv {
+function onlyThisTemporal(env: Environment, address: string, profile: string): NodeJS.ProcessEnv {
   const others = Object.keys(env).filter((name) => name.startsWith('TEMPORAL_'));
   return {
     ...env,
     // Empty rather than absent: .env can't bring them back.
     ...Object.fromEntries(others.map((name) => [name, ''])),
-    TEMPORAL_CONFIG_FILE: devNull,
+    TEMPORAL_CONFIG_FILE: profile,
     TEMPORAL_ADDRESS: address,
     TEMPORAL_NAMESPACE: 'default',
   };

@@ -39,6 +39,17 @@ export function formatDuration(milliseconds: number): string {
   return twoUnits(Math.round(minutes / HOUR) * HOUR, DAY, 'd', HOUR, 'h');
 }
 
+/** Milliseconds as `43 s`, `1:04 min`, `2:14 h`, `1 d 3 h`: for bars, where a column must stay narrow. */
+export function formatTimeLeft(milliseconds: number): string {
+  const seconds = Math.ceil(milliseconds / SECOND);
+  if (seconds < 60) return `${seconds} s`;
+  const two = (part: number) => String(part).padStart(2, '0');
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}:${two(seconds % 60)} min`;
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes < 1_440) return `${Math.floor(minutes / 60)}:${two(minutes % 60)} h`;
+  return formatDuration(milliseconds);
+}
+
 function twoUnits(time: number, large: number, largeName: string, small: number, smallName: string): string {
   const rest = Math.floor((time % large) / small);
   const padded = smallName === 'h' ? String(rest) : String(rest).padStart(2, '0');

@@ -42,10 +42,7 @@ interface Where {
 }
 
 function temporalTrouble(error: unknown, { address, namespace, context, connected }: Where): unknown {
-  if (error instanceof NamespaceNotFoundError) {
-    const next = 'Make it, or name another by --namespace or TEMPORAL_NAMESPACE.';
-    return new CliError(`Temporal at ${address} has no namespace "${namespace}".`, EXIT.wrong, next);
-  }
+  if (error instanceof NamespaceNotFoundError) return noSuchNamespace(address, namespace);
   const status = grpcStatusOf(error);
   if (status !== undefined && REFUSED.includes(status)) {
     const next = 'See TEMPORAL_API_KEY, the TLS settings and the namespace in the environment or temporal.toml.';
@@ -53,6 +50,11 @@ function temporalTrouble(error: unknown, { address, namespace, context, connecte
   }
   if (connected && (status === undefined || !UNAVAILABLE.includes(status))) return error;
   return unreachable(address, context);
+}
+
+export function noSuchNamespace(address: string, namespace: string): CliError {
+  const next = 'Make it, or name another by --namespace or TEMPORAL_NAMESPACE.';
+  return new CliError(`Temporal at ${address} has no namespace "${namespace}".`, EXIT.wrong, next);
 }
 
 export function unreachable(address: string, { hint }: Context): CliError {

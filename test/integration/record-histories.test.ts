@@ -1,6 +1,4 @@
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { jobProgress, retry, setParallelism, tableProgress } from '../../workflows/messages.js';
 import { FakeActivities, failureOf, Gate, type FakeJob } from '../support/fake-activities.js';
@@ -15,12 +13,9 @@ const release = process.env.LONGHAUL_RECORD;
 let tests: WorkflowTests;
 
 async function record(name: string, workflowId: string, runId?: string): Promise<void> {
-  const { cli, address } = tests.temporal;
-  const which = ['--workflow-id', workflowId, ...(runId === undefined ? [] : ['--run-id', runId])];
-  const args = ['workflow', 'show', '--address', address, '--output', 'json', ...which];
-  const { stdout } = await promisify(execFile)(cli, args, { maxBuffer: 100 << 20 });
+  const history = await tests.temporal.client.workflow.getHandle(workflowId, runId).fetchHistory();
   const file = new URL(`../replay/histories/${release}-${name}.json`, import.meta.url);
-  await writeFile(file, JSON.stringify(JSON.parse(stdout)));
+  await writeFile(file, JSON.stringify(history));
 }
 
 const run = (job: FakeJob, body: (queue: string) => Promise<void>) =>

@@ -35,7 +35,10 @@ interface World {
   readonly sessions: () => string[];
 }
 
-/** `before` is awaited before each batch that a source sends. */
+/** Before a stream is opened, as a batch's number. */
+const OPENING = -1;
+
+/** `before` is awaited before each stream is opened and before each batch that a source sends. */
 function world(before: Before = () => Promise.resolve()): World {
   const name = tests.temporal.unique('server');
   const [source, destination] = [memoryServer(`${name}-from`), memoryServer(`${name}-to`)];
@@ -66,8 +69,10 @@ function paced(connector: Connector, before: Before): Connector {
     openSource: async (options) => {
       const session = await connector.openSource(options);
       const stream = session.stream.bind(session);
-      session.stream = async (record, partition) =>
-        pacedStream((await stream(record, partition)) as RowStream, (batch) => before(batch, options.signal));
+      session.stream = async (record, partition) => {
+        await before(OPENING, options.signal);
+        return pacedStream((await stream(record, partition)) as RowStream, (batch) => before(batch, options.signal));
+      };
       return session;
     },
   };
@@ -224,7 +229,7 @@ test('an error with its own code and advice is shown as such', async () => {
 
 test('heartbeats show rows in flight', async () => {
   const gate = new Gate();
-  const here = world((batch) => (batch === 0 ? Promise.resolve() : gate.pass()));
+  const here = world((batch) => (batch < 1 ? Promise.resolve() : gate.pass()));
   await during(here, async (queue) => {
     const bySize = { tables: [{ from: 's.a', partition: { count: 1 } }] };
     const handle = await tests.startJob(queue, job({}, bySize));
@@ -261,9 +266,9 @@ test('all problems of a job come at once, with their paths', async () => {
 test('a failed job is resumed under its run: what was committed stays, and the rest is copied', async () => {
   let broken = true;
   let batches = 0;
-  const here = world(async () => {
+  const here = world(async (batch) => {
     await sleep(1);
-    batches += 1;
+    if (batch !== OPENING) batches += 1;
     if (broken && batches > 1) throw new LonghaulError('DataRejected', 'no');
   });
   await during(here, async (queue) => {

@@ -207,7 +207,9 @@ test('a cron schedule is refused', async () => {
     await until(async () => (await first.describe()).status.name !== 'RUNNING');
     const { events } = await first.fetchHistory();
     // Temporal starts the next execution of a cron workflow whatever became of this one.
-    const { failure } = events!.at(-1)!.workflowExecutionContinuedAsNewEventAttributes!;
+    const last = events!.at(-1)!;
+    const { failure } = (last.workflowExecutionFailedEventAttributes ??
+      last.workflowExecutionContinuedAsNewEventAttributes)!;
     expect(failure).toMatchObject({ applicationFailureInfo: { type: 'JobInvalid', nonRetryable: true } });
     expect(failure!.message).toContain('Temporal Schedule');
     await tests.temporal.client.workflow.getHandle(handle.workflowId).terminate();

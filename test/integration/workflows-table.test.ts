@@ -147,7 +147,7 @@ test('a crash (heartbeat timeout) uses up no attempt; a poison partition parks a
     partitions: 3,
     copy: (ordinal, call) => (ordinal === 0 && call <= 2 ? never() : ordinal === 2 ? never() : undefined),
   });
-  const retry = { ...FAKE_RETRY, maximumAttempts: 1, maximumCrashes: 2, heartbeatTimeout: 1_000 };
+  const retry = { ...FAKE_RETRY, maximumAttempts: 3, maximumCrashes: 2, heartbeatTimeout: 1_000 };
   await tests.during(fake.activities, async (queue) => {
     const handle = await tests.startTable(queue, { table: 't', retry, onFailure: 'wait' });
     await until(async () => (await handle.query(tableProgress)).phase === 'waiting on parked');

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { temporal } from '@temporalio/proto';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import {
   bundleWorkflowCode,
@@ -20,7 +21,8 @@ const files = await readdir(FOLDER);
 
 let workflowBundle: WorkflowBundleWithSourceMap;
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined) });
+  const logging = { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } as const;
+  Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined), telemetryOptions: { logging } });
   const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
   workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
 });
@@ -30,8 +32,12 @@ interface RecordedEvent {
   activityTaskScheduledEventAttributes?: { activityType: { name: string } };
 }
 
-async function recorded(file: string): Promise<{ events: RecordedEvent[] }> {
-  return JSON.parse(await readFile(new URL(file, FOLDER), 'utf8')) as { events: RecordedEvent[] };
+interface History {
+  readonly events: RecordedEvent[];
+}
+
+async function recorded(file: string): Promise<History> {
+  return JSON.parse(await readFile(new URL(file, FOLDER), 'utf8')) as History;
 }
 
 describe('recorded histories', () => {
@@ -41,14 +47,9 @@ describe('recorded histories', () => {
   });
 
   test.each(files)('%s replays', async (file) => {
-    await Worker.runReplayHistory({ workflowBundle }, await recorded(file), workflowIdOf(file));
+    await replay(await recorded(file));
   });
 });
-
-/** copyJob names its children after its own id; the recorded ones are told apart by the file. */
-function workflowIdOf(file: string): string {
-  return file.replace('.json', '');
-}
 
 describe('a history that this code did not make', () => {
   test('another activity in the place of one fails', async () => {
@@ -59,7 +60,7 @@ describe('a history that this code did not make', () => {
     await expect(replay(history)).rejects.toThrow(DeterminismViolationError);
   });
 
-  test('a build step that was left out fails', async () => {
+  test('a build step that is not there fails', async () => {
     const history = await recorded(files.find((file) => file.endsWith('table-a.json'))!);
     const step = history.events.find((event) => nameOf(event) === 'runBuildStep')!;
     step.activityTaskScheduledEventAttributes!.activityType.name = 'publishTable';
@@ -71,6 +72,13 @@ function nameOf(event: RecordedEvent): string | undefined {
   return event.activityTaskScheduledEventAttributes?.activityType.name;
 }
 
-function replay(history: unknown): Promise<void> {
-  return Worker.runReplayHistory({ workflowBundle }, history, 'mutated');
+/** The name that children's ids begin with: as recorded, or a child's own. */
+function workflowIdOf({ events: [first] }: History): string {
+  return (first as { workflowExecutionStartedEventAttributes?: { workflowId?: string } })
+    .workflowExecutionStartedEventAttributes!.workflowId!;
+}
+
+function replay(history: History): Promise<void> {
+  const { History } = temporal.api.history.v1;
+  return Worker.runReplayHistory({ workflowBundle }, History.fromObject(history), workflowIdOf(history));
 }

@@ -33,7 +33,9 @@ export class WorkflowTests {
 
   static async start(): Promise<WorkflowTests> {
     // The failures that tests provoke would fill the screen.
-    Runtime.install({ logger: { ...QUIET, warn: () => undefined, error: () => undefined } });
+    const logging = { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } as const;
+    const logger = { ...QUIET, warn: () => undefined, error: () => undefined };
+    Runtime.install({ logger, telemetryOptions: { logging } });
     const temporal = await startTestTemporal();
     const [connection, bundle] = await Promise.all([
       NativeConnection.connect({ address: temporal.address }),

@@ -4,6 +4,7 @@ import {
   formatCompact,
   formatCount,
   formatDuration,
+  formatTimeLeft,
   plural,
   rateOf,
   shortenName,
@@ -35,6 +36,11 @@ test.each([
   [-5, '0.0 s'],
 ])('%i ms is %s', (milliseconds, text) => {
   expect(formatDuration(milliseconds)).toBe(text);
+});
+
+test('time left stays narrow, and never says none while there is some', () => {
+  const times = [1, 59_000, 59_001, 64_000, 3_599_000, 8_040_000, 97_200_000];
+  expect(times.map(formatTimeLeft)).toEqual(['1 s', '59 s', '1:00 min', '1:04 min', '59:59 min', '2:14 h', '1 d 3 h']);
 });
 
 test('a rate needs time', () => {

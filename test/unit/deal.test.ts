@@ -99,10 +99,16 @@ class Job {
     }
   }
 
-  /** One thing that may happen, chosen by a number. */
-  step(choice: number): void {
+  /** One thing that may happen, chosen by a number. The parallelism may be lowered and raised again up to where it began. */
+  step(choice: number, most?: number): void {
     const moves = [...this.tables].flatMap(([name, model]) => this.#moves(name, model));
-    if (moves.length > 0) moves[choice % moves.length]!();
+    if (most !== undefined && choice % 5 === 0) this.#setTotal(1 + (choice % most));
+    else if (moves.length > 0) moves[choice % moves.length]!();
+  }
+
+  #setTotal(slots: number): void {
+    this.dealer.total = slots;
+    this.deal();
   }
 
   #moves(name: string, model: Model): (() => void)[] {
@@ -173,7 +179,7 @@ test('whatever the order of messages, the parallelism is never exceeded', () => 
     fc.property(total, sizes, choices, (slots, tables, moves) => {
       const job = new Job(slots, tables);
       for (const move of moves) {
-        job.step(move);
+        job.step(move, slots);
         expect(job.running).toBeLessThanOrEqual(slots);
       }
     }),
@@ -228,4 +234,20 @@ test('a smaller parallelism is reached as partitions end, a larger one at once',
   job.deal();
   job.settle();
   expect(job.running).toBe(9);
+});
+
+test('a grant that was overruled on its way counts as taken until the table says that it saw the newer one', () => {
+  const dealer = new Dealer(1);
+  dealer.add('a');
+  dealer.deal();
+  dealer.report('a', { holds: 1, wants: 100, acknowledged: 1 });
+  dealer.total = 10;
+  expect(dealer.deal()).toEqual([{ table: 'a', grant: { slots: 10, sequence: 2 } }]);
+  dealer.total = 2;
+  expect(dealer.deal()).toEqual([{ table: 'a', grant: { slots: 2, sequence: 3 } }]);
+  dealer.total = 10;
+  // The grant of ten may have arrived before that of two: nothing is free for another table.
+  expect(dealer.startable()).toBe(0);
+  dealer.report('a', { holds: 2, wants: 100, acknowledged: 3 });
+  expect(dealer.startable()).toBe(8);
 });

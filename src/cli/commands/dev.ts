@@ -15,8 +15,8 @@ export function addDev({ command, action }: Registry): void {
 
 function parsePort(text: string): number {
   const port = Number(text);
-  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
-  throw new InvalidArgumentError('It must be a number from 1 to 65535.');
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError('It must be a number from 0 (any that is free) to 65535.');
 }
 
 async function dev(context: Context, options: DevOptions): Promise<number> {
@@ -26,13 +26,15 @@ async function dev(context: Context, options: DevOptions): Promise<number> {
   try {
     await stack.start();
     const here = (path: string) => relative(process.cwd(), path) || '.';
-    const done = out.colors.green('✔ running');
-    out.line(`${done}  Temporal on ${stack.address}, web UI ${stack.uiUrl}, data in ${here(stack.databaseFile)}`);
-    out.line(`${done}  worker for ${[...config.connections.keys()].join(', ')}, log in ${here(stack.workerLog)}`);
+    out.line(`${out.colors.green('✔ running')}  Temporal  ${stack.address}`);
+    out.line(`           web UI    ${stack.uiUrl}`);
+    out.line(`           worker    for ${[...config.connections.keys()].join(', ')}`);
+    out.line(`           files     ${here(stack.databaseFile)}, ${here(stack.workerLog)}`);
     sayNext(context, stack);
-    return await Promise.race([untilSignal(), stack.failed]);
-  } finally {
+    const exitCode = await Promise.race([untilSignal(), stack.failed]);
     err.line('Ending the worker and Temporal …');
+    return exitCode;
+  } finally {
     await stack.stop();
   }
 }

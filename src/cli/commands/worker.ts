@@ -1,8 +1,9 @@
-import { loadTemporalConfig, loadWorkerConfig } from '../../config/index.js';
+import { loadTemporalConfig, loadWorkerConfig, type Environment } from '../../config/index.js';
 import { formatProblems } from '../../core/errors.js';
+import type { Context } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import type { Registry } from '../registry.js';
-import { unreachable } from '../temporal.js';
+import { noSuchNamespace, unreachable } from '../temporal.js';
 
 export function addWorker({ command, action }: Registry): void {
   command(
@@ -19,11 +20,23 @@ export function addWorker({ command, action }: Registry): void {
       }
       const { runWorker } = await import('../../worker/run.js');
       await runWorker({ config, env }).catch((error: unknown) => {
-        // What the SDK throws when Temporal is not there at the start; later it tries again by itself.
-        const away = error instanceof Error && error.name === 'TransportError';
-        throw away ? unreachable(loadTemporalConfig(env).address, context) : error;
+        // The SDK's runtime may outlive what failed, and would keep the process.
+        setTimeout(() => process.exit(), LAST_WORDS).unref();
+        throw connectTrouble(error, context, env);
       });
       return EXIT.ok;
     }),
   );
+}
+
+/** Milliseconds to write an error before the process ends. */
+const LAST_WORDS = 500;
+
+/** What the SDK throws when it can't begin; once begun it tries again by itself. */
+function connectTrouble(error: unknown, context: Context, env: Environment): unknown {
+  if (!(error instanceof Error) || error.name !== 'TransportError') return error;
+  const { address, namespace } = loadTemporalConfig(env);
+  return /^Namespace .* was not found/.test(error.message)
+    ? noSuchNamespace(address, namespace)
+    : unreachable(address, context);
 }

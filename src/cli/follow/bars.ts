@@ -1,5 +1,5 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
-import { formatCompact, formatCount, formatDuration, plural, shortenName, shortenText, wrapText } from '../format.js';
+import { formatCompact, formatCount, formatTimeLeft, plural, shortenName, shortenText, wrapText } from '../format.js';
 import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
 import { summaryLine, tableNews } from './lines.js';
@@ -133,14 +133,16 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
   return [
     (fraction === undefined ? '' : `${Math.floor(fraction * 100)}%`).padStart(4),
     `${formatCompact(rate ?? 0)} rows/s`.padStart(12),
-    left === undefined || fraction === 1 ? ''.padEnd(13) : `${formatDuration(left)} left`.padStart(13),
+    (left === undefined || fraction === 1 ? '' : `${formatTimeLeft(left)} left`).padStart(14),
     `${formatCompact(rowsSeen(table))} rows`.padStart(10),
-    ...(partitions === undefined ? [] : [`${formatCount(committed)}/${formatCount(partitions)} partitions`]),
+    (partitions === undefined ? '' : `${formatCount(committed)}/${formatCount(partitions)} partitions`).padEnd(21),
     [
       `${formatCount(running)} running`,
       ...(retries > 0 ? [plural(retries, 'retry', 'retries')] : []),
       ...(parked.length > 0 ? [`${formatCount(parked.length)} parked`] : []),
-    ].join(', '),
+    ]
+      .join(', ')
+      .padEnd(20),
   ];
 }
 

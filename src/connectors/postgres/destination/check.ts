@@ -125,7 +125,7 @@ async function existingFindings(
   target: Target,
 ): Promise<Finding[]> {
   if (!COPYABLE[spec.mode].includes(target.kind)) return [];
-  const privileges = await privilegeFindings(session, spec.mode, source.columns, target);
+  const privileges = await privilegeFindings(session, spec.mode, target);
   const more = spec.mode === 'replace' ? dependentFindings(session, target) : sequenceFindings(session, source, target);
   return [...privileges, ...(await more)];
 }

@@ -1,7 +1,7 @@
 import type { Mode } from '../../../core/model.js';
 import type { Finding } from '../../types.js';
 import type { PgSession } from '../session.js';
-import { quoteColumns, quoteIdent, quoteRelation, type Relation } from '../sql.js';
+import { quoteIdent, quoteRelation, type Relation } from '../sql.js';
 import { firstRow } from './queries.js';
 import type { Target } from './target.js';
 
@@ -37,14 +37,9 @@ interface Rights {
 }
 
 /** What a mode needs on a target that exists. Run it with an empty search_path. */
-export async function privilegeFindings(
-  session: PgSession,
-  mode: Mode,
-  columns: readonly string[],
-  target: Target,
-): Promise<Finding[]> {
-  const rights = (await firstRow<Rights>(session, RIGHTS, [target.oid, columns]))!;
-  return mode === 'replace' ? ownershipFindings(session, rights, target) : appendFindings(rights, columns, target);
+export async function privilegeFindings(session: PgSession, mode: Mode, target: Target): Promise<Finding[]> {
+  const rights = (await firstRow<Rights>(session, RIGHTS, [target.oid]))!;
+  return mode === 'replace' ? ownershipFindings(session, rights, target) : appendFindings(rights, target);
 }
 
 /** Before version 16, a member may always act as the role. */
@@ -60,21 +55,14 @@ function ownershipFindings(session: PgSession, rights: Rights, target: Target): 
   return [problem(`owner ${owner} of ${table} may not own a new table in its schema`, fix)];
 }
 
-function appendFindings(rights: Rights, columns: readonly string[], target: Target): Finding[] {
+function appendFindings(rights: Rights, target: Target): Finding[] {
   const { role, selects, inserts, policies } = rights;
   const to = `ON ${quoteRelation(target)} TO ${quoteIdent(role)};`;
   return [
     ...(selects
       ? []
       : [problem(`role ${role} may not read the definition of ${quoteRelation(target)}`, `GRANT SELECT ${to}`)]),
-    ...(inserts
-      ? []
-      : [
-          problem(
-            `role ${role} may not insert all columns into ${quoteRelation(target)}`,
-            `GRANT INSERT (${quoteColumns(columns)}) ${to}`,
-          ),
-        ]),
+    ...(inserts ? [] : [problem(`role ${role} may not insert into ${quoteRelation(target)}`, `GRANT INSERT ${to}`)]),
     ...(policies
       ? [
           problem(
@@ -94,8 +82,7 @@ const RIGHTS = `
          (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
            OR has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') AS owner_may_create,
          has_table_privilege(c.oid, 'SELECT') AS selects,
-         (SELECT coalesce(bool_and(has_column_privilege(c.oid, a.attnum, 'INSERT')), true)
-          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY ($2::text[])) AS inserts,
+         has_table_privilege(c.oid, 'INSERT') AS inserts,
          row_security_active(c.oid) AS policies
   FROM pg_class c WHERE c.oid = $1`;
 
