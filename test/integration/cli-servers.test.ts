@@ -82,5 +82,5 @@ async function workerPid({ workflowService }: Connection): Promise<number> {
     namespace: 'default',
     taskQueue: { name: 'longhaul' },
   });
-  return Number(/^longhaul (\d+)@/.exec(pollers[0]!.identity)![1]);
+  return Number(/^longhaul (\d+)@/.exec(pollers[0]!.identity ?? '')![1]);
 }

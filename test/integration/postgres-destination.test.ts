@@ -5,7 +5,7 @@ import { createPostgresConnector } from '../../src/connectors/postgres/index.js'
 import { openDestinationSession } from '../../src/connectors/postgres/destination/index.js';
 import type { DestinationSession, Meter } from '../../src/connectors/types.js';
 import type { Mode, TableRecord, TableSpec } from '../../src/core/model.js';
-import { ALL_IDS, newMeter, ROWS, Scene, writerOf } from '../contract/fixture.js';
+import { ALL_IDS, newMeter, ROWS, Scene, stalling, writerOf } from '../contract/fixture.js';
 import { postgresFixture, type PostgresFixture } from '../contract/postgres-fixture.js';
 import { code } from '../contract/suite.js';
 import { connectionTo } from '../support/connection.js';
@@ -192,6 +192,22 @@ describe('publishing', () => {
       await reader.end();
       await idle.end();
     }
+  });
+
+  it('does not wait for partitions of other tables that are being loaded', async () => {
+    await using s = scene();
+    await using other = scene();
+    const { session, record } = await loaded(s);
+    const loading = await other.destination();
+    const busy = await other.begun(loading);
+    const writer = await writerOf(loading.begin(busy, other.partition(0), 1));
+    const stream = await other.stream(busy, other.partition(0));
+    let load!: Promise<number>;
+    await new Promise<void>((resolve) => (load = writer.load(stalling(stream, resolve), newMeter())));
+    load.catch(() => undefined);
+    expect((await session.publish(record, newMeter())).rows).toBe(ROWS);
+    await sql(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = '${busy.staging}'::regclass`);
+    await expect(load).rejects.toEqual(code('ConnectionFailed'));
   });
 
   it('names the reader when it was waited for long enough, and may then be repeated', async () => {
