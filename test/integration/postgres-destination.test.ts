@@ -203,7 +203,9 @@ describe('publishing', () => {
     const writer = await writerOf(loading.begin(busy, other.partition(0), 1));
     const stream = await other.stream(busy, other.partition(0));
     let load!: Promise<number>;
-    await new Promise<void>((resolve) => (load = writer.load(stalling(stream, resolve), newMeter())));
+    await new Promise<void>((resolve) => {
+      load = writer.load(stalling(stream, resolve), newMeter());
+    });
     load.catch(() => undefined);
     expect((await session.publish(record, newMeter())).rows).toBe(ROWS);
     await sql(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = '${busy.staging}'::regclass`);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Mode } from '../../../core/model.js';
+import { identityOf } from '../identity.js';
 import type { PgSession } from '../session.js';
 import { requireRelation, type Relation } from '../sql.js';
 import { firstRow } from './queries.js';
@@ -41,17 +42,12 @@ export async function findRelation(session: PgSession, relation: Relation): Prom
  * after. Its oid is not part of it: another run may have replaced it by its like. Run it with an empty search_path.
  */
 export async function targetFingerprint(session: PgSession, target: Target | undefined, mode: Mode): Promise<string> {
-  const server = await firstRow(session, SERVER);
+  const server = await identityOf(session);
   const shape = target && (await session.query(mode === 'append' ? COLUMNS : DEFINITION, [target.oid]));
   return createHash('sha256')
     .update(JSON.stringify([server, target?.kind ?? 'absent', shape ?? null]))
     .digest('hex');
 }
-
-/** A copied data directory has the same system identifier, so the database's oid and name are compared too. */
-const SERVER = `
-  SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system, oid::text AS oid, datname::text AS database
-  FROM pg_database WHERE datname = current_database()`;
 
 /** What an INSERT meets. */
 const COLUMNS = `
