@@ -6,6 +6,9 @@ import type { JobProgress, ParkedPartition, TablePhase, TableProgress } from './
 const MAX_TABLES = 50;
 const MAX_PARKED_GROUPS = 20;
 const MAX_NOTE = 160;
+const HEADS = ['table', 'state', 'partitions', 'rows', 'retries', 'waits for'];
+/** The web UI puts the columns of a table side by side without a gap; no-break spaces make one. */
+const GAP = '\u00a0\u00a0\u00a0';
 /** Tables that a person looks for first. */
 const URGENCY: Record<TablePhase, number> = {
   failed: 0,
@@ -32,7 +35,7 @@ export function jobDetails(progress: JobProgress): string {
   return [
     `**${phase}** · ${published} of ${tables.length} tables published · parallelism ${parallelism}`,
     '',
-    '| table | state | partitions | rows | retries | waits for |',
+    `| ${HEADS.map((head) => `${head}${GAP}`).join(' | ')} |`,
     '| --- | --- | ---: | ---: | ---: | --- |',
     ...shown.map(tableRow),
     ...(more > 0 ? ['', `and ${number(more)} more`] : []),
@@ -49,7 +52,7 @@ function tableRow(table: TableProgress): string {
     number(table.retries),
     waitsFor(table),
   ];
-  return `| ${cells.map(cell).join(' | ')} |`;
+  return `| ${cells.map((text) => `${cell(text)}${GAP}`).join(' | ')} |`;
 }
 
 function partitionsOf({ committed, skipped, partitions }: TableProgress): string {

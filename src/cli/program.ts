@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { addCancel } from './commands/cancel.js';
 import { addCheck } from './commands/check.js';
+import { addClean } from './commands/clean.js';
 import { addDev } from './commands/dev.js';
 import { addInit } from './commands/init.js';
 import { addRetry } from './commands/retry.js';
@@ -47,7 +48,7 @@ export function buildProgram(exit: (code: number) => void): Command {
   program.commandsGroup('Copy:');
   [addInit, addCheck, addRun].forEach((add) => add(registry));
   program.commandsGroup('Jobs under way:');
-  [addWatch, addStatus, addRetry, addSetParallelism, addCancel].forEach((add) => add(registry));
+  [addWatch, addStatus, addRetry, addSetParallelism, addCancel, addClean].forEach((add) => add(registry));
   program.commandsGroup('Servers:');
   [addDev, addWorker, addTemporal].forEach((add) => add(registry));
   return program;

@@ -20,7 +20,7 @@ import type { Account } from './account.js';
 import { DevstackError, reasonOf, type Log } from './report.js';
 
 /** The superuser of every embedded Postgres. */
-export const SUPERUSER = 'longhaul';
+export const SUPERUSER = 'postgres';
 
 /** One embedded Postgres' folder, ready to be started. */
 export interface PostgresData {
