@@ -56,6 +56,9 @@ async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, w
   await using source = await connectorOf(deps, input.source).openSource(running.session());
   running.meter.phase = 'reading';
   const rows = await loadAll(source.stream(record, partition), input, running, writer);
+  // Bounded by neither stallTimeout nor the server's timeouts, which are 0: deferred constraints take what they take, and a
+  // synchronous standby may be awaited. It doesn't hang in silence: a server that is gone ends the connection (TCP keepalive, see
+  // the connector), a dead worker misses its heartbeats, attemptTimeout bounds the whole, and the heartbeat says `committing`.
   running.meter.phase = 'committing';
   return await writer.commit(rows);
 }

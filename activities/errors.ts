@@ -6,6 +6,8 @@ import { bounded, boundedLines } from '../src/core/text.js';
 /** Together under 4 KB: a larger failure is cut to a few characters where pending activities are shown. */
 const MESSAGE_BYTES = 3_000;
 const STACK_BYTES = 700;
+/** Of the problems of a wrong job: such a failure is never pending, and the job's own failure lists what stands here. */
+const WHOLE_BYTES = 50_000;
 
 /**
  * Whether this attempt was ended for its worker's sake or by a pause: not a failure, and not a cancellation of the job. To be
@@ -30,18 +32,23 @@ export function toFailure(error: unknown, context: Context): Error {
 }
 
 function known(error: LonghaulError): ApplicationFailure {
-  const lines = error.message.split('\n');
-  const message = [
-    boundedLines(lines, MESSAGE_BYTES - 400),
-    ...(error.next === undefined ? [] : [bounded(error.next, 380)]),
-  ];
+  const message = textOf(error, MESSAGE_BYTES);
+  const whole = error.problems.length > 0 ? textOf(error, WHOLE_BYTES) : message;
   return quiet(
     ApplicationFailure.create({
-      message: message.join(lines.length > 1 ? '\n' : ' '),
+      message,
       type: error.code,
       nonRetryable: error.handling !== 'retry',
+      // The workflow reads its first detail as the message in whole.
+      ...(whole !== message && { details: [whole] }),
     }),
   );
+}
+
+function textOf({ message, next }: LonghaulError, limit: number): string {
+  const lines = message.split('\n');
+  const text = [boundedLines(lines, limit - 400), ...(next === undefined ? [] : [bounded(next, 380)])];
+  return text.join(lines.length > 1 ? '\n' : ' ');
 }
 
 /** Unknown is retried: a partition that keeps failing this way parks, and its stack says where to look. */

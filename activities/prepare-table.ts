@@ -16,12 +16,9 @@ export function prepareTable(deps: Dependencies, ref: TableRef): Promise<Prepare
   });
 }
 
-async function makePlan(
-  deps: Dependencies,
-  ref: TableRef,
-  { session, record, running }: OpenTable,
-): Promise<PlanSummary> {
+async function makePlan(deps: Dependencies, ref: TableRef, { session, running }: OpenTable): Promise<PlanSummary> {
   running.meter.phase = 'planning';
   await using source = await connectorOf(deps, ref.source).openSource(running.session());
+  const record = await session.ledger.table(ref.run, ref.table, { queries: true });
   return await session.ledger.putPlan(ref.run, ref.table, await source.plan(record));
 }

@@ -1,13 +1,22 @@
 import type { PublishOutcome, TableRef } from '../src/core/activities.js';
-import type { Dependencies } from './dependencies.js';
-import { atDestination } from './sessions.js';
+import { connectorOf, type Dependencies } from './dependencies.js';
+import { atDestination, type OpenTable } from './sessions.js';
 
 /** Makes staging visible in one step, unless the ledger lacks receipts: those partitions go back to the workflow. */
 export function publishTable(deps: Dependencies, ref: TableRef): Promise<PublishOutcome> {
-  return atDestination(deps, ref, async ({ session, record, running }) => {
+  return atDestination(deps, ref, async (open) => {
+    const { session, record, running } = open;
+    if (record.state !== 'published') await verifySource(deps, ref, open);
     running.meter.phase = 'publishing';
     const { missing, committed, skipped, rows, bytes } = await session.publish(record, running.meter);
     if (missing.length > 0) return { outcome: 'missing', ordinals: missing };
     return { outcome: 'published', committed, skipped, rows, bytes };
   });
+}
+
+/** Rows may have gone where no partition of the plan reads, after the last attempt looked. */
+async function verifySource(deps: Dependencies, ref: TableRef, { record, running }: OpenTable): Promise<void> {
+  running.meter.phase = 'verifying the source';
+  await using source = await connectorOf(deps, ref.source).openSource(running.session());
+  await source.verifyUnchanged?.(record);
 }

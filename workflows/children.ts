@@ -49,6 +49,7 @@ export async function unlessGone(sent: Promise<void>): Promise<void> {
   }
 }
 
-function isGone(error: unknown): boolean {
+/** The workflow that a message went to has ended, or never was. */
+export function isGone(error: unknown): boolean {
   return error instanceof Error && /not found|already completed/i.test(error.message);
 }

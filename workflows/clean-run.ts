@@ -1,4 +1,4 @@
-import { JOB_CONNECTION_WAIT, jobActivities } from './proxies.js';
+import { JOB_CONNECTION_WAIT, jobActivity } from './proxies.js';
 import { steadily } from './steady.js';
 
 /**
@@ -6,5 +6,6 @@ import { steadily } from './steady.js';
  * Published tables stay. Of a run that is still under way, the job then fails and its targets stay as they were.
  */
 export async function cleanRun({ run, destination }: { run: string; destination: string }): Promise<void> {
-  await steadily(() => jobActivities().closeRun({ run, destination, state: 'discarded' }), JOB_CONNECTION_WAIT);
+  const request = { run, destination, state: 'discarded' as const };
+  await steadily(() => jobActivity('closeRun', 'discard the run')(request), JOB_CONNECTION_WAIT);
 }

@@ -26,8 +26,9 @@ import {
   type JobReport,
   type PlanView,
   type RetryRequest,
+  type TableProgress,
 } from './messages.js';
-import { JOB_CONNECTION_WAIT, jobActivities } from './proxies.js';
+import { JOB_CONNECTION_WAIT, jobActivity } from './proxies.js';
 import { checkParallelism, retryTargets } from './requests.js';
 import { steadily } from './steady.js';
 
@@ -46,7 +47,6 @@ export async function copyJob(input: CopyJobInput): Promise<JobReport> {
 setWorkflowOptions({ failureExceptionTypes: [Error] }, copyJob);
 
 class JobRun {
-  readonly #activities = jobActivities();
   readonly #runId: string;
   readonly #startedAt = workflowInfo().startTime.toISOString();
   #opened: OpenedRun | undefined;
@@ -83,7 +83,7 @@ class JobRun {
       (request: RetryRequest | undefined) => {
         const targets = retryTargets(request, this.#running.progress);
         for (const { table, ordinals } of targets) this.#running.retry(table, ordinals);
-        return { retried: targets.reduce((sum, { ordinals }) => sum + ordinals.length, 0) };
+        return { retried: targets.reduce((sum, { count }) => sum + count, 0) };
       },
       {
         validator: (request: RetryRequest | undefined) => {
@@ -159,7 +159,7 @@ class JobRun {
   async #open(): Promise<OpenedRun> {
     const { workflowId } = workflowInfo();
     const request = { job: this.input, run: this.#runId, workflowId };
-    return steadily(() => this.#activities.openRun(request), JOB_CONNECTION_WAIT, {
+    return steadily(() => jobActivity('openRun', 'check the job, open its run')(request), JOB_CONNECTION_WAIT, {
       waiting: (message) => setCurrentDetails(`**checking** · waiting for connection: ${short(message)}`),
     });
   }
@@ -168,7 +168,8 @@ class JobRun {
   async #publishedBefore({ run, source, destination, tables }: OpenedRun, rows: JobTables): Promise<void> {
     for (const { table } of tables.filter(({ published }) => published)) {
       const ref = { run, table, source, destination };
-      const outcome = await steadily(() => this.#activities.publishTable(ref), JOB_CONNECTION_WAIT);
+      const sum = jobActivity('publishTable', `${table}: sums of what was published before`);
+      const outcome = await steadily(() => sum(ref), JOB_CONNECTION_WAIT);
       if (outcome.outcome === 'missing')
         throw failure('PlanChanged', `${table} is published, and the ledger lacks receipts of it.`);
       const { outcome: _published, ...sums } = outcome;
@@ -200,8 +201,9 @@ class JobRun {
 
   #failedMessage(tables: JobTables): string {
     const { failures } = tables;
-    const all = tables.progress.length;
-    const head = `${failures.length} of ${counted(all, 'table')} failed; their targets are as they were. To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
+    const all = counted(tables.progress.length, 'table');
+    const published = failures.filter((each) => each.published).length;
+    const head = `${failures.length} of ${all} failed; ${targetsOf(failures.length, published)} To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
     const each = Math.max(200, Math.floor((FAILURE_BYTES - head.length) / failures.length) - 10);
     const lines = failures.map(({ table, message, progress }) =>
       bounded(`${table}: ${reasonOf(message, progress)}`, each),
@@ -210,6 +212,8 @@ class JobRun {
   }
 
   async #endBadly(error: unknown): Promise<void> {
+    // After a bug nobody would deal slots or hear of tables that wait: they would never end by themselves.
+    this.#tables?.cancel();
     await condition(() => (this.#tables?.active ?? 0) === 0);
     if (mayBeOpen(error)) await this.#suspend();
     this.#end(isCancellation(error) ? 'cancelled' : 'failed');
@@ -221,7 +225,7 @@ class JobRun {
     if (destination === undefined) return;
     const request = { run: this.#runId, destination, state: 'suspended' as const };
     try {
-      await steadily(() => this.#activities.closeRun(request), JOB_CONNECTION_WAIT);
+      await steadily(() => jobActivity('closeRun', 'suspend the run')(request), JOB_CONNECTION_WAIT);
     } catch (error) {
       log.warn('The run could not be suspended in the ledger: its targets stay leased until it is resumed.', {
         run: this.#runId,
@@ -259,6 +263,14 @@ function addsUp({
   return partitions === committed + skipped;
 }
 
+/** What became of the targets of tables that failed. */
+function targetsOf(failed: number, published: number): string {
+  if (published === 0) return 'their targets are as they were.';
+  const compare = 'published before that: compare with the source before using.';
+  if (published === failed) return `they were ${compare}`;
+  return `${published} of these were ${compare} The targets of the others are as they were.`;
+}
+
 function sumsMessage(tables: readonly string[]): string {
   return bounded(
     `The sums of these tables do not add up: ${tables.join(', ')}. Compare them before using them.`,
@@ -266,9 +278,10 @@ function sumsMessage(tables: readonly string[]): string {
   );
 }
 
-function reasonOf(message: string, { parked }: { parked: Parameters<typeof parkedLines>[0] }): string {
+function reasonOf(message: string, { parked, parkedMore }: TableProgress): string {
   if (parked.length === 0 || message.includes(parked[0]!.label)) return message;
-  return [message, ...parkedLines(parked)].join('\n');
+  const more = parkedMore === undefined ? [] : [`… and ${counted(parkedMore, 'parked partition')} more`];
+  return [message, ...parkedLines(parked), ...more].join('\n');
 }
 
 /** A string of the unvalidated job file, which may be anything. */

@@ -12,7 +12,7 @@ import type { LonghaulActivities, TableRef } from '../src/core/activities.js';
 import { Allowance } from '../src/core/deal.js';
 import { boundedLines, counted } from '../src/core/text.js';
 import { parkedLines, tableDetails } from './details.js';
-import { failure, short } from './failures.js';
+import { AFTER_PUBLISH, failure, short } from './failures.js';
 import { grantSlots, plan, retryParked, tableProgress, type CopyTableInput, type TableProgress } from './messages.js';
 import { ParentLine } from './parent-line.js';
 import { tableActivity } from './proxies.js';
@@ -54,7 +54,7 @@ class TableCopy {
     });
     this.#parent = new ParentLine(() => ({
       ...this.#allowance.report(this.#book.running, this.#wants),
-      progress: this.#progress,
+      progress: this.#book.report(this.#allowance.slots),
     }));
     this.#listen();
   }
@@ -111,7 +111,7 @@ class TableCopy {
   }
 
   /**
-   * Shows the new state; tells the parent when `event`, or when slots became free or are wanted. Without a parent nobody would
+   * Shows the new state; tells the parent soon when `event`, or when slots became free or are wanted. Without a parent nobody would
    * grant again what was given back.
    */
   #changed(event: boolean): void {
@@ -121,15 +121,17 @@ class TableCopy {
     if (event || slots) this.#parent.tell();
   }
 
+  /** Building is not told to the parent, where every report of every table stays in the history: it is on this table's page. */
   #enter(phase: TableProgress['phase'], note?: string): void {
     this.#book.phase = phase;
     this.#book.note = note;
-    this.#changed(true);
+    this.#changed(phase !== 'building');
   }
 
   async run(): Promise<TableProgress> {
     try {
       await this.#copyAndPublish();
+      await this.#parent.hangUp();
       return this.#progress;
     } catch (error) {
       if (error instanceof ContinueAsNew) throw error;
@@ -240,7 +242,7 @@ class TableCopy {
           : undefined;
     if (wrong === undefined) return;
     const next = 'It was published: compare it with the source before using it.';
-    throw failure('CountMismatch', `The sums of ${table} do not add up: ${wrong}. ${next}`);
+    throw failure('CountMismatch', `The sums of ${table} do not add up: ${wrong}. ${next}`, AFTER_PUBLISH);
   }
 
   async #pending(from: number, to: number): Promise<readonly number[]> {

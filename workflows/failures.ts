@@ -29,7 +29,13 @@ export function endingOf(error: unknown): Ending {
   if (cause instanceof TimeoutFailure) return { kind: 'crashed', message: crashMessage(cause) };
   if (!(cause instanceof ApplicationFailure)) return failed('Unknown', cause?.message ?? error.message);
   if (cause.type === HANDED_BACK) return { kind: 'handed back' };
-  return failed(isErrorCode(cause.type) ? cause.type : 'Unknown', cause.message);
+  return failed(isErrorCode(cause.type) ? cause.type : 'Unknown', wholeMessage(cause));
+}
+
+/** An activity's message is bounded; where it left lines out, all of it stands in the details. */
+function wholeMessage({ message, details }: ApplicationFailure): string {
+  const whole: unknown = details?.[0];
+  return typeof whole === 'string' ? whole : message;
 }
 
 function failed(code: ErrorCode, message: string): Ending {
@@ -46,15 +52,27 @@ export function short(message: string): string {
 }
 
 /** A deliberate end of a workflow: never retried, without a stack, since it is no bug and has to stay short. */
-export function failure(type: string, message: string): ApplicationFailure {
-  const made = ApplicationFailure.nonRetryable(message, type);
+export function failure(type: string, message: string, ...details: string[]): ApplicationFailure {
+  const made = ApplicationFailure.nonRetryable(message, type, ...details);
   made.stack = '';
   return made;
 }
 
+/** In the details of a table's failure: its target was replaced before it failed. */
+export const AFTER_PUBLISH = 'after publish';
+
+export interface ChildEnding {
+  readonly cancelled: boolean;
+  /** The target isn't as it was before. */
+  readonly published: boolean;
+  readonly message: string;
+}
+
 /** Why a child ended badly, in its own words. */
-export function childEnding(error: unknown): { cancelled: boolean; message: string } {
-  if (isCancellation(error)) return { cancelled: true, message: 'cancelled' };
+export function childEnding(error: unknown): ChildEnding {
+  if (isCancellation(error)) return { cancelled: true, published: false, message: 'cancelled' };
   if (!(error instanceof ChildWorkflowFailure)) throw error;
-  return { cancelled: false, message: error.cause?.message ?? error.message };
+  const { cause } = error;
+  const published = cause instanceof ApplicationFailure && cause.details?.[0] === AFTER_PUBLISH;
+  return { cancelled: false, published, message: cause?.message ?? error.message };
 }

@@ -1,16 +1,18 @@
-import { isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { OpenedRun, OpenedTable } from '../src/core/activities.js';
 import { Dealer, type Grant } from '../src/core/deal.js';
 import { startTable, unlessGone, type TableChild } from './children.js';
-import { childEnding, short } from './failures.js';
+import { childEnding, short, type ChildEnding } from './failures.js';
 import { childWorkflowId } from './ids.js';
 import { grantSlots, retryParked, type CopyTableInput, type TableProgress, type TableReport } from './messages.js';
 
 interface Row {
   progress: TableProgress;
   readonly child: string;
+  /** The child has ended: `progress` is final. */
+  ended: boolean;
   /** Why the table failed, in full. */
-  failure?: string;
+  failure?: ChildEnding;
   handle?: TableChild;
   /** Resolves when the child has started or can't be. */
   started?: Promise<TableChild>;
@@ -21,6 +23,7 @@ export class JobTables {
   readonly #rows = new Map<string, Row>();
   readonly #queue: OpenedTable[] = [];
   readonly #dealer: Dealer;
+  readonly #children = new CancellationScope();
   #active = 0;
   #bug: unknown;
 
@@ -32,7 +35,7 @@ export class JobTables {
     this.#dealer = new Dealer(opened.parallelism);
     opened.tables.forEach((table, index) => {
       const child = childWorkflowId(jobId, table.table, index);
-      this.#rows.set(table.table, { child, progress: queued(table) });
+      this.#rows.set(table.table, { child, progress: queued(table), ended: false });
       if (!table.published) this.#queue.push(table);
     });
   }
@@ -58,9 +61,9 @@ export class JobTables {
   }
 
   /** Tables that did not publish, with the whole reason. */
-  get failures(): { table: string; message: string; progress: TableProgress }[] {
+  get failures(): (ChildEnding & { table: string; progress: TableProgress })[] {
     return [...this.#rows].flatMap(([table, { failure, progress }]) =>
-      failure === undefined ? [] : [{ table, message: failure, progress }],
+      failure === undefined ? [] : [{ table, ...failure, progress }],
     );
   }
 
@@ -69,15 +72,21 @@ export class JobTables {
     if (this.#bug !== undefined) throw this.#bug as Error;
   }
 
+  /** Of all running children: for an end that is not the job's own cancellation, which reaches them by itself. */
+  cancel(): void {
+    this.#children.cancel();
+  }
+
   setParallelism(parallelism: number): void {
     this.#dealer.total = parallelism;
     this.changed();
   }
 
+  /** A report that was under way when its child ended knows less than the child's end. */
   report(report: TableReport): void {
     const { table } = report.progress;
     const row = this.#rows.get(table);
-    if (row === undefined || (row.handle && row.handle.firstExecutionRunId !== report.from)) return;
+    if (row === undefined || row.ended || (row.handle && row.handle.firstExecutionRunId !== report.from)) return;
     row.progress = report.progress;
     this.#dealer.report(table, report);
     this.changed();
@@ -102,7 +111,8 @@ export class JobTables {
     const row = this.#rows.get(table.table)!;
     this.#active += 1;
     row.progress = { ...row.progress, phase: 'preparing', slots: grant.slots };
-    row.started = startTable(row.child, `${table.table} → ${table.to}`, this.#input(table, grant));
+    const input = this.#input(table, grant);
+    row.started = this.#children.run(() => startTable(row.child, `${table.table} → ${table.to}`, input));
     this.#follow(table.table, row, row.started)
       .catch((bug: unknown) => {
         this.#bug ??= bug;
@@ -124,10 +134,12 @@ export class JobTables {
       row.handle = await started;
       row.progress = await row.handle.result();
     } catch (error) {
-      const { cancelled, message } = childEnding(error);
-      row.failure = message;
+      row.failure = childEnding(error);
+      const { cancelled, message } = row.failure;
       const phase = cancelled ? 'cancelled' : 'failed';
       row.progress = { ...row.progress, table, phase, running: 0, slots: 0, note: short(message) };
+    } finally {
+      row.ended = true;
     }
   }
 
@@ -145,7 +157,7 @@ export class JobTables {
   #send(row: Row, message: (child: TableChild) => Promise<void>): void {
     const sent = async (): Promise<void> => {
       const child = await row.started;
-      if (child !== undefined && row.progress.phase !== 'published') await unlessGone(message(child));
+      if (child !== undefined && !row.ended) await unlessGone(message(child));
     };
     sent().catch((error: unknown) => {
       if (isCancellation(error) || row.failure !== undefined || row.handle === undefined) return;

@@ -51,6 +51,8 @@ export interface TableProgress {
   readonly retries: number;
   readonly skipped: number;
   readonly parked: readonly ParkedPartition[];
+  /** Parked beyond those in `parked`. Absent: none. A table lists all of its own; what a job knows of its tables has the first few. */
+  readonly parkedMore?: number;
   /** Slots of the job's parallelism that this table may use now. */
   readonly slots: number;
   /** What it waits for or why it failed, in words. */
@@ -107,7 +109,10 @@ export const tableProgress = defineQuery<TableProgress>('progress');
 /** On copyJob: every table's plan. On copyTable: its own, as a list of one. */
 export const plan = defineQuery<readonly PlanView[]>('plan');
 
-/** On copyJob: tries parked partitions again. Answers with how many. Refused when nothing that was named is parked. */
+/**
+ * On copyJob: tries parked partitions again. Answers with how many: of all, those that the job knows to be parked; of named
+ * ones, those that may be, since a table that still copies parks on. Refused when nothing that was named can be parked.
+ */
 export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
 /** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
 export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
@@ -118,13 +123,15 @@ export const grantSlots = defineSignal<[Grant]>('grantSlots');
 export const retryParked = defineSignal<[readonly number[] | undefined]>('retryParked');
 /**
  * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
- * for the parent's page.
+ * for the parent's page. Reports of a table are a second apart at least, and name at most REPORTED_PARKED partitions.
  */
 export interface TableReport extends SlotReport {
   /** The first run id of the child that speaks: a parent that was reset ignores the child of its earlier life. */
   readonly from: string;
   readonly progress: TableProgress;
 }
+/** A report is kept in the job's history for good: some 4 KB at most. */
+export const REPORTED_PARKED = 10;
 export const tableReport = defineSignal<[TableReport]>('tableReport');
 
 export interface CopyTableInput {

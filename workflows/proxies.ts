@@ -31,19 +31,22 @@ export const JOB_CONNECTION_WAIT = {
 /** Index builds and waiting for readers take what they take: silence ends them, not the clock. */
 const AS_LONG_AS_IT_TAKES = '30 days';
 
-type Calls = Pick<LonghaulActivities, 'checkJob' | 'openRun' | 'closeRun' | 'publishTable'>;
-
-/** Activities that concern the job as a whole. */
-export function jobActivities(): Calls {
-  return proxyActivities<Calls>({
+/** An activity that concerns the job as a whole. Summaries, here and below, are what the web UI shows. */
+export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'publishTable'>(
+  name: K,
+  summary: string,
+): LonghaulActivities[K] {
+  const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: '30 minutes',
     heartbeatTimeout: '1 minute',
     retry: CHECK_RETRY,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    summary,
   });
+  return activities[name];
 }
 
-/** One activity of a table beside the copying; its summary is what the web UI shows. */
+/** One activity of a table beside the copying. */
 export function tableActivity<K extends keyof LonghaulActivities>(
   name: K,
   retry: RetrySpec,

@@ -1,5 +1,12 @@
 import type { PartitionResult, PreparedTable, PublishOutcome } from '../src/core/activities.js';
-import type { CopyTableInput, CopyTableState, ParkedPartition, TablePhase, TableProgress } from './messages.js';
+import {
+  REPORTED_PARKED,
+  type CopyTableInput,
+  type CopyTableState,
+  type ParkedPartition,
+  type TablePhase,
+  type TableProgress,
+} from './messages.js';
 import { short } from './failures.js';
 import { partitionLabel } from './ids.js';
 
@@ -48,10 +55,6 @@ export class TableBook {
 
   get parked(): readonly ParkedPartition[] {
     return this.#parked;
-  }
-
-  get rows(): number {
-    return this.#rows;
   }
 
   label(ordinal: number): string {
@@ -184,6 +187,13 @@ export class TableBook {
       ...(this.note !== undefined && { note: this.note }),
       ...(this.#endedAt !== undefined && { endedAt: this.#endedAt }),
     };
+  }
+
+  /** As the parent is told: of the parked only the first, in order, and how many more there are. */
+  report(slots: number): TableProgress {
+    const progress = this.progress(slots);
+    const parkedMore = this.#parked.length - REPORTED_PARKED;
+    return parkedMore <= 0 ? progress : { ...progress, parked: this.#parked.slice(0, REPORTED_PARKED), parkedMore };
   }
 
   get pages(): number | undefined {

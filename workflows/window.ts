@@ -12,7 +12,7 @@ const PAGE = 1_000;
 export interface WindowHooks {
   /** Slots that the table may use now. */
   slots(): number;
-  /** Something changed that others may have to know. `event`: the parent in any case. */
+  /** Something changed that others may have to know. `event`: the parent in any case, soon. */
   changed(event: boolean): void;
   /** No partition is begun any more: the execution is to continue as new. */
   draining(): boolean;
@@ -163,7 +163,7 @@ export class PartitionWindow {
 
   #crashed(ordinal: number, message: string): void {
     const parked = this.book.crashed(ordinal, message, this.input.retry.maximumCrashes);
-    if (parked) this.hooks.changed(true);
+    if (parked) this.#parked();
   }
 
   #failed(ordinal: number, { code, handling, message }: Extract<Ending, { kind: 'failed' }>): void {
@@ -179,7 +179,12 @@ export class PartitionWindow {
       return;
     }
     this.book.park(ordinal, code, message, handling === 'retry' ? this.input.retry.maximumAttempts : 1);
-    this.hooks.changed(true);
+    this.#parked();
+  }
+
+  /** The first is news; how many more there are is told when the table waits for them. */
+  #parked(): void {
+    this.hooks.changed(this.book.parked.length === 1);
   }
 
   /** Those that were in flight when the connection failed fail with it: together they are one failure. */

@@ -95,6 +95,13 @@ const entry = strict({
   ...tableKeys,
 });
 
+/**
+ * Workers send heartbeats every 3 s, or after 80% of the timeout if that is less: below 5 s a pause of a healthy worker's
+ * event loop, or a slow answer of the server, would be a crash.
+ */
+const LEAST_HEARTBEAT = '5s';
+const HEARTBEATS = 'workers are heard every 3s';
+
 const retry = strict({
   maximumAttempts: wholeNumber(1, 1000).default(5),
   initialInterval: duration('5s').prefault('5s'),
@@ -105,7 +112,7 @@ const retry = strict({
     .default(2),
   maximumInterval: duration('5m').prefault('5m'),
   maximumCrashes: wholeNumber(1, 1000).default(10),
-  heartbeatTimeout: duration('30s', '1s').prefault('30s'),
+  heartbeatTimeout: duration('30s', LEAST_HEARTBEAT, HEARTBEATS).prefault('30s'),
   attemptTimeout: duration('24h', '1s').prefault('24h'),
   stallTimeout: duration('10m', '1s').prefault('10m'),
   firstByteTimeout: z

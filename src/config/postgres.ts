@@ -1,28 +1,12 @@
 import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- the type of what this schema makes, and nothing else of the connector
 import type { PostgresConnectionConfig, PostgresTls } from '../connectors/postgres/config.js';
+// eslint-disable-next-line no-restricted-imports -- names alone, so that one list says what is pinned and what is refused
+import { PINNED_SETTINGS } from '../connectors/postgres/pins.js';
 import { below, located, strict, type Located } from './problems.js';
 import { parsePostgresUrl, type ParsedUrl } from './postgres-url.js';
 import { wholeNumberOrDigits } from './quantities.js';
 import { withSecrets } from './secrets.js';
-
-/** Settings that every transaction of a copy states itself, being right only under its own value of them. */
-const PINNED_SETTINGS = [
-  'bytea_output',
-  'client_encoding',
-  'datestyle',
-  'default_transaction_isolation',
-  'default_transaction_read_only',
-  'extra_float_digits',
-  'intervalstyle',
-  'lc_monetary',
-  'row_security',
-  'search_path',
-  'synchronous_commit',
-  'timezone',
-  'transaction_isolation',
-  'transaction_read_only',
-];
 
 const PLACE_KEYS = ['host', 'port', 'database', 'user', 'password'] as const;
 const NEEDED = ['host', 'database', 'user'] as const;
@@ -32,7 +16,7 @@ const text = z.string().min(1);
 const settingName = z
   .string()
   .regex(/^[a-zA-Z_][\w.]*$/, { error: 'not the name of a setting — write one such as work_mem' })
-  .refine((name) => !PINNED_SETTINGS.includes(name.toLowerCase()), {
+  .refine((name) => !PINNED_SETTINGS.has(name.toLowerCase()), {
     error: 'Longhaul states this setting itself — leave it out',
   });
 const settingValue = z

@@ -42,14 +42,14 @@ export function parseCount(text: string): number | undefined {
   return Math.abs(exact - value) < 1e-6 && value > 0 && Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** A duration of at least `least` (itself a duration). */
-export function duration(example: string, least = '1ms') {
+/** A duration of at least `least` (itself a duration); `why` it is no less. */
+export function duration(example: string, least = '1ms', why?: string) {
   const fix = `write a number with its unit, e.g. ${example}`;
   return z.string({ error: ({ input }) => wrong(input, 'a duration', fix) }).transform((text, context) => {
     const value = parseDuration(text);
     if (value !== undefined && value >= parseDuration(least)!) return value;
-    const message = value === undefined ? wrong(text, 'a duration', fix) : `is too short — write at least ${least}`;
-    context.addIssue({ code: 'custom', message });
+    const short = `is too short — write at least ${least}${why === undefined ? '' : `: ${why}`}`;
+    context.addIssue({ code: 'custom', message: value === undefined ? wrong(text, 'a duration', fix) : short });
     return z.NEVER;
   });
 }

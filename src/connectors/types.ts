@@ -93,6 +93,11 @@ export interface SourceSession extends AsyncDisposable {
    * At most one stream a session.
    */
   stream(record: TableRecord, partition: Partition): Promise<SourceStream>;
+  /**
+   * Asked once more before a table is published, when no stream will compare any more: throws SourceChanged when the source's
+   * shape is not `record.shape`. Absent for sources whose tables can't change in a way that a stream would not notice.
+   */
+  verifyUnchanged?(record: TableRecord): Promise<void>;
 }
 
 export type SourceStream = ByteStream | RowStream;
@@ -125,23 +130,26 @@ export interface DestinationSession extends AsyncDisposable {
    * nothing. `fingerprint` is the target's part.
    */
   check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }>;
-  /** Creates staging when the table's state is `open` and it does not exist. Idempotent; creates nothing for a closed table (RunClosed). */
+  /**
+   * Creates staging when the table's state is `open` and it does not exist. Does nothing for a table that is being published or
+   * is published: all of it is committed. Idempotent; throws RunClosed for a suspended or discarded table.
+   */
   prepare(record: TableRecord): Promise<void>;
   /**
    * Begins the one transaction of an attempt. A `Receipt` means that the partition is committed already (same predicate
    * hash, else PlanChanged). Ends a zombie that holds the partition's lock.
    */
   begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt>;
-  /** What is to be built between load and publish, in order. */
+  /** What is to be built between load and publish, in order: nothing for a table whose record says published. */
   buildSteps(record: TableRecord): Promise<BuildStep[]>;
-  /** Idempotent. */
+  /** Idempotent; does nothing for a published table. */
   build(record: TableRecord, step: BuildStep, meter: Meter): Promise<void>;
   /**
    * Re-reads the ledger, fences the table, ends its sessions and makes staging visible in one step. Idempotent: a table
    * published by this run answers with its totals. Missing receipts leave it open and are returned.
    */
   publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals>;
-  /** Removes staging of a table that is not open. Idempotent. */
+  /** Removes staging of a discarded table. Idempotent. */
   discard(record: TableRecord): Promise<void>;
 }
 
@@ -185,8 +193,11 @@ export interface Ledger {
    * TargetLeased naming the holder, ResumeRefused naming what changed. `resume`: the run must exist.
    */
   openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]>;
-  /** Throws RunClosed when there is no such table. */
-  table(run: string, table: string): Promise<TableRecord>;
+  /**
+   * Throws RunClosed when there is no such table. `queries` (default false): with the queries of the specification, which only
+   * planning needs; without them, `spec.queries` is empty where there are any.
+   */
+  table(run: string, table: string, options?: { readonly queries?: boolean }): Promise<TableRecord>;
   tables(run: string): Promise<readonly TableRecord[]>;
   /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. */
   putPlan(run: string, table: string, plan: PlanInput): Promise<PlanSummary>;
@@ -194,7 +205,10 @@ export interface Ledger {
   partition(run: string, table: string, ordinal: number): Promise<Partition>;
   totals(run: string, table: string, limit: number): Promise<ReceiptTotals>;
   pending(run: string, table: string, from: number, to: number): Promise<number[]>;
-  /** Moves every table of the run that is open to `state`; published ones stay. Idempotent. */
+  /**
+   * Moves every table of the run that is open or being published to `state`, and suspended ones to `discarded`; published ones
+   * stay. Whoever publishes at that time is ended. Idempotent.
+   */
   closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
   /** Oldest first. */
   runs(): Promise<readonly RunOverview[]>;

@@ -125,10 +125,6 @@ export class Dealer {
       slots[i] === row.granted ? [] : [{ table, grant: tell(row, slots[i]!) }],
     );
   }
-
-  slots(table: string): number {
-    return this.#rows.get(table)?.granted ?? 0;
-  }
 }
 
 function tell(row: Row, slots: number): Grant {

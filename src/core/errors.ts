@@ -62,8 +62,6 @@ const HANDLING = {
 
 export type ErrorCode = keyof typeof HANDLING;
 
-export const ERROR_CODES = Object.keys(HANDLING) as ErrorCode[];
-
 export function handlingOf(code: ErrorCode): Handling {
   return HANDLING[code];
 }

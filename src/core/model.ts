@@ -103,6 +103,11 @@ export interface TableShape {
   readonly version?: number;
   readonly columns: readonly ColumnShape[];
   readonly primaryKey: readonly string[];
+  /**
+   * A digest of which relations hold the table's rows: changed by a partition or child that comes or goes, and by a table that
+   * is created anew. Absent for queries, and for systems without such a thing.
+   */
+  readonly leaves?: string;
 }
 
 /**

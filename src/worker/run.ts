@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { GracefulShutdownPeriodExpiredError, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../../activities/index.js';
-import { loadTemporalConfig, type Environment, type WorkerConfig } from '../config/index.js';
+import { loadTemporalConfig, type Environment, type TemporalConfig, type WorkerConfig } from '../config/index.js';
 import { createConnector } from '../connectors/registry.js';
 import { failureInterceptor } from './activity-interceptor.js';
 import { createLog, sdkLogger } from './logging.js';
@@ -41,25 +41,42 @@ const STICKY_WAIT = '2s';
  * task queue, and the promise resolves. Rejects when Temporal can't be reached at the start.
  */
 export async function runWorker({ config, env, signal, log = createLog(config.worker.logLevel) }: RunWorkerOptions) {
-  installRuntime(log);
-  const { address, namespace, connectionOptions } = loadTemporalConfig(env);
-  const connection = await NativeConnection.connect(connectionOptions);
+  const temporal = loadTemporalConfig(env);
+  const runtime = installRuntime(log);
   try {
-    const worker = await createWorker(config, connection, namespace, log);
-    const stop = (): void => worker.shutdown();
-    signal?.addEventListener('abort', stop, { once: true });
-    log.info({ address, namespace, taskQueue: config.worker.taskQueue }, 'Worker started');
-    if (signal?.aborted !== true) await untilStopped(worker, log);
-    signal?.removeEventListener('abort', stop);
-    log.info('Worker stopped');
-  } finally {
-    await connection.close();
+    const connection = await NativeConnection.connect(temporal.connectionOptions);
+    await work({ config, temporal, signal, log }, connection).finally(() => connection.close());
+  } catch (error) {
+    // The SDK shuts it down after the last worker; where there was none, it would keep the process.
+    await runtime.shutdown();
+    throw error;
   }
 }
 
+interface Work {
+  readonly config: WorkerConfig;
+  readonly temporal: TemporalConfig;
+  readonly signal: AbortSignal | undefined;
+  readonly log: Logger;
+}
+
+async function work({ config, temporal, signal, log }: Work, connection: NativeConnection): Promise<void> {
+  // A worker that was made must run before its connection can be closed.
+  if (signal?.aborted) return;
+  const worker = await createWorker(config, connection, temporal.namespace, log);
+  const { address, namespace } = temporal;
+  log.info({ address, namespace, taskQueue: config.worker.taskQueue }, 'Worker started');
+  const stopped = untilStopped(worker, log);
+  const stop = (): void => worker.shutdown();
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  await stopped.finally(() => signal?.removeEventListener('abort', stop));
+  log.info('Worker stopped');
+}
+
 /** SIGINT and SIGTERM shut the runtime's workers down. */
-function installRuntime(log: Logger): void {
-  Runtime.install({
+function installRuntime(log: Logger): Runtime {
+  return Runtime.install({
     logger: sdkLogger(log),
     shutdownSignals: ['SIGINT', 'SIGTERM'],
     telemetryOptions: { logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} } },

@@ -219,6 +219,23 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         expect(await s.visible()).toEqual(ALL_IDS);
       });
 
+      it('is prepared, copied and built again without a word, as a workflow that lost its history does', async () => {
+        await using s = scene();
+        const session = await s.destination();
+        const record = await s.begun(session);
+        await s.copyAll(session, record);
+        const steps = await session.buildSteps(record);
+        await s.buildAll(session, record);
+        await session.publish(record, newMeter());
+        const again = await session.ledger.table(s.run, s.spec.table);
+        await session.prepare(again);
+        await s.copyAll(session, again);
+        expect(await session.buildSteps(again)).toEqual([]);
+        for (const step of steps) await session.build(again, step, newMeter());
+        expect((await session.publish(again, newMeter())).committed).toBe(PARTITIONS);
+        expect(await s.visible()).toEqual(ALL_IDS);
+      });
+
       it('answers with missing partitions and stays open for them', async () => {
         await using s = scene();
         const session = await s.destination();
@@ -308,6 +325,18 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         expect(await session.ledger.tables(s.run)).toEqual([record]);
         const runs = await session.ledger.runs();
         expect(runs.find(({ run }) => run === s.run)).toMatchObject({ job: 'contract', tables: [{ state: 'open' }] });
+      });
+
+      it('answers with the queries of a table only when asked for them', async () => {
+        await using s = scene();
+        const session = await s.destination();
+        const queries = [{ id: 'all', sql: 'SELECT 1' }];
+        const checked = await s.checked();
+        const spec = { ...checked.spec, queries };
+        await session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, spec }], false);
+        const asked = await session.ledger.table(s.run, spec.table, { queries: true });
+        expect(asked.spec).toEqual(spec);
+        expect((await session.ledger.table(s.run, spec.table)).spec).toEqual({ ...spec, queries: [] });
       });
 
       it('leases the target: alone to replace, together to append', async () => {

@@ -55,7 +55,7 @@ const job = (extra: object = {}): Record<string, unknown> => ({
   source: 'shop',
   destination: 'warehouse',
   parallelism: 3,
-  retry: { heartbeatTimeout: '3s', initialInterval: '1s', maximumAttempts: 2 },
+  retry: { heartbeatTimeout: '5s', initialInterval: '1s', maximumAttempts: 2 },
   defaults: { partition: { count: 12 } },
   tables: ['sales.*'],
   ...extra,

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lockKey } from '../../src/connectors/hash.js';
 import { createPostgresConnector } from '../../src/connectors/postgres/index.js';
 import { openDestinationSession } from '../../src/connectors/postgres/destination/index.js';
+import { openSession } from '../../src/connectors/postgres/session.js';
 import type { DestinationSession, Meter } from '../../src/connectors/types.js';
 import type { Mode, TableRecord, TableSpec } from '../../src/core/model.js';
 import { ALL_IDS, newMeter, ROWS, Scene, stalling, writerOf } from '../contract/fixture.js';
@@ -210,6 +212,49 @@ describe('publishing', () => {
     expect((await session.publish(record, newMeter())).rows).toBe(ROWS);
     await sql(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = '${busy.staging}'::regclass`);
     await expect(load).rejects.toEqual(code('ConnectionFailed'));
+  });
+
+  it('does not wait for what another table of Longhaul builds, only for others that see its staging', async () => {
+    await using s = scene();
+    await using other = scene();
+    const { session, record } = await loaded(s);
+    const busy = await other.begun(await other.destination());
+    const options = { signal: new AbortController().signal, label: 'builder', log: console };
+    await using builder = await openSession(connectionTo('other', fixture.destinationUrl), options, 'destination');
+    const backup = await outsider('a backup');
+    try {
+      await builder.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+      await builder.query(`LOCK TABLE ${busy.staging} IN SHARE MODE`);
+      await builder.query('SELECT 1');
+      await backup.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+      await backup.query(`LOCK TABLE ${busy.staging}, ${record.staging} IN ACCESS SHARE MODE`);
+      await backup.query('SELECT 1');
+      const meter = newMeter();
+      const published = session.publish(record, meter);
+      await expect
+        .poll(() => meter.phase)
+        .toMatch(/^waiting for session \d+ \(a backup\), in a transaction for \d+ s$/);
+      await backup.query('COMMIT');
+      expect((await published).rows).toBe(ROWS);
+    } finally {
+      await backup.end();
+    }
+  });
+
+  it.each(['publish', 'close'] as const)('is taken from a zombie in the middle of its swap: %s', async (what) => {
+    await using s = scene();
+    const { session, record } = await loaded(s);
+    const zombie = await outsider('a zombie');
+    zombie.on('error', () => undefined);
+    const [{ names }] = (await sql<{ names: string }>(
+      `SELECT quote_ident(nspname) AS names FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relname = 'run_tables'`,
+    )) as [{ names: string }];
+    await zombie.query('BEGIN');
+    await zombie.query('SELECT pg_advisory_xact_lock($1)', [lockKey('longhaul.publish', s.run, s.spec.table)]);
+    await zombie.query(`SELECT FROM ${names}.run_tables WHERE run = $1 FOR UPDATE`, [s.run]);
+    if (what === 'publish') expect((await session.publish(record, newMeter())).rows).toBe(ROWS);
+    else await session.ledger.closeRun(s.run, 'suspended');
+    await expect(zombie.query('SELECT 1')).rejects.toThrow();
   });
 
   it('names the reader when it was waited for long enough, and may then be repeated', async () => {

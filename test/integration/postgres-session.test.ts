@@ -1,8 +1,9 @@
+import { Socket } from 'node:net';
 import { inspect } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { PostgresConnectionConfig } from '../../src/connectors/postgres/config.js';
 import { openSession, type PgSession } from '../../src/connectors/postgres/session.js';
-import { SLOT_CLASS } from '../../src/connectors/postgres/slots.js';
+import { slotClass } from '../../src/connectors/postgres/slots.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { startPooler } from '../support/pooler.js';
 
@@ -32,7 +33,7 @@ const configOf = (over: Partial<PostgresConnectionConfig> = {}): PostgresConnect
 const open = (
   over: Partial<PostgresConnectionConfig> = {},
   signal = new AbortController().signal,
-): Promise<PgSession> => openSession(configOf(over), { signal, log: quiet, label: 'test' });
+): Promise<PgSession> => openSession(configOf(over), { signal, log: quiet, label: 'test' }, 'destination');
 
 const show = async (session: PgSession, name: string) =>
   (await session.query<{ v: string }>('SELECT current_setting($1) AS v', [name]))[0]!.v;
@@ -41,7 +42,8 @@ describe('a session', () => {
   test('pins its settings in each transaction, and only there', async () => {
     await using session = await open({ settings: { work_mem: '5MB', TimeZone: 'Asia/Tokyo', 'my.own': 'x' } });
     await session.query(
-      `SET search_path = pg_catalog, public; SET TimeZone = 'America/Lima'; SET IntervalStyle = iso_8601`,
+      `SET search_path = pg_catalog, public; SET TimeZone = 'America/Lima'; SET IntervalStyle = iso_8601;
+       SET array_nulls = off; SET xmloption = document; SET standard_conforming_strings = off`,
     );
     await session.begin('source');
     expect(await show(session, 'search_path')).toBe('""');
@@ -49,6 +51,9 @@ describe('a session', () => {
     expect(await show(session, 'datestyle')).toBe('ISO, YMD');
     expect(await show(session, 'intervalstyle')).toBe('postgres');
     expect(await show(session, 'row_security')).toBe('off');
+    expect(await show(session, 'array_nulls')).toBe('on');
+    expect(await show(session, 'xmloption')).toBe('content');
+    expect(await show(session, 'standard_conforming_strings')).toBe('on');
     expect(await show(session, 'work_mem')).toBe('5MB');
     expect(await show(session, 'my.own')).toBe('x');
     expect(await show(session, 'transaction_isolation')).toBe('repeatable read');
@@ -110,6 +115,16 @@ describe('a session', () => {
 });
 
 describe('signing in', () => {
+  test('asks for probes of a silent peer', async () => {
+    const setKeepAlive = vi.spyOn(Socket.prototype, 'setKeepAlive');
+    try {
+      await using _session = await open();
+      expect(setKeepAlive).toHaveBeenCalledWith(true, 10_000);
+    } finally {
+      setKeepAlive.mockRestore();
+    }
+  });
+
   test('tells what is wrong without address or password', async () => {
     const wrong = { url: url.replace(/:[^:@]+@/, ':wr0ng-secret@') };
     const failed = await failure(open(wrong));
@@ -142,6 +157,36 @@ describe('session slots', () => {
     await first[Symbol.asyncDispose]();
     await using _third = await open({ maxSessions: 2 });
     expect(await slotsTaken()).toBe(2);
+  });
+
+  const openAs = (config: PostgresConnectionConfig, side: 'source' | 'destination', label = 'test') =>
+    openSession(config, { signal: new AbortController().signal, log: quiet, label }, side);
+
+  test('who waits in this process has no connection yet, and gets in when one leaves', async () => {
+    const config = configOf({ maxSessions: 2 });
+    const first = await openAs(config, 'source', 'gate');
+    await using second = await openAs(config, 'source', 'gate');
+    const third = openAs(config, 'source', 'gate');
+    // Four round trips: a third sign-in would have come by then.
+    for (let i = 0; i < 4; i++) await second.query('SELECT 1');
+    const count = `SELECT FROM pg_stat_activity WHERE application_name = 'gate'`;
+    expect(await runSql(url, count)).toHaveLength(2);
+    await first[Symbol.asyncDispose]();
+    await using _third = await third;
+    await waitFor(count, 2);
+  });
+
+  test('a failed sign-in gives its place back', async () => {
+    const config = configOf({ maxSessions: 1, url: 'postgres://u:p@127.0.0.1:1/d' });
+    for (let i = 0; i < 2; i++)
+      await expect(openAs(config, 'source')).rejects.toMatchObject({ code: 'ConnectionFailed' });
+  });
+
+  test('the sides of one connection, and two connections to one database, have their own', async () => {
+    const config = configOf({ maxSessions: 1 });
+    await using _destination = await openAs(config, 'destination');
+    await using _source = await openAs(config, 'source');
+    await using _other = await openAs(configOf({ maxSessions: 1, name: 'shop' }), 'destination');
   });
 });
 
@@ -181,7 +226,7 @@ async function slotsTaken(): Promise<number> {
     url,
     `SELECT count(*)::int4 AS n FROM pg_locks JOIN pg_database d ON d.oid = database
      WHERE locktype = 'advisory' AND classid::int8 = $1::int8 & 4294967295 AND objsubid = 2 AND datname = current_database()`,
-    [SLOT_CLASS],
+    [slotClass('warehouse', 'destination')],
   );
   return rows[0]!.n;
 }

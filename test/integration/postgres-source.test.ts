@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PostgresConnectionConfig } from '../../src/connectors/postgres/config.js';
 import { openSourceSession } from '../../src/connectors/postgres/source.js';
 import type { SourceSession, SourceStream } from '../../src/connectors/types.js';
+import type { LonghaulError } from '../../src/core/errors.js';
 import type { Partition, PartitionHint, TableRecord, TableSpec } from '../../src/core/model.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 
@@ -180,6 +181,12 @@ describe('describing a table', () => {
     ]);
     expect(await messages(specOf('sales.orders', { where: 'id > 1) OR (id < 1' }))).toEqual([
       expect.stringMatching(/^where: /),
+    ]);
+    const wrong = { columns: ['prise'], where: 'id = ', partition: { by: 'idd' } };
+    expect(await messages(specOf('sales.orders', wrong))).toEqual([
+      expect.stringMatching(/^columns\[0\]: there is no column "prise"/),
+      expect.stringMatching(/^where: .*syntax error/),
+      expect.stringMatching(/^partition.by: there is no column "idd"/),
     ]);
     expect(await messages(specOf('sales.orders', { where: 'id > 1 -- all' }))).toEqual([]);
     expect(await messages(specOf('sales.orders', { partition: { by: 'idd' } }))).toEqual([
@@ -476,6 +483,71 @@ describe('streams', () => {
     await expect(read(record)).rejects.toMatchObject({ code: 'SourceChanged' });
     await sql('DROP TABLE public.moving');
     await expect(read(record)).rejects.toMatchObject({ code: 'SourceChanged' });
+  });
+
+  test('a partition or child that came or went since the plan is refused by plan, stream and verification', async () => {
+    await sql(`CREATE TABLE public.days (id int NOT NULL, day int NOT NULL) PARTITION BY LIST (day);
+      CREATE TABLE public.day1 PARTITION OF public.days FOR VALUES IN (1);
+      CREATE TABLE public.day2 PARTITION OF public.days FOR VALUES IN (2);
+      CREATE TABLE public.plain (id int PRIMARY KEY); INSERT INTO public.plain VALUES (1)`);
+    const refusals = async (record: TableRecord, relation: string) => {
+      const codes: string[] = [];
+      for (const act of ['plan', 'stream', 'verifyUnchanged'] as const) {
+        await using session = await open();
+        const done = act === 'stream' ? session.stream(record, { ...whole, relation }) : session[act]!(record);
+        codes.push(
+          await done.then(
+            () => 'nothing',
+            (error: unknown) => (error as LonghaulError).message.replace(/:.*(attached).*/, ' $1'),
+          ),
+        );
+      }
+      return codes;
+    };
+    const recorded = async (from: string) => {
+      await using session = await open();
+      return await recordOf(session, specOf(from));
+    };
+    const changedOf = (table: string) =>
+      Array<string>(3).fill(`The source of ${table} changed since it was planned attached`);
+    const [days, plain] = [await recorded('public.days'), await recorded('public.plain')];
+    expect(await refusals(days, 'public.day1')).toEqual(['nothing', 'nothing', 'nothing']);
+    await sql(
+      'INSERT INTO public.day1 VALUES (1, 1); ANALYZE public.days; ALTER TABLE public.day2 SET (fillfactor = 50)',
+    );
+    expect(await refusals(days, 'public.day1')).toEqual(['nothing', 'nothing', 'nothing']);
+    await sql('CREATE TABLE public.day3 PARTITION OF public.days FOR VALUES IN (3)');
+    expect(await refusals(days, 'public.day1')).toEqual(changedOf('public.days'));
+    await sql('DROP TABLE public.day3');
+    expect(await refusals(days, 'public.day1')).toEqual(['nothing', 'nothing', 'nothing']);
+    await sql('ALTER TABLE public.days DETACH PARTITION public.day2');
+    expect(await refusals(days, 'public.day1')).toEqual(changedOf('public.days'));
+    await sql('CREATE TABLE public.late () INHERITS (public.plain)');
+    expect(await refusals(plain, 'public.plain')).toEqual(changedOf('public.plain'));
+  });
+
+  test('a key that allows NULL now, or sorts in another order, is refused, though it is not copied', async () => {
+    await sql(
+      `CREATE TABLE public.loose (k text NOT NULL, b int); CREATE TABLE public.loose_child () INHERITS (public.loose)`,
+    );
+    const read = async (record: TableRecord, relation: string) => {
+      await using session = await open();
+      return await text(await session.stream(record, { ...whole, relation }));
+    };
+    const recorded = async () => {
+      await using session = await open();
+      return await recordOf(session, specOf('public.loose', { columns: ['b'] }));
+    };
+    const before = await recorded();
+    expect(await read(before, 'public.loose_child')).toBeTruthy();
+    await sql('ALTER TABLE public.loose ALTER k TYPE text COLLATE "C"');
+    await expect(read(before, 'public.loose_child')).rejects.toThrow('"k" of public.loose_child has another collation');
+    const collated = await recorded();
+    await sql('ALTER TABLE public.loose ALTER k DROP NOT NULL');
+    await expect(read(collated, 'public.loose')).rejects.toThrow('"k" of public.loose allows NULL now');
+    const loose = await recorded();
+    await sql('ALTER TABLE public.loose ALTER k SET NOT NULL');
+    expect(await read(loose, 'public.loose')).toBeTruthy();
   });
 
   test("an error in mid-stream is the connection's, and shows neither value nor statement", async () => {

@@ -104,7 +104,7 @@ function during<T>({ connectors, log }: World, body: (queue: string) => Promise<
 }
 
 function job(retry: Partial<Record<keyof RetrySpec, string | number>> = {}, more: object = {}): object {
-  return { ...JOB, ...more, retry: { maximumAttempts: 1, initialInterval: '1s', heartbeatTimeout: '3s', ...retry } };
+  return { ...JOB, ...more, retry: { maximumAttempts: 1, initialInterval: '1s', heartbeatTimeout: '5s', ...retry } };
 }
 
 test('a job over real activities copies each row once, and neither history nor log holds a key value', async () => {

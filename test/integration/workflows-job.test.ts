@@ -1,6 +1,9 @@
-import { ApplicationFailure } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { temporal } from '@temporalio/proto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { jobProgress, plan, retry, setParallelism, tableProgress } from '../../workflows/messages.js';
+import { toFailure } from '../../activities/index.js';
+import { jobInvalid } from '../../src/core/errors.js';
+import { jobProgress, plan, retry, setParallelism, tableProgress, tableReport } from '../../workflows/messages.js';
 import type { JobReport } from '../../workflows/messages.js';
 import { FakeActivities, failureOf, Gate, rowsOf, type FakeJob } from '../support/fake-activities.js';
 import { failureOfWorkflow, until, WorkflowTests, type JobHandle } from '../support/workflows.js';
@@ -86,6 +89,9 @@ test('the parallelism can be changed while the job runs; a wrong number is refus
     await until(() => fake.running === 7);
     expect([...fake.runningOf.values()].sort()).toEqual([3, 4]);
     await handle.executeUpdate(setParallelism, { args: [1] });
+    const slotsOf = async (table: string): Promise<number> =>
+      (await tests.temporal.client.workflow.getHandle(`${handle.workflowId}/${table}`).query(tableProgress)).slots;
+    await until(async () => (await slotsOf('a')) + (await slotsOf('b')) === 1);
     for (let left = 6; left >= 1; left -= 1) {
       gate.one();
       await until(() => fake.running === left);
@@ -192,6 +198,78 @@ test('a wrong job fails at once with all its problems, and nothing is closed sin
   expect(fake.closed).toEqual([]);
 });
 
+test('a wrong job fails with every problem in it, however many', async () => {
+  const problems = Array.from({ length: 200 }, (_, i) => ({
+    path: `tables[${i}].where`,
+    message: `column "created_at_${i}" does not exist in sales.orders_${i}`,
+    fix: 'name a column of the table',
+  }));
+  const open = (): Promise<void> => Promise.reject(toFailure(jobInvalid(problems), Context.current()));
+  await during({ tables: [], open }, async (handle) => {
+    const { message } = await failureOfWorkflow(handle);
+    for (const { path } of problems) expect(message).toContain(`${path}: `);
+    expect(message).toContain('Correct the job file');
+  });
+});
+
+test('a table that fails after it was published is not said to be as it was', async () => {
+  const ledger: { current?: FakeActivities } = {};
+  const tables = [
+    { table: 'a', partitions: 2, publish: () => void ledger.current!.receipts.get('a')!.set(1, 1_000) },
+    { table: 'b', partitions: 2, prepare: () => Promise.reject(failureOf('SourceChanged', 'column x is gone')) },
+  ];
+  await during({ tables }, async (handle, fake) => {
+    ledger.current = fake;
+    const { message } = await failureOfWorkflow(handle);
+    expect(message).toContain('2 of 2 tables failed; 1 of these were published before that: compare with the source');
+    expect(message).toContain('The targets of the others are as they were.');
+  });
+});
+
+test('a report that arrives after its child has ended changes nothing', async () => {
+  const gate = new Gate();
+  const tables = [
+    { table: 'a', partitions: 2 },
+    { table: 'b', partitions: 1, copy: () => gate.pass().then(() => undefined) },
+  ];
+  await during({ tables }, async (handle) => {
+    const shown = async () => (await handle.query(jobProgress)).tables[0];
+    await until(async () => (await shown())?.phase === 'published');
+    const child = tests.temporal.client.workflow.getHandle(`${handle.workflowId}/a`);
+    const from = (await child.describe()).runId;
+    const progress = { ...(await shown())!, phase: 'publishing' as const, committed: 1 };
+    await handle.signal(tableReport, { from, holds: 1, wants: 1, acknowledged: 1, progress });
+    await handle.executeUpdate(setParallelism, { args: [3] });
+    expect(await shown()).toMatchObject({ phase: 'published', committed: 2 });
+    gate.open();
+    expect(await handle.result()).toMatchObject({ phase: 'complete' });
+  });
+});
+
+test('a bug that ends the job ends its children too', async () => {
+  const gate = new Gate();
+  const tables = ['a', 'b'].map((table) => ({ table, partitions: 3, copy: () => gate.pass().then(() => undefined) }));
+  const { fake } = await during({ tables }, async (handle, { runningOf }) => {
+    await until(() => runningOf.get('a') === 2 && runningOf.get('b') === 2);
+    const child = (table: string) => tests.temporal.client.workflow.getHandle(`${handle.workflowId}/${table}`);
+    const from = (await child('a').describe()).runId;
+    // What no child sends: showing it throws.
+    const report = { from, holds: 1, wants: 1, acknowledged: 9, progress: { table: 'a', phase: 'copying', rows: 1 } };
+    await handle.signal('tableReport', report);
+    await until(async () => (await fetchedOf(handle)).includes('REQUEST_CANCEL'));
+    gate.open();
+    expect((await failureOfWorkflow(handle)).type).toBe('TypeError');
+    for (const table of ['a', 'b']) expect((await child(table).describe()).status.name).toBe('CANCELLED');
+  });
+  expect(fake.closed).toMatchObject([{ state: 'suspended' }]);
+});
+
+/** The types of a workflow's events, as text. */
+async function fetchedOf(handle: Pick<JobHandle, 'fetchHistory'>): Promise<string> {
+  const { events } = await handle.fetchHistory();
+  return events!.map(({ eventType }) => temporal.api.enums.v1.EventType[eventType!]).join(' ');
+}
+
 test('a connection that is away while the run is opened is waited for', async () => {
   const open = (call: number): Promise<void> =>
     call < 2 ? Promise.reject(failureOf('ConnectionFailed', 'away')) : Promise.resolve();
@@ -266,11 +344,20 @@ test('the web UI shows summaries and a table of tables; the history carries neit
     });
     expect(summaries).toContain('public.orders 1/3');
     expect(summaries).toContain('public.orders 3/3');
+    const unnamed = await Promise.all([handle, child].map((each) => activitiesWithoutSummary(each)));
+    expect(unnamed).toEqual([[], []]);
     const metadata: { currentDetails?: string } = await handle.query('__temporal_workflow_metadata');
-    expect(metadata.currentDetails).toContain('| public.orders | published | 3/3 | 6 | 0 |');
+    expect(metadata.currentDetails!.replace(/\s+/g, ' ')).toContain('| public.orders | published | 3/3 | 6 | 0 |');
     expect(await child.query(tableProgress)).toMatchObject({
       phase: 'published',
       rows: rowsOf(0) + rowsOf(1) + rowsOf(2),
     });
   });
 });
+
+async function activitiesWithoutSummary(handle: Pick<JobHandle, 'fetchHistory'>): Promise<string[]> {
+  const { events } = await handle.fetchHistory();
+  return events!.flatMap(({ activityTaskScheduledEventAttributes: scheduled, userMetadata }) =>
+    scheduled && !userMetadata?.summary ? [scheduled.activityType!.name!] : [],
+  );
+}

@@ -56,7 +56,7 @@ describe('one mistake in a job', () => {
     [
       'a short heartbeat',
       { retry: { heartbeatTimeout: '10ms' } },
-      'retry.heartbeatTimeout: is too short — write at least 1s',
+      'retry.heartbeatTimeout: is too short — write at least 5s: workers are heard every 3s',
     ],
     [
       'shrinking intervals',

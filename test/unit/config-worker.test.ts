@@ -13,7 +13,7 @@ import {
   readJobFile,
   writeTemplates,
 } from '../../src/config/index.js';
-import { PINNED_SETTINGS } from '../../src/connectors/postgres/transaction.js';
+import { PINNED_SETTINGS } from '../../src/connectors/postgres/pins.js';
 
 const SECRET = 'hunter2';
 

@@ -90,6 +90,10 @@ describe("the driver's and Node's errors", () => {
     Object.assign(new Error('getaddrinfo ENOTFOUND 10.1.2.3'), { code: 'ENOTFOUND' }),
     Object.assign(new Error('write EPIPE 10.1.2.3'), { code: 'EPIPE' }),
     Object.assign(new Error('read ECONNRESET 10.1.2.3'), { code: 'ECONNRESET' }),
+    ...['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENETDOWN', 'EHOSTDOWN', 'ENOBUFS'].map((code) =>
+      Object.assign(new Error(`connect ${code} 10.1.2.3:5432`), { code, syscall: 'connect' }),
+    ),
+    Object.assign(new Error('Cannot call write after 10.1.2.3 was destroyed'), { code: 'ERR_STREAM_DESTROYED' }),
     Object.assign(new Error('self-signed certificate 10.1.2.3'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
     new Error('Connection terminated unexpectedly'),
     new Error('Client has encountered a connection error and is not queryable'),
@@ -99,6 +103,10 @@ describe("the driver's and Node's errors", () => {
   ])('%s', (error) => {
     expect(mapped(error)).toMatchObject({ code: 'ConnectionFailed' });
     expect(mapped(error).message).not.toContain('10.1.2.3');
+  });
+
+  test("a disk that fails is the server's", () => {
+    expect(mapped(server('58030', 'could not read file "base/1/2"'))).toMatchObject({ code: 'ServerFull' });
   });
 
   test('EPIPE is no SQLSTATE', () => {

@@ -44,6 +44,8 @@ export class MemoryDestination implements DestinationSession {
 
   prepare(record: TableRecord): Promise<void> {
     return this.#step(() => {
+      const { state } = this.ledger.entry(record.run, record.spec.table).record;
+      if (state === 'published') return;
       const entry = this.#openEntry(record);
       if (!this.server.staging.has(entry.record.staging)) this.server.staging.set(entry.record.staging, []);
     });

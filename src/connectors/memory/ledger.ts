@@ -26,8 +26,11 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  table(run: string, table: string): Promise<TableRecord> {
-    return this.#step(() => structuredClone(this.entry(run, table).record));
+  table(run: string, table: string, { queries = false } = {}): Promise<TableRecord> {
+    return this.#step(() => {
+      const record = structuredClone(this.entry(run, table).record);
+      return queries || !record.spec.queries ? record : { ...record, spec: { ...record.spec, queries: [] } };
+    });
   }
 
   tables(run: string): Promise<readonly TableRecord[]> {

@@ -8,6 +8,11 @@ import { copySocket } from './wire/index.js';
 
 /** A server that doesn't answer the sign-in for this long, in milliseconds, is taken to be away. */
 const CONNECT_TIMEOUT_MS = 15_000;
+/**
+ * A peer that has been silent for this long is probed each second, ten times: one that is gone is noticed after about 20 seconds,
+ * where the system's own two hours would leave a read waiting. Milliseconds.
+ */
+export const KEEP_ALIVE_AFTER_MS = 10_000;
 /** Longer names are cut by the server, and would then look equal. */
 const LONGEST_APPLICATION_NAME = 63;
 
@@ -57,6 +62,7 @@ async function makeClient(config: PostgresConnectionConfig, label: string): Prom
       stream: copySocket,
       application_name: label.slice(0, LONGEST_APPLICATION_NAME),
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       types: { getTypeParser },
     });

@@ -1,7 +1,7 @@
 import type { TableSpec } from '../../core/model.js';
 import { didYouMean } from '../../core/suggest.js';
 import type { Finding, SourceTable } from '../types.js';
-import { findRelation, leavesOf, readableRelations, type RelationInfo } from './catalog.js';
+import { findRelation, leavesDigest, leavesOf, readableRelations, type RelationInfo } from './catalog.js';
 import { selectColumns, unknownColumn } from './columns.js';
 import { copyFormats } from './formats.js';
 import { findKey } from './partition-key.js';
@@ -25,14 +25,17 @@ export async function describeTable(
   if ('message' in relation) return { findings: [relation] };
   const columns = await describeColumns(session, relation);
   const { selected, findings } = selectColumns(spec, columns);
-  findings.push(...(await privilegeFindings(session, relation)));
-  // What follows asks the table itself.
-  if (findings.length === 0) findings.push(...(await whereFindings(session, relation, spec.where)));
-  if (findings.length === 0) findings.push(...(await keyFindings(session, relation, spec)));
+  const denied = await privilegeFindings(session, relation);
+  findings.push(...denied);
+  // These ask the table itself.
+  if (denied.length === 0) {
+    findings.push(...(await whereFindings(session, relation, spec.where)));
+    findings.push(...(await keyFindings(session, relation, spec)));
+  }
   if (findings.some(({ severity }) => severity === 'problem')) return { findings };
-  const primaryKey = await primaryKeyOf(session, relation);
+  const shape = shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
   const table = {
-    shape: shapeOf(session, columns.map(withoutPrivilege), primaryKey),
+    shape: { ...shape, leaves: (await leavesDigest(session, relation))! },
     columns: selected.map(({ name }) => name),
     formats: copyFormats(selected),
   };

@@ -89,11 +89,20 @@ const BY_SQLSTATE: Readonly<Record<string, Rule>> = {
   '25': { code: 'Unknown', says: 'refused a statement in this state of the transaction', quotes: true },
   '55': { code: 'Unknown', says: 'found an object in the wrong state', quotes: true },
   '57': { code: 'Unknown', says: 'was interrupted', quotes: true },
+  '58030': {
+    code: 'ServerFull',
+    says: 'could not read or write its files',
+    next: 'Look at the disks of the server; the copy goes on by itself when they work.',
+    quotes: true,
+  },
   '58': { code: 'Unknown', says: 'had a system error', quotes: true },
   XX: { code: 'Unknown', says: 'had an internal error', quotes: true },
 };
 
 const WRITES: Rule = { code: 'StatementInvalid', says: 'refused a statement that writes', quotes: true };
+
+/** A stream or socket that was ended under whoever wrote to it. */
+const ENDED_CODE = /^ERR_(STREAM|SOCKET)_/;
 
 /** Node's error codes of a socket. Their messages hold addresses, so they are not shown. */
 const BY_NODE_CODE: Readonly<Record<string, string>> = {
@@ -108,6 +117,11 @@ const BY_NODE_CODE: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'its host name could not be looked up',
   ENOENT: 'its Unix socket does not exist',
   EACCES: 'its Unix socket may not be opened',
+  EHOSTDOWN: 'its host is down',
+  ENETDOWN: "this machine's network is down",
+  EADDRNOTAVAIL: 'this machine has no local address or port left for it',
+  EMFILE: 'this worker has no file descriptor left: raise its limit (ulimit -n)',
+  ENFILE: 'this machine has no file descriptor left',
 };
 
 /** What pg itself says, without a code. */
@@ -210,5 +224,8 @@ function lostBecause(error: unknown): string | undefined {
   const known = BY_NODE_CODE[code];
   if (known !== undefined) return `${known} (${code})`;
   if (TLS_CODE.test(code)) return `TLS could not be established (${code}): check tls in longhaul.yaml`;
+  if (ENDED_CODE.test(code)) return `the connection was closed (${code})`;
+  // Any other call of the system that failed: its message holds an address or a path.
+  if ('syscall' in error) return `the connection failed (${code})`;
   return BY_MESSAGE.find(([pattern]) => pattern.test(error.message))?.[1];
 }

@@ -1,5 +1,5 @@
 import type { PgSession } from './session.js';
-import { NOT_NULL } from './shape.js';
+import { notNullOf } from './shape.js';
 
 /** What is known of a column by whose ranges a table is cut. */
 export interface PartitionKey {
@@ -44,7 +44,7 @@ const KEYS = `
       min(i.indnkeyatts) FILTER (WHERE i.indisunique AND i.indimmediate) AS width
     FROM pg_index i WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL GROUP BY 1
   )
-  SELECT a.attname AS "column", ${NOT_NULL} AS "notNull",
+  SELECT a.attname AS "column", ${notNullOf('a')} AS "notNull",
     format_type(t.oid, -1) AS type, t.typname AS "typeName",
     CASE WHEN a.attcollation <> 0 THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END AS collation,
     coalesce((SELECT n.nspname FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace

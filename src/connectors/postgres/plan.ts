@@ -1,9 +1,9 @@
-import { LonghaulError } from '../../core/errors.js';
 import type { Partition, PartitionHint, TableRecord, TableSpec } from '../../core/model.js';
 import { counted } from '../../core/text.js';
 import type { PlanInput } from '../types.js';
 import { findBounds, samplingClause, type Bounds } from './bounds.js';
 import { findRelation, leavesOf, type RelationInfo } from './catalog.js';
+import { compareLeaves, sourceChanged } from './unchanged.js';
 import { findKey, type PartitionKey } from './partition-key.js';
 import type { PgSession } from './session.js';
 import { formatRelation, quoteIdent, quoteRelation, requireRelation, type Relation } from './sql.js';
@@ -21,16 +21,16 @@ interface Leaf {
   readonly rows: number | undefined;
 }
 
-/** Cuts a table, or takes each query as a partition. In a transaction of the source. */
-export async function planTable(session: PgSession, { spec }: TableRecord): Promise<PlanInput> {
+/** Cuts a table, or takes each query as a partition. In a transaction of the source. Throws SourceChanged. */
+export async function planTable(session: PgSession, record: TableRecord): Promise<PlanInput> {
+  const { spec } = record;
   if (spec.queries !== undefined) return planQueries(spec.queries);
   const relation = requireRelation(spec.from!);
   const found = await findRelation(session, relation);
-  if (found === undefined) {
-    throw new LonghaulError('SourceChanged', `Table ${formatRelation(relation)} is gone from "${session.name}".`);
-  }
+  if (found === undefined) throw sourceChanged(record, `${formatRelation(relation)} is gone`);
+  await compareLeaves(session, record);
   const key = await findKey(session, found, spec.partition.by);
-  const leaves = await cutLeaves(session, await leavesOf(session, found), spec, key);
+  const leaves = await cutLeaves(session, await leavesOf(session, found), record, key);
   const rows = leaves.some((leaf) => leaf.rows === undefined) ? undefined : sum(leaves.map((leaf) => leaf.rows!));
   return {
     partitions: partitionsOf(leaves, spec.where),
@@ -49,17 +49,24 @@ function planQueries(queries: NonNullable<TableSpec['queries']>): PlanInput {
 async function cutLeaves(
   session: PgSession,
   relations: readonly RelationInfo[],
-  spec: TableSpec,
+  { spec, shape }: TableRecord,
   key: PartitionKey | undefined,
 ): Promise<Leaf[]> {
   const bytes = sum(relations.map((relation) => relation.bytes));
   const leaves: Leaf[] = [];
+  // A leaf may promise more than its table does, but only the table's promise is compared by every attempt.
+  const notNull = shape.columns.some((column) => column.name === key?.column && column.notNull);
   for (const relation of relations) {
     const rows = relation.estimatedRows ?? (await estimateRows(session, relation));
     const count = wantedPartitions(spec.partition, relation, rows, { bytes, relations: relations.length });
     const own = key && (await findKey(session, relation, key.column));
     const bounds = own && (await findBounds(session, relation, own, count, spec.where));
-    leaves.push({ relation, key: own, bounds: bounds ?? { literals: [], from: 'nothing' }, rows });
+    leaves.push({
+      relation,
+      key: own && { ...own, notNull: own.notNull && notNull },
+      bounds: bounds ?? { literals: [], from: 'nothing' },
+      rows,
+    });
   }
   return leaves;
 }

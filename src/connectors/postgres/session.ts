@@ -5,7 +5,8 @@ import type { PostgresConnectionConfig } from './config.js';
 import { connect, destroySocket } from './connect.js';
 import { mapError } from './errors.js';
 import { backendPid, isPooled, refuseTransactionPooling } from './pooler.js';
-import { takeSlot } from './slots.js';
+import type { Leave } from './gate.js';
+import { enterGate, takeSlot } from './slots.js';
 import { beginStatements, type TransactionKind } from './transaction.js';
 import { cancelOnServer } from './wire/index.js';
 
@@ -48,18 +49,36 @@ export interface PgSession extends AsyncDisposable {
 }
 
 /**
- * Signs in and takes a session slot. Throws ConnectionFailed, SessionLimit, ServerUnsuitable (a transaction-mode pooler),
+ * Waits for a place in this process, signs in and takes a session slot of its side of the connection. Throws ConnectionFailed, SessionLimit, ServerUnsuitable (a transaction-mode pooler),
  * or `signal.reason`.
  */
-export async function openSession(config: PostgresConnectionConfig, options: SessionOptions): Promise<PgSession> {
-  const client = await connect(config, options.label, options.signal);
-  const session = new Session(config, options, client);
+export async function openSession(
+  config: PostgresConnectionConfig,
+  options: SessionOptions,
+  side: TransactionKind,
+): Promise<PgSession> {
+  const leave = await enterGate(config, side, options.signal);
+  const session = await signIn(config, options, side, leave);
   try {
     await session.open();
     return session;
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw session.mapped(error);
+  }
+}
+
+async function signIn(
+  config: PostgresConnectionConfig,
+  options: SessionOptions,
+  side: TransactionKind,
+  leave: Leave,
+): Promise<Session> {
+  try {
+    return new Session(config, options, side, await connect(config, options.label, options.signal), leave);
+  } catch (error) {
+    leave();
+    throw error;
   }
 }
 
@@ -73,7 +92,9 @@ class Session implements PgSession {
   constructor(
     readonly config: PostgresConnectionConfig,
     readonly options: SessionOptions,
+    private readonly side: TransactionKind,
     readonly client: pg.Client,
+    private readonly leave: Leave,
   ) {
     options.signal.addEventListener('abort', this.#onAbort);
   }
@@ -85,7 +106,7 @@ class Session implements PgSession {
       `SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS v`,
     );
     this.serverVersion = row!.v;
-    await takeSlot(this.client, this.config, this.options.signal);
+    await takeSlot(this.client, this.config, this.side, this.options.signal);
   }
 
   get name(): string {
@@ -134,8 +155,12 @@ class Session implements PgSession {
     if (this.#over) return;
     this.#over = true;
     this.options.signal.removeEventListener('abort', this.#onAbort);
-    if (this.#running > 0) await cancelOnServer(this.client);
-    await goodbye(this.client);
+    try {
+      if (this.#running > 0) await cancelOnServer(this.client);
+      await goodbye(this.client);
+    } finally {
+      this.leave();
+    }
   }
 
   async #send<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<pg.QueryResult<R>> {

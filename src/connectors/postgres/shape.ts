@@ -22,14 +22,22 @@ export interface DescribedColumn extends ColumnShape {
 
 const IDENTITY: Readonly<Record<string, ColumnShape['identity']>> = { a: 'always', d: 'by default' };
 
-/** Since version 18, attnotnull is also set for a constraint that was never validated: rows may be NULL. `a` is pg_attribute. */
-export const NOT_NULL = `(a.attnotnull AND NOT EXISTS (
-      SELECT FROM pg_constraint nn WHERE nn.conrelid = a.attrelid AND nn.contype = 'n' AND NOT nn.convalidated
-        AND nn.conkey[1] = a.attnum))`;
+/** Since version 18, attnotnull is also set for a constraint that was never validated: rows may be NULL. `a` is an alias of pg_attribute. */
+export const notNullOf = (a: string) => `(${a}.attnotnull AND NOT EXISTS (
+      SELECT FROM pg_constraint nn WHERE nn.conrelid = ${a}.attrelid AND nn.contype = 'n' AND NOT nn.convalidated
+        AND nn.conkey[1] = ${a}.attnum))`;
 
+/** NOT NULL only if it is so in every child too: before version 18, a child may drop what it inherited. */
 const COLUMNS = `
+  WITH RECURSIVE tree AS (
+    SELECT $1::oid AS oid
+    UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
+  )
   SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.atttypid AS oid,
-    ${NOT_NULL} AS "notNull", a.attgenerated <> '' AS generated, a.attidentity::text AS identity,
+    NOT EXISTS (
+      SELECT FROM tree JOIN pg_attribute own ON own.attrelid = tree.oid AND own.attname = a.attname
+      WHERE own.attnum > 0 AND NOT ${notNullOf('own')}) AS "notNull",
+    a.attgenerated <> '' AS generated, a.attidentity::text AS identity,
     pg_get_expr(d.adbin, d.adrelid) AS default,
     CASE WHEN a.attcollation <> t.typcollation
       THEN quote_ident(n.nspname) || '.' || quote_ident(co.collname) END AS collation,
@@ -72,12 +80,6 @@ export async function primaryKeyOf(session: PgSession, relation: Pick<RelationIn
     [relation.oid],
   );
   return rows.map(({ name }) => name);
-}
-
-/** Describes a whole relation. */
-export async function describeRelation(session: PgSession, relation: Pick<RelationInfo, 'oid'>): Promise<TableShape> {
-  const columns = await describeColumns(session, relation);
-  return shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
 }
 
 export function shapeOf(

@@ -3,46 +3,95 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { LonghaulError } from '../../core/errors.js';
 import type { PostgresConnectionConfig } from './config.js';
+import { Gate, type Leave } from './gate.js';
+import type { TransactionKind } from './transaction.js';
 
-/** The first key of the advisory locks that are session slots; the second is the slot's number. */
-export const SLOT_CLASS = createHash('sha256').update('longhaul sessions').digest().readInt32BE(0);
-
-/** How long a session waits for a slot, and how often it looks, in milliseconds. */
-const WAIT_MS = 5_000;
+/** How long a session waits for a place in this process, before it signs in, in milliseconds. */
+const GATE_WAIT_MS = 5_000;
+/** How long a session that has signed in waits for a slot, and how often it looks, in milliseconds: it takes up a connection. */
+const SLOT_WAIT_MS = 1_000;
 const LOOK_EVERY_MS = 250;
 
+/** One pair for each connection of this process, for as long as its configuration is in use. */
+const gates = new WeakMap<PostgresConnectionConfig, Readonly<Record<TransactionKind, Gate>>>();
+
 /**
- * Takes one of the connection's `maxSessions` slots, which are session-level advisory locks on the server, shared by all workers
- * that use this database and given back by the server itself when the session ends, however it ends. Advisory locks belong to one
- * database: so does the cap. Slots are looked at from a random one on, and the first free is taken. Throws SessionLimit when none
- * gets free within 5 seconds.
+ * Waits until this process has fewer than `maxSessions` sessions at this side of the connection, so that those who wait for a slot
+ * don't exhaust the server themselves. Throws SessionLimit after 5 seconds. What it answers with is called when the session has ended.
+ */
+export async function enterGate(
+  config: PostgresConnectionConfig,
+  side: TransactionKind,
+  signal: AbortSignal,
+): Promise<Leave> {
+  let pair = gates.get(config);
+  if (pair === undefined) {
+    pair = { source: new Gate(config.maxSessions), destination: new Gate(config.maxSessions) };
+    gates.set(config, pair);
+  }
+  const leave = await pair[side].enter(GATE_WAIT_MS, signal);
+  if (leave === undefined) throw noSlot(config, side);
+  return leave;
+}
+
+/**
+ * The first key of the advisory locks that are session slots; the second is the slot's number. Each connection has its own, and each
+ * side of it: an attempt holds a session at its destination while it waits for one at its source, so that in one pool of both the
+ * attempts could take all slots and wait for each other.
+ */
+export function slotClass(connection: string, side: TransactionKind): number {
+  const parts = JSON.stringify(['longhaul sessions', connection, side]);
+  return createHash('sha256').update(parts).digest().readInt32BE(0);
+}
+
+/**
+ * Takes one of the `maxSessions` slots of this side of the connection, which are session-level advisory locks on the server, shared by
+ * all workers that call the connection by this name and given back by the server itself when the session ends, however it ends.
+ * Advisory locks belong to one database: so does the cap. Slots are looked at from a random one on, and the first free is
+ * taken. Throws SessionLimit when none gets free within a second.
  */
 export async function takeSlot(
   client: pg.Client,
   config: PostgresConnectionConfig,
+  side: TransactionKind,
   signal: AbortSignal,
 ): Promise<number> {
-  const until = Date.now() + WAIT_MS;
+  const until = Date.now() + SLOT_WAIT_MS;
   for (;;) {
-    const slot = await trySlot(client, config.maxSessions);
+    const slot = await trySlot(client, slotClass(config.name, side), config.maxSessions);
     if (slot !== undefined) return slot;
-    if (Date.now() >= until) throw noSlot(config);
+    if (Date.now() >= until) throw noSlot(config, side);
     await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
 }
 
-async function trySlot(client: pg.Client, slots: number): Promise<number | undefined> {
+/** The first key of the advisory lock that every session of Longhaul holds in shared mode, whatever its connection and side. */
+const OWN_CLASS = createHash('sha256').update('longhaul session').digest().readInt32BE(0);
+
+/**
+ * A subquery: the pids of Longhaul's own sessions in this database, of all jobs and workers. They are told by a lock that each holds
+ * to its end, since a name would prove nothing. pg_locks shows the key unsigned.
+ */
+export const OWN_SESSIONS = `(SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+  AND classid = ${OWN_CLASS >>> 0}::pg_catalog.oid
+  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`;
+
+async function trySlot(client: pg.Client, lockClass: number, slots: number): Promise<number | undefined> {
   const start = Math.floor(Math.random() * slots);
   const { rows } = await client.query<{ slot: number }>(
-    `SELECT slot FROM (SELECT (i + $1) % $2 AS slot FROM pg_catalog.generate_series(0, $2 - 1) AS i OFFSET 0) AS slots
+    `SELECT slot, pg_catalog.pg_advisory_lock_shared($4, 0) FROM (SELECT (i + $1) % $2 AS slot FROM pg_catalog.generate_series(0, $2 - 1) AS i OFFSET 0) AS slots
      WHERE pg_catalog.pg_try_advisory_lock($3, slot) LIMIT 1`,
-    [start, slots, SLOT_CLASS],
+    [start, slots, lockClass, OWN_CLASS],
   );
   return rows[0]?.slot;
 }
 
-function noSlot({ name, maxSessions }: PostgresConnectionConfig): LonghaulError {
-  return new LonghaulError('SessionLimit', `Connection "${name}": all ${maxSessions} sessions are in use`, {
-    next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
-  });
+function noSlot({ name, maxSessions }: PostgresConnectionConfig, side: TransactionKind): LonghaulError {
+  return new LonghaulError(
+    'SessionLimit',
+    `Connection "${name}": all ${maxSessions} sessions as a ${side} are in use`,
+    {
+      next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
+    },
+  );
 }

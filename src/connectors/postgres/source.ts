@@ -10,6 +10,7 @@ import { planTable } from './plan.js';
 import { openSession, type PgSession } from './session.js';
 import { formatRelation, parsePattern } from './sql.js';
 import { openStream } from './stream.js';
+import { verifyTable } from './unchanged.js';
 
 /** The oldest server that is read from. */
 const OLDEST = 12;
@@ -19,7 +20,7 @@ export async function openSourceSession(
   config: PostgresConnectionConfig,
   options: SessionOptions,
 ): Promise<SourceSession> {
-  return new PostgresSource(await openSession(config, options));
+  return new PostgresSource(await openSession(config, options, 'source'));
 }
 
 class PostgresSource implements SourceSession {
@@ -55,6 +56,10 @@ class PostgresSource implements SourceSession {
 
   async stream(record: TableRecord, partition: Partition): Promise<ByteStream> {
     return openStream(this.session, record, partition);
+  }
+
+  async verifyUnchanged(record: TableRecord): Promise<void> {
+    await this.#reading(() => verifyTable(this.session, record));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 import { LonghaulError } from '../../core/errors.js';
-import type { ColumnShape, Partition, TableRecord } from '../../core/model.js';
+import type { Partition, TableRecord } from '../../core/model.js';
 import type { ByteStream } from '../types.js';
+import { compareLeaves, compareShape, sourceChanged } from './unchanged.js';
 import { findRelation } from './catalog.js';
 import type { PgSession } from './session.js';
 import { asSubquery, describeColumns, describeQuery } from './shape.js';
@@ -45,7 +46,8 @@ async function relationRows(
 ): Promise<string> {
   await beginLocked(session, relation);
   const found = await findRelation(session, relation);
-  if (found === undefined) throw changed(record, `${formatRelation(relation)} is gone`);
+  if (found === undefined) throw sourceChanged(record, `${formatRelation(relation)} is gone`);
+  await compareLeaves(session, record);
   compareShape(record, await describeColumns(session, found), formatRelation(relation));
   const [name, columns] = [quoteRelation(relation), quoteColumns(record.columns)];
   // COPY of a table's name reads that table alone, and saves the executor's work; it takes nothing but tables.
@@ -64,26 +66,4 @@ async function beginLocked(session: PgSession, relation: Relation): Promise<void
     await session.rollback();
     await session.begin('source');
   }
-}
-
-function compareShape(record: TableRecord, columns: readonly ColumnShape[], what: string): void {
-  const now = new Map(columns.map((column) => [column.name, column]));
-  for (const name of record.columns) {
-    const planned = record.shape.columns.find((column) => column.name === name);
-    const found = now.get(name);
-    if (found === undefined) throw changed(record, `column "${name}" of ${what} is gone`);
-    if (planned?.type !== found.type || planned.definition !== found.definition || found.generated) {
-      throw changed(record, `column "${name}" of ${what} has become ${found.type}`);
-    }
-  }
-}
-
-function changed(record: TableRecord, what: string): LonghaulError {
-  return new LonghaulError(
-    'SourceChanged',
-    `The source of ${record.spec.table} changed since it was planned: ${what}.`,
-    {
-      next: 'Start the job again, so that it is planned anew.',
-    },
-  );
 }

@@ -1,3 +1,4 @@
+import { DESTINATION_PINS, PINNED_SETTINGS, PINS } from './pins.js';
 import { quoteIdent, quoteLiteral } from './sql.js';
 
 /** Which side of a copy a transaction is for. */
@@ -19,28 +20,7 @@ const DEFAULTS = {
   lock_timeout: '60s',
 };
 
-/** Nothing may differ from these: they decide what is read and how values are written. */
-const PINS = {
-  row_security: 'off',
-  search_path: '',
-  DateStyle: 'ISO, YMD',
-  IntervalStyle: 'postgres',
-  TimeZone: 'UTC',
-  extra_float_digits: '3',
-  client_encoding: 'UTF8',
-  bytea_output: 'hex',
-  lc_monetary: 'C',
-};
-
-/** A receipt that was acknowledged survives a crash of the server. */
-const DESTINATION_PINS = { synchronous_commit: 'on' };
-
 const SINCE_17 = { transaction_timeout: '0' };
-
-/** GUCs that `settings` of a connection can't change. */
-export const PINNED_SETTINGS: ReadonlySet<string> = new Set(
-  Object.keys({ ...PINS, ...DESTINATION_PINS }).map((name) => name.toLowerCase()),
-);
 
 /**
  * The text that begins a transaction and pins its settings, one round trip. All are SET LOCAL: nothing outlives the

@@ -20,6 +20,7 @@ const ANALYZE = 'statistics';
  * appended to a table meet its own indexes then.
  */
 export async function buildSteps(session: PgSession, record: TableRecord): Promise<BuildStep[]> {
+  if (record.state === 'published') return [];
   const { target, plans } = await transaction(session, () => plansOf(session, record));
   if (target && record.spec.mode === 'append') return [];
   return [...plans.map(({ label }) => label), ANALYZE].map((label, step) => ({ step, label }));
@@ -42,6 +43,7 @@ export async function build(
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.build', key.run, key.table), `the building of ${key.table}`);
     const state = await readState(session, names, key);
+    if (state === 'published') return;
     if (state !== 'open' && state !== 'publishing') throw runClosed(key, state);
     if (step.label === ANALYZE) {
       await session.query(`ANALYZE ${quoteRelation(staging)}`);

@@ -3,7 +3,7 @@ import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
 import { quoteRelation, requireRelation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
-import { endAllOf, relationHolders } from './locks.js';
+import { endAllOf, relationHolders, stagingWriters } from './locks.js';
 import { transaction } from './queries.js';
 import { readState } from './records.js';
 import { findRelation } from './target.js';
@@ -20,8 +20,28 @@ export async function discard(session: PgSession, names: LedgerNames, record: Ta
   const staging = requireRelation(record.staging);
   const oid = await findRelation(session, staging);
   if (oid === undefined) return;
-  await endAllOf(session, () => relationHolders(session, oid), `the staging of ${key.table}`);
-  await transaction(session, () => session.query(`DROP TABLE IF EXISTS ${quoteRelation(staging)}`));
+  await endAllOf(session, () => stagingWriters(session, oid), `the staging of ${key.table}`);
+  try {
+    await transaction(session, () => session.query(`DROP TABLE IF EXISTS ${quoteRelation(staging)}`));
+  } catch (cause) {
+    throw cause instanceof LonghaulError && cause.code === 'LockTimeout'
+      ? await stillRead(session, record, oid)
+      : cause;
+  }
+}
+
+async function stillRead(session: PgSession, { staging }: TableRecord, oid: number): Promise<LonghaulError> {
+  const [holder] = await relationHolders(session, [oid]);
+  const who = holder
+    ? `session ${holder.pid}${holder.application === '' ? '' : ` (${holder.application})`}`
+    : 'a session';
+  return new LonghaulError(
+    'LockTimeout',
+    `Connection "${session.name}": ${staging} is not removed yet: ${who} reads it.`,
+    {
+      next: 'Wait until it is done, or end it: removing is tried again.',
+    },
+  );
 }
 
 function notDiscarded({ run, spec, staging }: TableRecord, state: string): LonghaulError {

@@ -31,7 +31,7 @@ export async function openDestinationSession(
   options: SessionOptions,
   tuning: PublishTuning = PUBLISH_TUNING,
 ): Promise<DestinationSession> {
-  return new PostgresDestination(await openSession(config, options), tuning);
+  return new PostgresDestination(await openSession(config, options, 'destination'), tuning);
 }
 
 class PostgresDestination implements DestinationSession {

@@ -3,6 +3,7 @@ import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '
 import type { PgSession } from '../session.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
+import { endPublishing } from './publish-lock.js';
 import { transaction } from './queries.js';
 import { readPending, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
@@ -19,8 +20,8 @@ export class PostgresLedger implements Ledger {
     return openRun(this.session, this.names, run, tables, resume);
   }
 
-  async table(run: string, table: string): Promise<TableRecord> {
-    const record = await readRecord(this.session, this.names, run, table);
+  async table(run: string, table: string, { queries = false } = {}): Promise<TableRecord> {
+    const record = await readRecord(this.session, this.names, { run, table }, queries);
     if (!record) throw runClosed({ run, table }, undefined);
     return record;
   }
@@ -50,16 +51,17 @@ export class PostgresLedger implements Ledger {
     return readPending(this.session, this.names, { run, table, from, to });
   }
 
-  /** Waits for the tables' rows, which a commit holds for a moment, and publish for its swap: after it, neither happens. */
+  /** Ends whoever publishes, and waits for the tables' rows, which a commit holds for a moment: after it, neither happens. */
   async closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
     if (!(await isInstalled(this.session, this.names))) return;
     const from = state === 'discarded' ? ['open', 'publishing', 'suspended'] : ['open', 'publishing'];
-    await transaction(this.session, () =>
-      this.session.query(
+    await transaction(this.session, async () => {
+      await endPublishing(this.session, this.names, run);
+      await this.session.query(
         `UPDATE ${this.names.runTables} SET state = $2, changed_at = now() WHERE run = $1 AND state = ANY ($3::text[])`,
         [run, state, from],
-      ),
-    );
+      );
+    });
   }
 
   async runs(): Promise<readonly RunOverview[]> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
+import { OWN_SESSIONS } from '../slots.js';
 import { firstRow } from './queries.js';
 
 /** How long an ended session may take to disappear, in milliseconds: it may be in the middle of a large write. */
@@ -46,19 +47,29 @@ function lockHolders(session: PgSession, key: string): Promise<Holder[]> {
 }
 
 /**
- * Sessions that hold any lock on a relation, or wait for one. Vacuum's own workers are left alone: they give way by themselves.
- * pg_locks and not pg_stat_activity decides: a zombie of another worker has any name.
+ * Sessions that hold any lock on one of these relations. Vacuum's own workers are left out: they give way by
+ * themselves.
  */
-export function relationHolders(session: PgSession, oid: number): Promise<Holder[]> {
+export function relationHolders(session: PgSession, oids: readonly number[]): Promise<Holder[]> {
+  return session.query<Holder>(`${HOLDERS} AND l.granted`, [oids]);
+}
+
+/**
+ * Sessions that may still write to a staging table, or wait to: Longhaul's own, known by the slot that each of them holds, whatever
+ * they do there, and whoever else would write. Somebody who only reads it, as a backup of the whole database does, is none.
+ */
+export function stagingWriters(session: PgSession, oid: number): Promise<Holder[]> {
   return session.query<Holder>(
-    `SELECT DISTINCT ${HOLDER} FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-     WHERE l.relation = $1::oid AND l.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-    [oid],
+    `${HOLDERS} AND (l.pid IN ${OWN_SESSIONS} OR l.mode NOT IN ('AccessShareLock', 'RowShareLock'))`,
+    [[oid]],
   );
 }
 
 const HOLDER = `a.pid, coalesce(a.usename, '')::text AS role, coalesce(a.application_name, '') AS application`;
+
+const HOLDERS = `SELECT DISTINCT ${HOLDER} FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  WHERE l.relation = ANY ($1::oid[]) AND l.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 /** Ends sessions until none is left that `holders` finds. Throws LockTimeout. */
 export async function endAllOf(session: PgSession, holders: () => Promise<Holder[]>, what: string): Promise<void> {

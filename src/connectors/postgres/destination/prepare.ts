@@ -20,6 +20,7 @@ export async function prepare(session: PgSession, names: LedgerNames, record: Ta
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.prepare', key.run, key.table), `the staging of ${key.table}`);
     const state = await readState(session, names, key, 'FOR SHARE');
+    if (state === 'publishing' || state === 'published') return;
     if (state !== 'open') throw runClosed(key, state);
     if ((await findRelation(session, staging)) !== undefined) return;
     await requireUnused(session, names, record);

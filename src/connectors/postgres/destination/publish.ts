@@ -4,10 +4,11 @@ import { LonghaulError } from '../../../core/errors.js';
 import type { Meter } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { quoteColumns, quoteRelation, requireRelation, type Relation } from '../sql.js';
-import { endAllOf, relationHolders } from './locks.js';
+import { endAllOf, relationHolders, stagingWriters } from './locks.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { readPlan } from './plans.js';
-import { firstRow, transaction } from './queries.js';
+import { lockPublishing } from './publish-lock.js';
+import { transaction } from './queries.js';
 import { waitForReaders } from './readers.js';
 import { readTotals } from './receipts.js';
 import { readState, runClosed, setState } from './records.js';
@@ -29,13 +30,14 @@ interface Publication {
 }
 
 /**
- * See `DestinationSession.publish`. First the table is closed, so that nothing of it commits any more; then whoever still has
- * staging in hand is ended; then readers with an older view are waited for; then the swap, whose transaction also says that it
- * is published. Each of these may be repeated.
+ * See `DestinationSession.publish`. First the table is closed, so that nothing of it commits any more; then whoever may still
+ * write to staging is ended; then readers with an older view are waited for; then the swap, whose transaction also says that it
+ * is published. Each of these may be repeated. An abort while that transaction commits leaves it open which of the two happened:
+ * the ledger knows, and a repeated publish, or the end of the run, reads it there.
  */
 export async function publish(publication: Publication): Promise<ReceiptTotals> {
   const { session, names, record, meter, tuning } = publication;
-  const { run, spec } = record;
+  const { spec } = record;
   meter.phase = 'closing the table';
   const fence = await transaction(session, () => fenceTable(publication));
   if (fence.published || fence.totals.missing.length > 0) return fence.totals;
@@ -43,10 +45,9 @@ export async function publish(publication: Publication): Promise<ReceiptTotals> 
   const oid = await findRelation(session, staging);
   if (oid !== undefined) {
     const what = `the staging of ${spec.table}`;
-    await endAllOf(session, () => relationHolders(session, oid), what);
+    await endAllOf(session, () => stagingWriters(session, oid), what);
   }
-  const since = await changedAt(session, names, { run, table: spec.table });
-  await waitForReaders(session, spec.to, since, meter, tuning.publishWait);
+  await waitForReaders(session, names, record, meter, tuning.publishWait);
   meter.phase = 'finding the last values of sequences';
   const last = await transaction(session, () => readLastValues(publication, staging));
   await swapWhenFree(publication, fence.totals, last);
@@ -57,6 +58,7 @@ export async function publish(publication: Publication): Promise<ReceiptTotals> 
 async function fenceTable(publication: Publication): Promise<{ totals: ReceiptTotals; published: boolean }> {
   const { session, names, record } = publication;
   const key = { run: record.run, table: record.spec.table };
+  await lockPublishing(session, key);
   const state = await readState(session, names, key, 'FOR UPDATE');
   if (state !== 'open' && state !== 'publishing' && state !== 'published') throw runClosed(key, state);
   if ((await readPlan(session, names, key)) === undefined) throw unplanned(key);
@@ -67,27 +69,13 @@ async function fenceTable(publication: Publication): Promise<{ totals: ReceiptTo
   return { totals, published: false };
 }
 
-/** When the table was closed; every partition had committed by then. A repeated publish finds the first time. */
-async function changedAt(
-  session: PgSession,
-  names: LedgerNames,
-  { run, table }: { run: string; table: string },
-): Promise<string> {
-  const row = await firstRow<{ at: string }>(
-    session,
-    `SELECT changed_at::text AS at FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
-    [run, table],
-  );
-  return row!.at;
-}
-
 async function readLastValues({ session, record }: Publication, staging: Relation): Promise<LastValues> {
   const target = await findTarget(session, record.spec.to);
   const sequences = target ? await ownedSequences(session, target.oid) : [];
   return lastValues(session, record, staging, sequences);
 }
 
-/** Tries again as long as somebody else has the target: each try lets the readers behind it wait for `lockWait` only. */
+/** Tries again as long as somebody else has the target, or reads staging: each try lets the readers behind it wait for `lockWait` only. */
 async function swapWhenFree(publication: Publication, totals: ReceiptTotals, last: LastValues): Promise<void> {
   const { session, record, meter, tuning } = publication;
   for (let pause = tuning.longestPause / 10; ; pause = Math.min(pause * 2, tuning.longestPause)) {
@@ -106,7 +94,9 @@ async function swapWhenFree(publication: Publication, totals: ReceiptTotals, las
 
 async function blockedBy(session: PgSession, record: TableRecord): Promise<string> {
   const target = await findTarget(session, record.spec.to);
-  const [holder, ...others] = target ? await relationHolders(session, target.oid) : [];
+  const staging = await findRelation(session, requireRelation(record.staging));
+  const oids = [target?.oid, staging].filter((oid) => oid !== undefined);
+  const [holder, ...others] = await relationHolders(session, oids);
   if (!holder) return `waiting for a lock on ${record.spec.to}`;
   const named = holder.application === '' ? '' : ` (${holder.application})`;
   const more = others.length === 0 ? '' : ` and ${others.length} more`;
@@ -118,6 +108,7 @@ async function swap(publication: Publication, totals: ReceiptTotals, last: LastV
   const { session, names, record, tuning } = publication;
   const key = { run: record.run, table: record.spec.table };
   await session.query(`SET LOCAL lock_timeout TO ${tuning.lockWait}`);
+  await lockPublishing(session, key);
   const state = await readState(session, names, key, 'FOR UPDATE');
   if (state === 'published') return;
   if (state === 'open') throw reopened(key);

@@ -17,26 +17,31 @@ interface RecordRow {
 }
 
 /** JSON is fetched as text, so that its form doesn't depend on what the driver makes of json. */
-const FIELDS = `run, source, spec::text AS spec, shape::text AS shape, columns::text AS columns, format,
+const fields = (
+  spec: string,
+) => `run, source, (${spec})::text AS spec, shape::text AS shape, columns::text AS columns, format,
   fingerprint::text AS fingerprint, staging, state`;
 
 export async function readRecords(session: PgSession, names: LedgerNames, run: string): Promise<TableRecord[]> {
   const found = await session.query<RecordRow>(
-    `SELECT ${FIELDS} FROM ${names.runTables} WHERE run = $1 ORDER BY position`,
+    `SELECT ${fields('spec')} FROM ${names.runTables} WHERE run = $1 ORDER BY position`,
     [run],
   );
   return found.map(toRecord);
 }
 
+/** That there are queries still shows: the list is empty instead of absent. */
+const WITHOUT_QUERIES = `jsonb_set(spec::jsonb, '{queries}', '[]', false)`;
+
 export async function readRecord(
   session: PgSession,
   names: LedgerNames,
-  run: string,
-  table: string,
+  { run, table }: { run: string; table: string },
+  queries: boolean,
 ): Promise<TableRecord | undefined> {
   const row = await firstRow<RecordRow>(
     session,
-    `SELECT ${FIELDS} FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
+    `SELECT ${fields(queries ? 'spec' : WITHOUT_QUERIES)} FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
     [run, table],
   );
   return row && toRecord(row);

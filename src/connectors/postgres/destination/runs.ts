@@ -5,6 +5,7 @@ import { lockKey } from '../../hash.js';
 import { formatRelation, quoteRelation, requireRelation } from '../sql.js';
 import type { PgSession } from '../session.js';
 import { install, type LedgerNames } from './ledger-schema.js';
+import { endPublishing } from './publish-lock.js';
 import { readRecords } from './records.js';
 import { stagingOf } from './staging-name.js';
 import { transaction } from './queries.js';
@@ -63,8 +64,9 @@ async function insertTables(
   }
 }
 
-/** A table in `publishing` goes back as well: whoever was publishing it finds that out under the row's lock, and starts over. */
+/** A table in `publishing` goes back as well: whoever is in the middle of its swap is ended, and starts over. */
 async function reopen(session: PgSession, names: LedgerNames, { run }: RunRecord): Promise<void> {
+  await endPublishing(session, names, run);
   await session.query(
     `UPDATE ${names.runTables} SET state = 'open', changed_at = now()
      WHERE run = $1 AND state IN ('suspended', 'publishing')`,
@@ -107,7 +109,7 @@ function targetLeased(session: PgSession, to: string, { run, job }: Lease): Long
     'TargetLeased',
     `Target ${to} of connection "${session.name}" is held by run ${run} of job ${job}; nothing was touched.`,
     {
-      next: `Wait until that job ends, or cancel it. If its workflow is gone, take its run over with \`resume: ${run}\`.`,
+      next: `Wait until that job ends, or cancel it. If its workflow is gone: take the run over with \`resume: ${run}\`, or give it up with \`longhaul clean --run ${run} --destination ${session.name}\`.`,
     },
   );
 }
