@@ -1,5 +1,11 @@
 import { bounded } from '../src/core/text.js';
-import type { JobProgress, ParkedPartition, TablePhase, TableProgress } from './messages.js';
+import {
+  parkedCount,
+  type JobProgress,
+  type ParkedPartition,
+  type TablePhase,
+  type TableProgress,
+} from './messages.js';
 
 /** Current details in the web UI: Markdown, of bounded size whatever the job. */
 
@@ -59,10 +65,11 @@ function partitionsOf({ committed, skipped, partitions }: TableProgress): string
   return partitions === undefined ? '' : `${number(committed + skipped)}/${number(partitions)}`;
 }
 
-function waitsFor({ phase, note, parked }: TableProgress): string {
-  if (note !== undefined) return note;
-  if (phase === 'queued') return 'a free slot';
-  return parked.length > 0 ? `${parked.length} parked` : '';
+function waitsFor(table: TableProgress): string {
+  if (table.note !== undefined) return table.note;
+  if (table.phase === 'queued') return 'a free slot';
+  const parked = parkedCount(table);
+  return parked > 0 ? `${number(parked)} parked` : '';
 }
 
 export function tableDetails(table: TableProgress): string {

@@ -63,6 +63,11 @@ export interface TableProgress {
   readonly endedAt?: string;
 }
 
+/** All parked partitions of a table, listed or not. */
+export function parkedCount({ parked, parkedMore = 0 }: TableProgress): number {
+  return parked.length + parkedMore;
+}
+
 export type JobPhase =
   'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
 

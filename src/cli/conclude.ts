@@ -1,4 +1,4 @@
-import type { JobProgress, TableProgress } from '../../workflows/messages.js';
+import { parkedCount, type JobProgress, type TableProgress } from '../../workflows/messages.js';
 import { formatDuration, plural, rateOf } from './format.js';
 import type { Context } from './context.js';
 import { exitCodeOf, type Outcome } from './follow/outcome.js';
@@ -47,7 +47,7 @@ function skips(progress: JobProgress | undefined): string {
 }
 
 function parkedSentence(progress: JobProgress | undefined): string {
-  const parked = (progress?.tables ?? []).reduce((sum, table) => sum + table.parked.length, 0);
+  const parked = (progress?.tables ?? []).reduce((sum, table) => sum + parkedCount(table), 0);
   const verb = parked === 1 ? 'waits' : 'wait';
   return `${plural(parked, 'partition')} ${verb} for you, and all else is done. No table with one is visible yet.`;
 }

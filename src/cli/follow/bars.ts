@@ -1,4 +1,5 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
+import { parkedCount } from '../../../workflows/messages.js';
 import { formatCompact, formatCount, formatTimeLeft, plural, shortenName, shortenText, wrapText } from '../format.js';
 import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
@@ -104,7 +105,7 @@ function tableRow(
 }
 
 function elsewhere(table: TableView): string {
-  if (table.phase === 'waiting on parked') return plural(table.parked.length, 'parked partition');
+  if (table.phase === 'waiting on parked') return plural(parkedCount(table), 'parked partition');
   return table.note ?? '';
 }
 
@@ -139,7 +140,7 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
     [
       `${formatCount(running)} running`,
       ...(retries > 0 ? [plural(retries, 'retry', 'retries')] : []),
-      ...(parked.length > 0 ? [`${formatCount(parked.length)} parked`] : []),
+      ...(parked.length > 0 ? [`${formatCount(parkedCount(table))} parked`] : []),
     ]
       .join(', ')
       .padEnd(20),

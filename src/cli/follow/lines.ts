@@ -1,4 +1,4 @@
-import type { TableProgress } from '../../../workflows/messages.js';
+import { parkedCount, type TableProgress } from '../../../workflows/messages.js';
 import { formatBytes, formatClock, formatCount, formatDuration, plural } from '../format.js';
 import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
@@ -30,7 +30,7 @@ function phaseDetail(table: TableProgress, at: number): string {
     case 'published':
       return `: ${formatCount(table.rows)} rows, ${formatBytes(table.bytes)}, in ${formatDuration(timeTaken(table, at))}`;
     case 'waiting on parked':
-      return `: ${plural(table.parked.length, 'parked partition')}`;
+      return `: ${plural(parkedCount(table), 'parked partition')}`;
     default:
       return table.note === undefined ? '' : `: ${table.note}`;
   }

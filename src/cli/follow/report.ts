@@ -1,5 +1,11 @@
 import Table from 'cli-table3';
-import type { JobProgress, ParkedPartition, TablePhase, TableProgress } from '../../../workflows/messages.js';
+import {
+  parkedCount,
+  type JobProgress,
+  type ParkedPartition,
+  type TablePhase,
+  type TableProgress,
+} from '../../../workflows/messages.js';
 import {
   formatBytes,
   formatCount,
@@ -110,7 +116,7 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
     if (quiet.includes(table.phase)) return [];
     const state = table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`];
     const parked = table.parked.slice(0, LISTED).map((each) => `    ${table.table} ${parkedText(each)}`);
-    const more = table.parked.length - parked.length;
+    const more = parkedCount(table) - parked.length;
     return [...state, ...parked, ...(more > 0 ? [`    … and ${formatCount(more)} more (--json lists all)`] : [])];
   });
   const counts = quiet.map((phase) => ({
@@ -133,6 +139,6 @@ export function parkedText({ label, code, error }: ParkedPartition): string {
 const MOST_OF_AN_ERROR = 300;
 
 function noteOf(table: TableProgress): string {
-  if (table.parked.length > 0) return `: ${plural(table.parked.length, 'parked partition')}`;
+  if (table.parked.length > 0) return `: ${plural(parkedCount(table), 'parked partition')}`;
   return table.note === undefined ? '' : `: ${table.note}`;
 }
