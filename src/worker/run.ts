@@ -38,19 +38,14 @@ const STICKY_WAIT = '2s';
 
 /**
  * Runs a worker until SIGINT, SIGTERM or `signal`: then it takes no more work, its attempts roll back at once and go back to the
- * task queue, and the promise resolves. Rejects when Temporal can't be reached at the start.
+ * task queue, and the promise resolves. Rejects when Temporal can't be reached at the start: the SDK's runtime
+ * may then outlive what failed, and keep the process until it is ended.
  */
 export async function runWorker({ config, env, signal, log = createLog(config.worker.logLevel) }: RunWorkerOptions) {
   const temporal = loadTemporalConfig(env);
-  const runtime = installRuntime(log);
-  try {
-    const connection = await NativeConnection.connect(temporal.connectionOptions);
-    await work({ config, temporal, signal, log }, connection).finally(() => connection.close());
-  } catch (error) {
-    // The SDK shuts it down after the last worker; where there was none, it would keep the process.
-    await runtime.shutdown();
-    throw error;
-  }
+  installRuntime(log);
+  const connection = await NativeConnection.connect(temporal.connectionOptions);
+  await work({ config, temporal, signal, log }, connection).finally(() => connection.close());
 }
 
 interface Work {
@@ -75,8 +70,8 @@ async function work({ config, temporal, signal, log }: Work, connection: NativeC
 }
 
 /** SIGINT and SIGTERM shut the runtime's workers down. */
-function installRuntime(log: Logger): Runtime {
-  return Runtime.install({
+function installRuntime(log: Logger): void {
+  Runtime.install({
     logger: sdkLogger(log),
     shutdownSignals: ['SIGINT', 'SIGTERM'],
     telemetryOptions: { logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} } },

@@ -20,12 +20,17 @@ export function addWorker({ command, action }: Registry): void {
       }
       const { runWorker } = await import('../../worker/run.js');
       await runWorker({ config, env }).catch((error: unknown) => {
+        // The SDK's runtime may outlive what failed, and would keep the process.
+        setTimeout(() => process.exit(), LAST_WORDS).unref();
         throw connectTrouble(error, context, env);
       });
       return EXIT.ok;
     }),
   );
 }
+
+/** Milliseconds to write an error before the process ends. */
+const LAST_WORDS = 500;
 
 /** What the SDK throws when it can't begin; once begun it tries again by itself. */
 function connectTrouble(error: unknown, context: Context, env: Environment): unknown {
