@@ -79,7 +79,7 @@ test('the parallelism of the job is never exceeded and never left idle, over tab
 
 test('the parallelism can be changed while the job runs; a wrong number is refused', async () => {
   const gate = new Gate();
-  const tables = ['a', 'b'].map((table) => ({ table, partitions: 20, copy: () => gate.pass().then(() => undefined) }));
+  const tables = ['a', 'b'].map((table) => ({ table, partitions: 60, copy: () => gate.pass().then(() => undefined) }));
   await during({ tables, parallelism: 2 }, async (handle, fake) => {
     await until(() => fake.running === 2);
     await expect(handle.executeUpdate(setParallelism, { args: [0] })).rejects.toMatchObject({
@@ -92,10 +92,11 @@ test('the parallelism can be changed while the job runs; a wrong number is refus
     const slotsOf = async (table: string): Promise<number> =>
       (await tests.temporal.client.workflow.getHandle(`${handle.workflowId}/${table}`).query(tableProgress)).slots;
     await until(async () => (await slotsOf('a')) + (await slotsOf('b')) === 1);
-    for (let left = 6; left >= 1; left -= 1) {
-      gate.one();
-      await until(() => fake.running === left);
-    }
+    // The table that keeps the one slot may begin another partition before the other table's last one ends.
+    await until(() => {
+      if (fake.running > 1) gate.one();
+      return fake.running === 1;
+    });
     await handle.executeUpdate(setParallelism, { args: [5] });
     await until(() => fake.running === 5);
     gate.open();
