@@ -18,8 +18,6 @@ export default defineConfig({
           name: 'servers',
           include: ['test/**/*.test.ts'],
           exclude: needNoServer,
-          // A busy machine may starve a real server once; a failure that comes twice is one.
-          retry: process.env.CI === undefined ? 0 : 1,
           globalSetup: ['test/support/global-setup.ts'],
         },
       },

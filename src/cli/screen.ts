@@ -33,7 +33,9 @@ export function makeScreen(options: { color: boolean }, env: NodeJS.ProcessEnv =
 }
 
 function channel(stream: NodeJS.WriteStream, colorWanted: boolean, env: NodeJS.ProcessEnv): Channel {
-  const tty = stream.isTTY && env.TERM !== 'dumb';
+  // Node leaves isTTY undefined where there is no terminal, and picocolors takes an undefined for "find out yourself",
+  // which under CI means colors in a pipe.
+  const tty = Boolean(stream.isTTY) && env.TERM !== 'dumb';
   const line = (text = '') => void stream.write(`${text}\n`);
   return {
     tty,

@@ -67,7 +67,8 @@ const TWO: FakeJob = {
 test('run follows a job to its end: progress on standard error, the result alone on standard output', async () => {
   await tests.during(new FakeActivities(TWO).activities, async (queue) => {
     const { name, file } = await jobFile();
-    const { code, out, err } = await longhaul('run', file, '--task-queue', queue);
+    // CI is set as build servers set it: it must not bring colors into a pipe.
+    const { code, out, err } = await start(['run', file, '--task-queue', queue], { CI: 'true' }).ended;
     expect(code).toBe(0);
     expect(out).toMatch(/^table +state +rows +bytes +partitions +retries +time +rows\/s$/m);
     expect(out).toMatch(/^public\.a +✔ published +6 /m);
