@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import pc from 'picocolors';
 import { wrapText } from './format.js';
 
@@ -32,10 +33,14 @@ export function makeScreen(options: { color: boolean }, env: NodeJS.ProcessEnv =
   return { out: channel(process.stdout, wanted, env), err: channel(process.stderr, wanted, env) };
 }
 
-function channel(stream: NodeJS.WriteStream, colorWanted: boolean, env: NodeJS.ProcessEnv): Channel {
-  // Node leaves isTTY undefined where there is no terminal, and picocolors takes an undefined for "find out yourself",
-  // which under CI means colors in a pipe.
-  const tty = Boolean(stream.isTTY) && env.TERM !== 'dumb';
+function channel(
+  stream: NodeJS.WriteStream & { readonly fd: number },
+  colorWanted: boolean,
+  env: NodeJS.ProcessEnv,
+): Channel {
+  // Not stream.isTTY, which is undefined where there is no terminal: picocolors takes that for "find out yourself", and
+  // under CI means colors in a pipe.
+  const tty = isatty(stream.fd) && env.TERM !== 'dumb';
   const line = (text = '') => void stream.write(`${text}\n`);
   return {
     tty,
