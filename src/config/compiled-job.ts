@@ -1,4 +1,4 @@
-import type { Job, Mode, PartitionHint, QuerySpec } from '../core/model.js';
+import type { Job, Mode, PartitionHint, QuerySpec, TableSpec } from '../core/model.js';
 
 /** One entry of `tables`, `defaults` applied; `to` may still hold {schema} and {table}. */
 export type CompiledEntry = {
@@ -6,7 +6,8 @@ export type CompiledEntry = {
   readonly path: string;
   readonly mode: Mode;
   readonly to: string;
-} & (RelationEntry | QueryEntry);
+} & Pick<TableSpec, 'consistency' | 'verify' | 'publish'> &
+  (RelationEntry | QueryEntry);
 
 export interface RelationEntry {
   readonly kind: 'relation';

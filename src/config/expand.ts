@@ -69,19 +69,12 @@ function matchesNothing({ path, from }: CompiledEntry & RelationEntry): Problem 
 }
 
 function specOf(entry: CompiledEntry): TableSpec {
-  const { mode } = entry;
-  if (entry.kind === 'queries') {
-    const { table, queries } = entry;
-    return { table, to: targetOf(entry.to, table), queries, mode, partition: { by: 'auto', count: queries.length } };
+  const { path: _path, kind: _kind, ...keys } = entry;
+  if ('queries' in keys) {
+    const { table, queries } = keys;
+    return { ...keys, to: targetOf(keys.to, table), partition: { by: 'auto', count: queries.length } };
   }
-  const { from, columns, exclude, where, partition } = entry;
-  return {
-    ...{ table: from, from, to: targetOf(entry.to, from) },
-    ...(columns === undefined ? {} : { columns }),
-    ...(exclude === undefined ? {} : { exclude }),
-    ...(where === undefined ? {} : { where }),
-    ...{ mode, partition },
-  };
+  return { ...keys, table: keys.from, to: targetOf(keys.to, keys.from) };
 }
 
 function targetOf(template: string, table: string): string {

@@ -1,4 +1,4 @@
-import type { Mode, PartitionHint, RetrySpec } from '../core/model.js';
+import type { PartitionHint, RetrySpec } from '../core/model.js';
 import type { CompiledEntry, CompiledJob, QueryEntry, RelationEntry } from './compiled-job.js';
 import { MOST_QUERIES, type DefaultedEntry, type DefaultedJob, type TableDefaults } from './job-schema.js';
 import { below, located, pathText, type Located } from './problems.js';
@@ -16,10 +16,10 @@ export interface Compilation {
 
 /** Applies `defaults` to the entries. `indices` are the entries' places in the file, where some had problems and were left out. */
 export function compileJob(job: DefaultedJob, indices: readonly number[]): Compilation {
-  const { tables, defaults, mode, retry, resume, ...head } = job;
+  const { tables, defaults, mode: _mode, retry, resume, ...head } = job;
   const results = tables.map((given, position) => {
     const entry = typeof given === 'string' ? { from: given } : given;
-    return compileEntry(entry, defaults, mode, ['tables', indices[position]!]);
+    return compileEntry(entry, job, ['tables', indices[position]!]);
   });
   const entries = results.flatMap(({ entry, problems }) => (problems.length === 0 ? [entry] : []));
   const resumed = resume === undefined ? {} : { resume };
@@ -47,14 +47,40 @@ function retryWarnings({ attemptTimeout, stallTimeout }: DefaultedJob['retry']):
   ];
 }
 
-function compileEntry(given: DefaultedEntry, defaults: TableDefaults, jobMode: Mode, path: readonly PropertyKey[]) {
-  const common = { path: pathText(path), mode: given.mode ?? defaults.mode ?? jobMode };
+function compileEntry(given: DefaultedEntry, job: DefaultedJob, path: readonly PropertyKey[]) {
+  const { defaults } = job;
+  const common = commonOf(given, job, pathText(path));
   const entry = given.queries === undefined ? relation(given, defaults, common) : queries(given, defaults, common);
-  const problems = entry.kind === 'queries' ? queryProblems(entry) : patternProblems(entry);
-  return { entry, problems: problems.map((each) => below(path, each)) };
+  const problems = entry.kind === 'queries' ? queryProblems(entry) : relationProblems(entry);
+  return { entry, problems: [...problems, ...publishProblems(entry)].map((each) => below(path, each)) };
 }
 
-type Common = Pick<CompiledEntry, 'path' | 'mode'>;
+type Common = Pick<CompiledEntry, 'path' | 'mode' | 'consistency' | 'verify' | 'publish'>;
+
+/** What is the default is left out, so that a specification says only what is special about its table. */
+function commonOf(given: DefaultedEntry, { defaults, mode, consistency }: DefaultedJob, path: string): Common {
+  const verify = given.verify ?? defaults.verify;
+  const publish = given.publish ?? defaults.publish;
+  return {
+    path,
+    mode: given.mode ?? defaults.mode ?? mode,
+    ...(consistency === 'snapshot' && { consistency }),
+    ...(verify === 'checksum' && { verify }),
+    ...(publish === 'partition' && { publish }),
+  };
+}
+
+function publishProblems({ publish, mode, consistency }: Common): Located[] {
+  if (publish !== 'partition') return [];
+  if (mode !== 'append') {
+    return [
+      located(['publish'], 'partition needs mode append: replace publishes all rows in one step', 'take one out'),
+    ];
+  }
+  if (consistency !== 'snapshot') return [];
+  const message = 'partition can not stand beside consistency snapshot: what is visible can not start over';
+  return [located(['publish'], message, 'keep one of the two')];
+}
 
 function relation(given: DefaultedEntry, defaults: TableDefaults, common: Common): CompiledEntry & RelationEntry {
   const from = formatTableName(parseTableName(given.from!)!);
@@ -112,6 +138,16 @@ function queryProblems({ table, to }: QueryEntry & Pick<CompiledEntry, 'to'>): L
 /** With one more part before it, a name that has a schema is no name any more. */
 function hasSchema(name: string): boolean {
   return parseTableName(`x.${name}`) === undefined;
+}
+
+function relationProblems(entry: RelationEntry & Pick<CompiledEntry, 'to' | 'consistency'>): Located[] {
+  return [...patternProblems(entry), ...pagesProblems(entry)];
+}
+
+function pagesProblems({ partition, consistency }: RelationEntry & Pick<CompiledEntry, 'consistency'>): Located[] {
+  if (partition.by !== 'pages' || consistency === 'snapshot') return [];
+  const message = 'pages needs a snapshot: an update moves a row to another page, where it is read twice or never';
+  return [located(['partition', 'by'], message, 'add consistency: snapshot to the job, or name a column')];
 }
 
 function patternProblems({ from, to }: RelationEntry & Pick<CompiledEntry, 'to'>): Located[] {

@@ -59,9 +59,17 @@ const columns = z
 
 const where = text("a condition in the source's SQL, e.g. created_at >= '2024-01-01'");
 const mode = z.enum(['replace', 'append']);
+const verify = z.enum(['counts', 'checksum']);
+const publish = z.enum(['table', 'partition']);
+
+const BY = 'is not a way to cut a table — write auto, pages, a column, or a list of columns';
+/** A column that is called auto or pages is written as a list. */
+const by = z
+  .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(32)], { error: BY })
+  .transform((given) => (Array.isArray(given) ? given : given === 'auto' || given === 'pages' ? given : [given]));
 
 const partition = strict({
-  by: text('auto, or the name of a key column').optional(),
+  by: by.optional(),
   size: size('256MB').optional(),
   rows: count('5M').optional(),
   count: count('400').optional(),
@@ -75,6 +83,8 @@ const tableKeys = {
   where: where.optional(),
   mode: mode.optional(),
   partition: partition.optional(),
+  verify: verify.optional(),
+  publish: publish.optional(),
 };
 
 /** Ids are often numbers in the control tables they come from. */
@@ -138,6 +148,10 @@ export const jobSchema = strict({
   parallelism: wholeNumber(1, 1000).default(4),
   mode: mode.default('replace'),
   onFailure: z.enum(['wait', 'fail']).default('wait'),
+  consistency: z.enum(['per-partition', 'snapshot']).default('per-partition'),
+  onSnapshotLost: z.enum(['restart', 'fail']).default('restart'),
+  keepStaging: duration('7d', '1m').prefault('7d'),
+  again: z.boolean({ error: 'is not true or false' }).default(false),
   maxParked: wholeNumber(1, 1000).default(100),
   retry: retry.prefault({}),
   resume: z

@@ -34,6 +34,12 @@ const HANDLING = {
   SourceChanged: 'table',
   /** The target is not what preflight saw, or has dependents that can't be kept. */
   TargetChanged: 'table',
+  /** No session holds the run's snapshot any more. */
+  SnapshotLost: 'table',
+  /** A source table was rewritten or truncated after the snapshot was taken: under it, its rows are no longer what they were. */
+  SourceRewritten: 'table',
+  /** The content that was loaded is not what was read. */
+  DigestMismatch: 'table',
   /** Rows read and rows written differ. */
   CountMismatch: 'retry',
   /** The server refused a value or constraint. */

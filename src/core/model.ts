@@ -5,11 +5,22 @@
 
 export type Mode = 'replace' | 'append';
 export type OnFailure = 'wait' | 'fail';
+/**
+ * What is read. `per-partition`: each partition as it is when it is read. `snapshot`: all partitions of all tables as they were
+ * at one point in time.
+ */
+export type Consistency = 'per-partition' | 'snapshot';
+/** What becomes of a run whose snapshot no session holds any more: its unpublished tables start over under a new one, or it fails. */
+export type OnSnapshotLost = 'restart' | 'fail';
+/** `counts`: rows read = rows written, always compared. `checksum`: a digest of every row's content too. */
+export type Verify = 'counts' | 'checksum';
+/** `table`: all rows become visible in one step at the end. `partition` (append only): each partition's rows when it commits. */
+export type Publish = 'table' | 'partition';
 
 /** How a table is cut into partitions. At most one of `size`, `rows`, `count`. */
 export interface PartitionHint {
-  /** `auto`, or the one key column whose ranges are the partitions. */
-  readonly by: string;
+  /** `auto`; ranges of the table's pages, which needs a snapshot; or the columns by whose ranges it is cut, compared as one key. */
+  readonly by: 'auto' | 'pages' | readonly string[];
   /** Wanted bytes a partition. */
   readonly size?: number;
   /** Wanted rows a partition. */
@@ -40,6 +51,12 @@ export interface TableSpec {
   readonly queries?: readonly QuerySpec[];
   readonly mode: Mode;
   readonly partition: PartitionHint;
+  /** Absent: per-partition. */
+  readonly consistency?: Consistency;
+  /** Absent: counts. */
+  readonly verify?: Verify;
+  /** Absent: table. */
+  readonly publish?: Publish;
 }
 
 /** The declared retry policy and timeouts of a job, compiled to milliseconds. */
@@ -69,8 +86,14 @@ export interface Job {
   /** Partitions copied at the same time, over all tables. */
   readonly parallelism: number;
   readonly onFailure: OnFailure;
+  readonly consistency: Consistency;
+  readonly onSnapshotLost: OnSnapshotLost;
   /** Parked partitions of a table at which no more are started. */
   readonly maxParked: number;
+  /** How long the staging of a run that ended without publishing waits for a resume, in ms; then it may be removed. */
+  readonly keepStaging: number;
+  /** Appends once more what an earlier run of this name has appended already. */
+  readonly again: boolean;
   readonly retry: RetrySpec;
   readonly tables: readonly TableSpec[];
   /** The run to take over, instead of starting a new one. */
@@ -144,6 +167,8 @@ export interface Receipt {
   readonly state: 'committed' | 'skipped';
   readonly rows: number;
   readonly bytes: number;
+  /** Order-independent digest of the rows as the source had them; present with `verify: checksum`. */
+  readonly digest?: string;
   readonly attempt: number;
   readonly startedAt: string;
   readonly committedAt: string;
@@ -180,4 +205,6 @@ export interface TableRecord {
   /** The destination's own description of the invisible table that is loaded. */
   readonly staging: string;
   readonly state: TableState;
+  /** Which of the run's snapshots its partitions are read under, from 1 on; absent without `consistency: snapshot`. */
+  readonly snapshot?: number;
 }

@@ -21,7 +21,11 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
     /** A new run into a target of its own. */
     function scene(options: { mode?: Mode; to?: string } = {}): Scene {
       const to = options.to ?? `public.copy_${++tables}`;
-      const base = { table: 'public.items', from: 'public.items', partition: { by: 'auto' } };
+      const base: Pick<TableSpec, 'table' | 'from' | 'partition'> = {
+        table: 'public.items',
+        from: 'public.items',
+        partition: { by: 'auto' },
+      };
       const spec: TableSpec = { ...base, to, mode: options.mode ?? 'replace' };
       return new Scene(fixture, `run-${randomUUID()}`, spec);
     }

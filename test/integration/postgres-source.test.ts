@@ -182,21 +182,21 @@ describe('describing a table', () => {
     expect(await messages(specOf('sales.orders', { where: 'id > 1) OR (id < 1' }))).toEqual([
       expect.stringMatching(/^where: /),
     ]);
-    const wrong = { columns: ['prise'], where: 'id = ', partition: { by: 'idd' } };
+    const wrong = { columns: ['prise'], where: 'id = ', partition: { by: ['idd'] } };
     expect(await messages(specOf('sales.orders', wrong))).toEqual([
       expect.stringMatching(/^columns\[0\]: there is no column "prise"/),
       expect.stringMatching(/^where: .*syntax error/),
       expect.stringMatching(/^partition.by: there is no column "idd"/),
     ]);
     expect(await messages(specOf('sales.orders', { where: 'id > 1 -- all' }))).toEqual([]);
-    expect(await messages(specOf('sales.orders', { partition: { by: 'idd' } }))).toEqual([
+    expect(await messages(specOf('sales.orders', { partition: { by: ['idd'] } }))).toEqual([
       'partition.by: there is no column "idd" — did you mean "id"?',
     ]);
-    expect(await messages(specOf('sales.orders', { partition: { by: 'price' } }))).toEqual([
+    expect(await messages(specOf('sales.orders', { partition: { by: ['price'] } }))).toEqual([
       expect.stringMatching(/^partition.by: no index begins with "price"/),
     ]);
     await sql('CREATE TABLE IF NOT EXISTS sales.points (p point)');
-    expect(await messages(specOf('sales.points', { partition: { by: 'p' } }))).toEqual([
+    expect(await messages(specOf('sales.points', { partition: { by: ['p'] } }))).toEqual([
       expect.stringMatching(/^partition.by: values of "p" \(point\) have no order/),
     ]);
   });
@@ -343,7 +343,7 @@ describe('plans', () => {
     test.each(Object.keys(KEYS).flatMap((name) => [3, 23, 140].map((count) => [name, count] as const)))(
       '%s in %i: every row in exactly one partition',
       async (name, count) => {
-        const { list, estimatedRows, reason } = await planOf(`keys.${name}`, { by: 'k', count });
+        const { list, estimatedRows, reason } = await planOf(`keys.${name}`, { by: ['k'], count });
         const { twice, rows, total, counts } = await coverage(list);
         expect({ twice, rows, total }).toEqual({ twice: 0, rows: 6000, total: 6000 });
         expect(list.length).toBeGreaterThan(1);
@@ -362,7 +362,7 @@ describe('plans', () => {
   });
 
   test('a value that outweighs the rest does not take its neighbours with it', async () => {
-    const { list } = await planOf('keys.duplicates', { by: 'k', count: 10 });
+    const { list } = await planOf('keys.duplicates', { by: ['k'], count: 10 });
     const { counts } = await coverage(list);
     expect(Math.max(...counts)).toBeLessThan(5700);
     expect(counts.filter((n) => n > 0).length).toBeGreaterThanOrEqual(3);
@@ -427,7 +427,7 @@ describe('plans', () => {
   test('a NOT NULL constraint that was never validated leaves room for NULLs', async () => {
     await sql(`CREATE TABLE keys.unsure (k int); INSERT INTO keys.unsure SELECT nullif(i % 100, 0) FROM generate_series(1, 1000) i;
       ALTER TABLE keys.unsure ADD CONSTRAINT nn NOT NULL k NOT VALID`);
-    const { list } = await planOf('keys.unsure', { by: 'k', count: 5 });
+    const { list } = await planOf('keys.unsure', { by: ['k'], count: 5 });
     expect(await coverage(list)).toMatchObject({ rows: 1000, twice: 0 });
   });
 });

@@ -227,10 +227,10 @@ describe('defaults', () => {
       partition: { by: 'id', rows: '5M rows' },
     };
     expect(await one(defaults, 'sales.a')).toMatchObject({
-      ...{ to: 'dw.sales_a', columns: ['id'], where: 'x', mode: 'append', partition: { by: 'id', rows: 5_000_000 } },
+      ...{ to: 'dw.sales_a', columns: ['id'], where: 'x', mode: 'append', partition: { by: ['id'], rows: 5_000_000 } },
     });
     const own = await one(defaults, { from: 'sales.a', exclude: ['y'], mode: 'replace', partition: { count: 7 } });
-    expect(own).toMatchObject({ exclude: ['y'], mode: 'replace', partition: { by: 'id', count: 7 } });
+    expect(own).toMatchObject({ exclude: ['y'], mode: 'replace', partition: { by: ['id'], count: 7 } });
     expect(own).not.toHaveProperty('columns');
     expect(own.partition).not.toHaveProperty('rows');
   });

@@ -112,11 +112,11 @@ async function whereFindings(
 }
 
 async function keyFindings(session: PgSession, relation: RelationInfo, { partition }: TableSpec): Promise<Finding[]> {
-  if (partition.by === 'auto') return [];
+  if (typeof partition.by === 'string') return [];
   const key = await findKey(session, relation, partition.by);
   if (key === undefined) {
     const names = (await describeColumns(session, relation)).map(({ name }) => name);
-    return [unknownColumn('partition.by', partition.by, names)];
+    return [unknownColumn('partition.by', partition.by[0]!, names)];
   }
   const column = quoteIdent(key.column);
   const compared = `${column} OPERATOR(${quoteIdent(key.operatorSchema)}.<) ${column}`;

@@ -1,3 +1,4 @@
+import type { PartitionHint } from '../../core/model.js';
 import type { PgSession } from './session.js';
 import { notNullOf } from './shape.js';
 
@@ -67,10 +68,10 @@ interface KeyRow extends Omit<PartitionKey, 'collation'> {
 export async function findKey(
   session: PgSession,
   relation: { readonly oid: number },
-  by: string,
+  by: PartitionHint['by'],
 ): Promise<PartitionKey | undefined> {
-  const auto = by === 'auto';
-  const rows = await session.query<KeyRow>(KEYS, [relation.oid, auto ? null : by]);
+  const auto = typeof by === 'string';
+  const rows = await session.query<KeyRow>(KEYS, [relation.oid, auto ? null : by[0]]);
   const keys = rows.map((row) => ({ ...row, collation: row.collation ?? undefined }));
   return auto ? keys.find(({ typeName, notNull }) => CHOSEN.has(typeName) && notNull) : keys[0];
 }

@@ -59,7 +59,7 @@ async function cutLeaves(
   for (const relation of relations) {
     const rows = relation.estimatedRows ?? (await estimateRows(session, relation));
     const count = wantedPartitions(spec.partition, relation, rows, { bytes, relations: relations.length });
-    const own = key && (await findKey(session, relation, key.column));
+    const own = key && (await findKey(session, relation, [key.column]));
     const bounds = own && (await findBounds(session, relation, own, count, spec.where));
     leaves.push({
       relation,
