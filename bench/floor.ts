@@ -21,6 +21,8 @@ export interface Usage {
   readonly cpuSeconds: number;
   readonly peakRssMB: number;
   readonly idleRssMB: number;
+  /** Seconds of each kind of activity, of Longhaul alone. */
+  readonly phases?: ReadonlyMap<string, number>;
 }
 
 /** What is to be copied at once: one select a session. */
@@ -179,7 +181,8 @@ function report(rounds: readonly Round[], json: boolean): void {
 function line(name: string, { parallelism, psql, longhaul }: Round): string {
   const show = (usage: Usage) => `${usage.wallSeconds.toFixed(2)} s wall, ${usage.cpuSeconds.toFixed(2)} s CPU`;
   const added = (longhaul.peakRssMB - longhaul.idleRssMB).toFixed(0);
-  return `${name}, ${parallelism} at a time:  psql ${show(psql)}  |  Longhaul ${show(longhaul)}, +${added} MB`;
+  const phases = [...(longhaul.phases ?? [])].map(([type, seconds]) => `${type} ${seconds.toFixed(2)}`).join(', ');
+  return `${name}, ${parallelism} at a time:  psql ${show(psql)}  |  Longhaul ${show(longhaul)}, +${added} MB (${phases})`;
 }
 
 function median(values: readonly number[]): number {

@@ -8,6 +8,7 @@ import { spawnSupervised } from '../src/devstack/supervised.js';
 import { startTemporalServer } from '../src/devstack/temporal-server.js';
 import type { JobReport } from '../workflows/messages.js';
 import type { FloorTask, Usage } from './floor.js';
+import { activitySpans } from './phases.js';
 
 const CONFIG = `connections:
   source: {type: postgres, url: "\${BENCH_SOURCE_URL}"}
@@ -74,7 +75,9 @@ async function copy(client: Client, pid: number, { parallelism }: FloorTask): Pr
     workflowId,
     args: [job],
   })) as JobReport;
+  const children = report.tables.flatMap(({ child }) => (child === undefined ? [] : [child]));
   return {
+    phases: await activitySpans(client, [workflowId, ...children]),
     wallSeconds: (Date.parse(report.endedAt!) - Date.parse(report.startedAt)) / 1000,
     cpuSeconds: (await cpuSeconds(pid)) - before,
     peakRssMB: await memoryMB(pid, 'VmHWM'),

@@ -97,7 +97,7 @@ export class Dealer {
 
   /** A table about to start: it wants all that it can get until it says otherwise. */
   add(table: string): void {
-    this.#rows.set(table, { granted: 0, holds: 0, wants: this.total, sequence: 0, pending: [] });
+    this.#rows.set(table, { granted: 0, holds: 0, wants: Number.POSITIVE_INFINITY, sequence: 0, pending: [] });
   }
 
   /** Tables that were removed are ignored. */

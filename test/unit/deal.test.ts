@@ -251,3 +251,12 @@ test('a grant that was overruled on its way counts as taken until the table says
   dealer.report('a', { holds: 2, wants: 100, acknowledged: 3 });
   expect(dealer.startable()).toBe(8);
 });
+
+test('a table that has not spoken yet wants as much as a parallelism that was raised meanwhile', () => {
+  const dealer = new Dealer(2);
+  for (const table of ['a', 'b']) dealer.add(table);
+  expect(dealer.deal().map(({ grant }) => grant.slots)).toEqual([1, 1]);
+  dealer.report('a', { holds: 1, wants: 60, acknowledged: 1 });
+  dealer.total = 7;
+  expect(dealer.deal().map(({ grant }) => grant.slots)).toEqual([4, 3]);
+});
