@@ -5,8 +5,17 @@ import { compileWorkerConfig } from '../../src/config/index.js';
 import { createPostgresConnector, type PostgresConnectionConfig } from '../../src/connectors/postgres/index.js';
 import { openSession } from '../../src/connectors/postgres/session.js';
 import type { TableSpec } from '../../src/core/model.js';
-import { ALL_IDS, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from '../contract/fixture.js';
-import { code } from '../contract/suite.js';
+import {
+  ALL_IDS,
+  code,
+  newMeter,
+  PARTITIONS,
+  ROWS,
+  Scene,
+  stalling,
+  writerOf,
+  type Fixture,
+} from '../contract/fixture.js';
 import { runSql } from '../support/postgres.js';
 import { startTlsPostgres, whyNoOpenssl, type TlsPostgres } from '../support/tls.js';
 
