@@ -116,5 +116,10 @@ export default tseslint.config(
     files,
     rules: { 'no-restricted-imports': ['error', { patterns: [{ group: never, message: why }] }] },
   })),
+  {
+    // An installed package has no devDependencies.
+    files: ['src/**', 'activities/**', 'workflows/**', 'bin/**'],
+    rules: { 'import-x/no-extraneous-dependencies': ['error', { devDependencies: false, includeTypes: false }] },
+  },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -1,17 +1,23 @@
-import type { LonghaulActivities } from '../src/core/activities.js';
+import type { ClosedRun, LonghaulActivities } from '../src/core/activities.js';
 import { attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
 
 type Input = Parameters<LonghaulActivities['closeRun']>[0];
 
-/** Closes every open table of a run, so that nothing of it commits any more; `discarded` removes its staging too. */
-export function closeRun(deps: Dependencies, { run, destination, state }: Input): Promise<void> {
+/**
+ * Closes every open table of a run, so that nothing of it commits any more; `discarded` removes its staging too. A table whose swap
+ * was just committing is published or closed now: which of the two is in the answer.
+ */
+export function closeRun(deps: Dependencies, { run, destination, state }: Input): Promise<ClosedRun> {
   return attempt(deps, {}, async (running) => {
     await using session = await connectorOf(deps, destination).openDestination(running.session());
     running.meter.phase = 'closing';
     await session.ledger.closeRun(run, state);
-    if (state !== 'discarded') return;
-    const discarded = (await session.ledger.tables(run)).filter((table) => table.state === 'discarded');
-    for (const record of discarded) await session.discard(record);
+    const records = await session.ledger.tables(run);
+    if (state === 'discarded') {
+      for (const record of records.filter((each) => each.state === 'discarded')) await session.discard(record);
+    }
+    const published = records.filter((each) => each.state === 'published');
+    return { published: published.map(({ spec }) => spec.table) };
   });
 }

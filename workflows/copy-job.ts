@@ -8,7 +8,7 @@ import {
   setWorkflowOptions,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { OpenedRun } from '../src/core/activities.js';
+import type { ClosedRun, OpenedRun, TableRef } from '../src/core/activities.js';
 import { handlingOf, isErrorCode } from '../src/core/errors.js';
 import { bounded, boundedLines, counted } from '../src/core/text.js';
 import { jobDetails, parkedLines } from './details.js';
@@ -53,6 +53,7 @@ class JobRun {
   #tables: JobTables | undefined;
   #ended: { phase: JobPhase; at: string } | undefined;
   #dirty = false;
+  #suspended = false;
 
   constructor(private readonly input: CopyJobInput) {
     // Not `runId`: a reset changes it, and what was committed under the old one would be copied again.
@@ -149,6 +150,7 @@ class JobRun {
       this.#tables = new JobTables(workflowInfo().workflowId, this.#opened, () => (this.#dirty = true));
       await this.#publishedBefore(this.#opened, this.#tables);
       await this.#copy(this.#tables);
+      if (this.#tables.failures.length > 0) await CancellationScope.nonCancellable(() => this.#suspend());
       return this.#report(this.#tables);
     } catch (error) {
       await CancellationScope.nonCancellable(() => this.#endBadly(error));
@@ -167,14 +169,20 @@ class JobRun {
   /** A resumed run may have published tables already; the ledger still knows their sums. */
   async #publishedBefore({ run, source, destination, tables }: OpenedRun, rows: JobTables): Promise<void> {
     for (const { table } of tables.filter(({ published }) => published)) {
-      const ref = { run, table, source, destination };
-      const sum = jobActivity('publishTable', `${table}: sums of what was published before`);
-      const outcome = await steadily(() => sum(ref), JOB_CONNECTION_WAIT);
-      if (outcome.outcome === 'missing')
-        throw failure('PlanChanged', `${table} is published, and the ledger lacks receipts of it.`);
-      const { outcome: _published, ...sums } = outcome;
-      rows.publishedBefore(table, { ...sums, partitions: sums.committed + sums.skipped });
+      const sums = await this.#sumsOf({ run, table, source, destination }, 'sums of what was published before');
+      rows.published(table, sums, 'published before this run was resumed');
     }
+  }
+
+  /** Of a table that is published: publishing it again changes nothing and adds up its receipts. */
+  async #sumsOf(ref: TableRef, summary: string): Promise<Partial<TableProgress>> {
+    const { table } = ref;
+    const sum = jobActivity('publishTable', `${table}: ${summary}`);
+    const outcome = await steadily(() => sum(ref), JOB_CONNECTION_WAIT);
+    if (outcome.outcome === 'missing')
+      throw failure('PlanChanged', `${table} is published, and the ledger lacks receipts of it.`);
+    const { outcome: _published, ...sums } = outcome;
+    return { ...sums, partitions: sums.committed + sums.skipped };
   }
 
   /** Until no table runs or waits. A table that fails doesn't stop the others. */
@@ -215,17 +223,19 @@ class JobRun {
     // After a bug nobody would deal slots or hear of tables that wait: they would never end by themselves.
     this.#tables?.cancel();
     await condition(() => (this.#tables?.active ?? 0) === 0);
-    if (mayBeOpen(error)) await this.#suspend();
+    if (mayBeOpen(error) && !this.#suspended) await this.#suspend();
     this.#end(isCancellation(error) ? 'cancelled' : 'failed');
   }
 
   /** Nothing of the run commits any more, and its staging is kept. That this fails too must not hide why the job ended. */
   async #suspend(): Promise<void> {
+    this.#suspended = true;
     const destination = this.#opened?.destination ?? textOf(this.input, 'destination');
     if (destination === undefined) return;
     const request = { run: this.#runId, destination, state: 'suspended' as const };
     try {
-      await steadily(() => jobActivity('closeRun', 'suspend the run')(request), JOB_CONNECTION_WAIT);
+      const closed = await steadily(() => jobActivity('closeRun', 'suspend the run')(request), JOB_CONNECTION_WAIT);
+      await this.#publishedAfterAll(closed);
     } catch (error) {
       log.warn('The run could not be suspended in the ledger: its targets stay leased until it is resumed.', {
         run: this.#runId,
@@ -233,7 +243,24 @@ class JobRun {
       });
     }
   }
+
+  /**
+   * A table that was cancelled, or that failed, while its swap committed may be published all the same. Its child can't know; the
+   * closed run can. Histories of version 0.1 have no answer here.
+   */
+  async #publishedAfterAll(closed: ClosedRun | undefined): Promise<void> {
+    const [opened, tables] = [this.#opened, this.#tables];
+    if (opened === undefined || tables === undefined) return;
+    const found = new Set(closed?.published);
+    for (const table of tables.untold.filter((each) => found.has(each))) {
+      const { run, source, destination } = opened;
+      const sums = await this.#sumsOf({ run, table, source, destination }, 'sums of what was published');
+      tables.published(table, sums, PUBLISHED_AFTER_ALL);
+    }
+  }
 }
+
+const PUBLISHED_AFTER_ALL = 'published: the answer was lost when it ended, and the ledger has it';
 
 const ENDED: ReadonlySet<string> = new Set(['published', 'failed', 'cancelled']);
 

@@ -40,6 +40,8 @@ class TableCopy {
   readonly #parent: ParentLine;
   readonly #ref: TableRef;
   #ended = false;
+  /** From the call of publish to its answer, the target may be either. */
+  #publishing = false;
 
   constructor(private readonly input: CopyTableInput) {
     const { run, table, source, destination } = input;
@@ -142,10 +144,15 @@ class TableCopy {
 
   async #endBadly(error: unknown): Promise<void> {
     this.#ended = true;
-    if (isCancellation(error)) this.#book.ended('cancelled', now());
+    if (isCancellation(error)) this.#book.ended('cancelled', now(), this.#cancelledNote);
     else this.#book.ended('failed', now(), short(error instanceof Error ? error.message : String(error)));
     this.#changed(true);
     await this.#parent.flush();
+  }
+
+  /** A swap that commits while it is cancelled may go through; only the ledger knows, and the job looks there when it closes the run. */
+  get #cancelledNote(): string | undefined {
+    return this.#publishing ? 'cancelled while it was being published: the job shows whether it was' : undefined;
   }
 
   async #copyAndPublish(): Promise<void> {
@@ -213,7 +220,9 @@ class TableCopy {
   /** Answers whether the table is published; if not, what the ledger misses is to be copied again. */
   async #publish(): Promise<boolean> {
     this.#enter('publishing');
+    this.#publishing = true;
     const outcome = await this.#call('publishTable', this.#ref, 'publish');
+    this.#publishing = false;
     if (outcome.outcome === 'missing') {
       this.#book.missing(outcome.ordinals);
       this.#enter(

@@ -92,10 +92,16 @@ export class JobTables {
     this.changed();
   }
 
-  /** A table that an earlier execution of the run published. */
-  publishedBefore(table: string, progress: Partial<TableProgress>): void {
+  /** A table that the ledger calls published, with its sums there: its child had no part in that, or didn't hear of it. */
+  published(table: string, progress: Partial<TableProgress>, note: string): void {
     const row = this.#rows.get(table)!;
-    row.progress = { ...row.progress, ...progress, phase: 'published', note: 'published before this run was resumed' };
+    row.progress = { ...row.progress, ...progress, phase: 'published', note };
+    delete row.failure;
+  }
+
+  /** Tables whose children ended without knowing whether they were published: anything may have happened to their last word. */
+  get untold(): string[] {
+    return this.failures.flatMap(({ table, published }) => (published ? [] : [table]));
   }
 
   /** Starts tables into free slots and deals slots anew. */

@@ -1,20 +1,15 @@
-/**
- * Names of tables as a job file writes them: `schema.table`, or `table` for one in `public`. Names are exact, never folded to lower
- * case; double quotes are only needed around a part with a dot, a quote, a space or a star in it.
- */
+import { parseWrittenName, writePart, type WrittenPart } from '../core/table-name.js';
+
+/** The parts of a table's name as they are written, see core/table-name.ts: an unquoted star in one is a pattern. */
 export interface TableName {
   readonly schema: string;
   readonly table: string;
 }
 
-const PART = String.raw`"(?:[^"]|"")+"|[^".\s{}]+`;
-const NAME = new RegExp(`^(?:(${PART})\\.)?(${PART})$`);
-
 /** The parts, quoted only where they must be, so that two spellings of one name are equal. Undefined: not a name. */
 export function parseTableName(text: string): TableName | undefined {
-  const match = NAME.exec(text.trim());
-  if (match === null) return undefined;
-  return { schema: plainest(match[1] ?? 'public'), table: plainest(match[2]!) };
+  const parts = parseWrittenName(text);
+  return parts && { schema: plainest(parts.schema), table: plainest(parts.table) };
 }
 
 export function formatTableName({ schema, table }: TableName): string {
@@ -26,9 +21,8 @@ export function isPattern({ schema, table }: TableName): boolean {
   return [schema, table].some((part) => !part.startsWith('"') && part.includes('*'));
 }
 
-function plainest(part: string): string {
-  const inner = part.slice(1, -1);
-  return part.startsWith('"') && /^[^\s".*{}]+$/.test(inner) ? inner : part;
+function plainest({ name, quoted }: WrittenPart): string {
+  return quoted ? writePart(name) : name;
 }
 
 const PLACEHOLDER = /\{([^{}]*)\}/g;

@@ -103,6 +103,12 @@ export type PublishOutcome =
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
 
+/** What a run came to in the ledger: known for good, since nothing of it is published after it was closed. */
+export interface ClosedRun {
+  /** Names of the tables that are published, in the job's order. */
+  readonly published: readonly string[];
+}
+
 export interface LonghaulActivities {
   /** Everything that can be wrong with a job, as data. Reads catalogs, writes nothing. */
   checkJob(input: { job: unknown }): Promise<CheckReport>;
@@ -119,5 +125,5 @@ export interface LonghaulActivities {
   runBuildStep(input: TableRef & { step: number; label: string }): Promise<void>;
   publishTable(input: TableRef): Promise<PublishOutcome>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
-  closeRun(input: { run: string; destination: string; state: 'suspended' | 'discarded' }): Promise<void>;
+  closeRun(input: { run: string; destination: string; state: 'suspended' | 'discarded' }): Promise<ClosedRun>;
 }

@@ -1,3 +1,5 @@
+import { expect } from 'vitest';
+import type { LonghaulError } from '../../src/core/errors.js';
 import type { Partition, Receipt, TableRecord, TableSpec } from '../../src/core/model.js';
 import type {
   Connector,
@@ -31,6 +33,9 @@ export const ROWS = 1_000;
 export const PARTITIONS = 4;
 
 const log: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined };
+
+/** An error of this code. */
+export const code = (expected: LonghaulError['code']): unknown => expect.objectContaining({ code: expected });
 
 export const newMeter = (): Meter => ({ rows: 0, bytes: 0, phase: '' });
 

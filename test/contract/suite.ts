@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Mode, TableSpec } from '../../src/core/model.js';
-import type { LonghaulError } from '../../src/core/errors.js';
-import { ALL_IDS, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from './fixture.js';
-
-/** An error of this code. */
-export const code = (expected: LonghaulError['code']): unknown => expect.objectContaining({ code: expected });
+import type { TableSpec } from '../../src/core/model.js';
+import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from './fixture.js';
+import { ledgerContract, type SceneOptions } from './ledger-suite.js';
 
 /** What every pair of source and destination keeps, by the contract in src/connectors/types.ts. */
 export function connectorContract(name: string, makeFixture: () => Promise<Fixture>): void {
@@ -19,7 +16,7 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
     afterAll(() => fixture[Symbol.asyncDispose]());
 
     /** A new run into a target of its own. */
-    function scene(options: { mode?: Mode; to?: string } = {}): Scene {
+    function scene(options: SceneOptions = {}): Scene {
       const to = options.to ?? `public.copy_${++tables}`;
       const base: Pick<TableSpec, 'table' | 'from' | 'partition'> = {
         table: 'public.items',
@@ -272,135 +269,6 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
       });
     });
 
-    describe('the plan', () => {
-      it('is stored once: the second gets the first', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        await s.open(session);
-        const first = { partitions: s.partitions(), reason: 'first', estimatedRows: 1_000 };
-        const stored = { partitions: PARTITIONS, pages: 1, reason: 'first', estimatedRows: 1_000 };
-        expect(await session.ledger.plan(s.run, s.spec.table)).toBeUndefined();
-        expect(await session.ledger.putPlan(s.run, s.spec.table, first)).toEqual(stored);
-        const second = { partitions: [s.partition(0)], reason: 'second' };
-        expect(await session.ledger.putPlan(s.run, s.spec.table, second)).toEqual(stored);
-        expect(await session.ledger.plan(s.run, s.spec.table)).toEqual(stored);
-        expect(await session.ledger.partition(s.run, s.spec.table, 3)).toEqual(s.partition(3));
-      });
-
-      it('comes in pages', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        await s.open(session);
-        const made = async function* () {
-          for (let ordinal = 0; ordinal < 1_200; ordinal++) yield await Promise.resolve({ ...s.partition(0), ordinal });
-        };
-        const plan = await session.ledger.putPlan(s.run, s.spec.table, { partitions: made(), reason: 'many' });
-        expect(plan).toEqual({ partitions: 1_200, pages: 3, reason: 'many' });
-        for (const ordinal of [0, 499, 500, 1_199]) {
-          expect((await session.ledger.partition(s.run, s.spec.table, ordinal)).ordinal).toBe(ordinal);
-        }
-        await expect(session.ledger.partition(s.run, s.spec.table, 1_200)).rejects.toEqual(code('PlanChanged'));
-        expect(await session.ledger.pending(s.run, s.spec.table, 1_198, 1_300)).toEqual([1_198, 1_199]);
-        expect((await session.ledger.totals(s.run, s.spec.table, 3)).missing).toEqual([0, 1, 2]);
-      });
-
-      it('is not left in part when its source breaks', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        await s.open(session);
-        const breaking = async function* () {
-          for (let ordinal = 0; ordinal < 600; ordinal++) yield await Promise.resolve({ ...s.partition(0), ordinal });
-          throw new Error('the source broke');
-        };
-        const put = session.ledger.putPlan(s.run, s.spec.table, { partitions: breaking(), reason: 'broken' });
-        await expect(put).rejects.toThrow('the source broke');
-        const plan = { partitions: s.partitions(), reason: 'whole' };
-        expect((await session.ledger.putPlan(s.run, s.spec.table, plan)).partitions).toBe(PARTITIONS);
-      });
-    });
-
-    describe('opening a run', () => {
-      it('may be repeated, and gives the same', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        const record = await s.open(session);
-        expect(record).toMatchObject({ run: s.run, state: 'open', columns: ['id', 'note'] });
-        expect(await s.open(session)).toEqual(record);
-        expect(await session.ledger.tables(s.run)).toEqual([record]);
-        const runs = await session.ledger.runs();
-        expect(runs.find(({ run }) => run === s.run)).toMatchObject({ job: 'contract', tables: [{ state: 'open' }] });
-      });
-
-      it('answers with the queries of a table only when asked for them', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        const queries = [{ id: 'all', sql: 'SELECT 1' }];
-        const checked = await s.checked();
-        const spec = { ...checked.spec, queries };
-        await session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, spec }], false);
-        const asked = await session.ledger.table(s.run, spec.table, { queries: true });
-        expect(asked.spec).toEqual(spec);
-        expect((await session.ledger.table(s.run, spec.table)).spec).toEqual({ ...spec, queries: [] });
-      });
-
-      it('leases the target: alone to replace, together to append', async () => {
-        const modes = (first: Mode, second: Mode) => async () => {
-          await using holder = scene({ mode: first });
-          await using s = scene({ mode: second, to: holder.spec.to });
-          await holder.open(await holder.destination());
-          await s.open(await s.destination());
-        };
-        await expect(modes('replace', 'replace')()).rejects.toEqual(code('TargetLeased'));
-        await expect(modes('replace', 'append')()).rejects.toEqual(code('TargetLeased'));
-        await expect(modes('append', 'replace')()).rejects.toEqual(code('TargetLeased'));
-        await modes('append', 'append')();
-      });
-
-      it('is won by one of two at once, and the target is free when that one is closed', async () => {
-        await using one = scene();
-        await using two = scene({ to: one.spec.to });
-        const sessions = [await one.destination(), await two.destination()] as const;
-        const results = await Promise.allSettled([one.open(sessions[0]), two.open(sessions[1])]);
-        const refused = results.filter((result) => result.status === 'rejected');
-        expect(refused.map(({ reason }) => reason as unknown)).toEqual([code('TargetLeased')]);
-        const [winner, loser] = results[0].status === 'fulfilled' ? [one, two] : [two, one];
-        await sessions[0].ledger.closeRun(winner.run, 'suspended');
-        await loser.open(await loser.destination());
-        await expect(winner.open(await winner.destination())).rejects.toEqual(code('TargetLeased'));
-      });
-
-      it('takes a suspended run up where it was', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        const record = await s.begun(session);
-        await s.copy(session, record, 0);
-        await session.ledger.closeRun(s.run, 'suspended');
-        await session.ledger.closeRun(s.run, 'suspended');
-        expect((await session.ledger.table(s.run, s.spec.table)).state).toBe('suspended');
-        expect((await s.open(session, true)).state).toBe('open');
-        await session.prepare(record);
-        await s.copyAll(session, record);
-        await s.buildAll(session, record);
-        await session.publish(record, newMeter());
-        expect(await s.visible()).toEqual(ALL_IDS);
-        expect((await s.open(session, true)).state).toBe('published');
-      });
-
-      it('refuses to resume what is unknown or has changed', async () => {
-        await using s = scene();
-        const session = await s.destination();
-        await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
-        await s.open(session);
-        const checked = await s.checked();
-        const reopen = (fingerprint: Record<string, string>) =>
-          session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, fingerprint }], true);
-        const changed = reopen({ ...checked.fingerprint, specification: 'other' });
-        await expect(changed).rejects.toEqual(code('ResumeRefused'));
-        await expect(reopen({ ...checked.fingerprint, specification: 'other' })).rejects.toThrow(/specification/);
-        await expect(session.ledger.openRun({ run: s.run, job: 'contract' }, [], true)).rejects.toEqual(
-          code('ResumeRefused'),
-        );
-      });
-    });
+    ledgerContract(scene);
   });
 }

@@ -7,9 +7,8 @@ import { openDestinationSession } from '../../src/connectors/postgres/destinatio
 import { openSession } from '../../src/connectors/postgres/session.js';
 import type { DestinationSession, Meter } from '../../src/connectors/types.js';
 import type { Mode, TableRecord, TableSpec } from '../../src/core/model.js';
-import { ALL_IDS, newMeter, ROWS, Scene, stalling, writerOf } from '../contract/fixture.js';
+import { ALL_IDS, code, newMeter, ROWS, Scene, stalling, writerOf } from '../contract/fixture.js';
 import { postgresFixture, type PostgresFixture } from '../contract/postgres-fixture.js';
-import { code } from '../contract/suite.js';
 import { connectionTo } from '../support/connection.js';
 import { startCuttingProxy } from '../support/cutting-proxy.js';
 import { runSql } from '../support/postgres.js';

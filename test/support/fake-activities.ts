@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type {
   BuildStep,
+  ClosedRun,
   LonghaulActivities,
   OpenedRun,
   PartitionRef,
@@ -67,6 +68,8 @@ export class FakeActivities {
   /** Calls of copyPartition by `table ordinal`. */
   readonly calls = new Map<string, number>();
   readonly publishes = new Map<string, number>();
+  /** Tables that the ledger calls published, answered for or not. */
+  readonly done = new Set<string>();
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
@@ -91,8 +94,15 @@ export class FakeActivities {
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
       publishTable: (input) => this.#publish(input),
-      closeRun: (input) => Promise.resolve(void this.closed.push(input)),
+      closeRun: (input) => this.#close(input),
     };
+  }
+
+  #close(input: { run: string; destination: string; state: string }): Promise<ClosedRun> {
+    this.closed.push(input);
+    return Promise.resolve({
+      published: this.job.tables.flatMap(({ table }) => (this.done.has(table) ? [table] : [])),
+    });
   }
 
   callsOf(table: string): number[] {
@@ -158,6 +168,7 @@ export class FakeActivities {
     if (call === 1) for (const ordinal of this.#table(table).lose ?? []) receipts.delete(ordinal);
     const ordinals = this.#missing(table, 0, Number.POSITIVE_INFINITY);
     if (ordinals.length > 0) return { outcome: 'missing', ordinals };
+    this.done.add(table);
     const rows = [...receipts.values()].reduce((sum, each) => sum + each, 0);
     return { outcome: 'published', committed: receipts.size, skipped: 0, rows, bytes: receipts.size * 10 };
   }

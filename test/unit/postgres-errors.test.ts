@@ -105,6 +105,19 @@ describe("the driver's and Node's errors", () => {
     expect(mapped(error).message).not.toContain('10.1.2.3');
   });
 
+  test.each([
+    ['SELF_SIGNED_CERT_IN_CHAIN', /not from an authority that is trusted here/, /sslrootcert/],
+    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', /not from an authority that is trusted here/, /sslrootcert/],
+    ['CERT_HAS_EXPIRED', /out of date/, /clock/],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', /for another host name/, /verify-ca/],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', /TLS could not be established/, /longhaul\.yaml/],
+  ])('%s says what is wrong with the certificate, and what to do', (code, what, next) => {
+    const { message, next: advice } = mapped(Object.assign(new Error('about 10.1.2.3'), { code }));
+    expect(message).toMatch(what);
+    expect(message).not.toContain('10.1.2.3');
+    expect(advice).toMatch(next);
+  });
+
   test("a disk that fails is the server's", () => {
     expect(mapped(server('58030', 'could not read file "base/1/2"'))).toMatchObject({ code: 'ServerFull' });
   });

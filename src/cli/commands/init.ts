@@ -12,9 +12,9 @@ export function addInit({ command, action }: Registry): void {
       for (const name of kept) out.line(`${out.colors.dim('· kept')}     ${name} (it was there already)`);
       err.line('Next:');
       if (folder !== undefined) err.line(`  cd ${quote(folder)}`);
-      err.line('  cp .env.example .env       and write your two addresses into it');
-      err.line(`  ${hint('dev').padEnd(26)} in a terminal of its own`);
-      err.line(`  ${hint('check', 'job.yaml').padEnd(26)} then: ${hint('run', 'job.yaml')}`);
+      err.line('  cp .env.example .env         and write your two addresses into it');
+      err.line(`  ${hint('dev').padEnd(29)}in a terminal of its own`);
+      err.line(`  ${hint('check', 'job.yaml').padEnd(29)}then: ${hint('run', 'job.yaml')}`);
       return EXIT.ok;
     }),
   );

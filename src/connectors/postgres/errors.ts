@@ -135,6 +135,26 @@ const BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
 /** Node's and OpenSSL's codes of a TLS handshake that failed on a certificate. */
 const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|EPROTO)/;
 
+/** What is wrong with the server's certificate, and what mends it; the first that fits, of the codes above. */
+const BY_TLS_CODE: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /^(ERR_TLS_CERT_ALTNAME|HOSTNAME_MISMATCH)/,
+    "the server's certificate is for another host name",
+    'Write the host as the certificate names it, or use mode verify-ca, which does not compare it.',
+  ],
+  [
+    /^CERT_(HAS_EXPIRED|NOT_YET_VALID)/,
+    "the server's certificate is out of date",
+    "Renew it, or correct this machine's clock.",
+  ],
+  [
+    /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|CERT_)/,
+    "the server's certificate is not from an authority that is trusted here",
+    'Name the PEM file of its authority: ca under tls in longhaul.yaml, or sslrootcert in the url.',
+  ],
+  [/^/, 'TLS could not be established', 'Check tls in longhaul.yaml.'],
+];
+
 /**
  * A driver's error as a LonghaulError that names the connection, without any value of a row: DETAIL, CONTEXT and the statement
  * are dropped. An aborted signal's reason is returned as it is. The driver's error isn't kept as `cause`, since causes are printed.
@@ -210,7 +230,12 @@ function objectNames(error: ServerFields): string {
 }
 
 function clientError(error: unknown, { connection }: ErrorContext): LonghaulError {
-  const lost = lostBecause(error);
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (TLS_CODE.test(code)) {
+    const [, what, next] = BY_TLS_CODE.find(([pattern]) => pattern.test(code))!;
+    return new LonghaulError('ConnectionFailed', `Connection "${connection}": ${what} (${code})`, { next });
+  }
+  const lost = lostBecause(error, code);
   if (lost !== undefined) {
     return new LonghaulError('ConnectionFailed', `Connection "${connection}": ${lost}`, { next: CHECK_SERVER });
   }
@@ -218,12 +243,10 @@ function clientError(error: unknown, { connection }: ErrorContext): LonghaulErro
   return new LonghaulError('Unknown', `Connection "${connection}": ${message}`);
 }
 
-function lostBecause(error: unknown): string | undefined {
+function lostBecause(error: unknown, code: string): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const known = BY_NODE_CODE[code];
   if (known !== undefined) return `${known} (${code})`;
-  if (TLS_CODE.test(code)) return `TLS could not be established (${code}): check tls in longhaul.yaml`;
   if (ENDED_CODE.test(code)) return `the connection was closed (${code})`;
   // Any other call of the system that failed: its message holds an address or a path.
   if ('syscall' in error) return `the connection failed (${code})`;

@@ -1,4 +1,5 @@
 import { LonghaulError } from '../../core/errors.js';
+import { parseWrittenName, writePart, type WrittenPart } from '../../core/table-name.js';
 
 /** A relation by the names that stand in the catalog: exact, never folded to lower case. */
 export interface Relation {
@@ -26,46 +27,19 @@ export function quoteColumns(names: readonly string[]): string {
   return names.map(quoteIdent).join(', ');
 }
 
-const PART = /^(?:"((?:[^"]|"")+)"|([^".]+))(?:\.|$)/;
-
-interface Part {
-  readonly name: string;
-  readonly quoted: boolean;
-}
-
-/**
- * Reads `schema.table`, or `table` for one in `public`. Names are exact; double quotes are only needed around a name with a
- * dot or a quote in it. Undefined for anything else.
- */
+/** Reads an exact name, see core/table-name.ts. Undefined for anything else. */
 export function parseRelation(text: string): Relation | undefined {
-  const parts = parseParts(text);
+  const parts = parseWrittenName(text);
   return parts && { schema: parts.schema.name, name: parts.table.name };
 }
 
 /** Reads `sales.*`: stars outside of quotes stand for anything. The answer's parts are patterns of LIKE. */
 export function parsePattern(text: string): Relation | undefined {
-  const parts = parseParts(text);
+  const parts = parseWrittenName(text);
   return parts && { schema: likePattern(parts.schema), name: likePattern(parts.table) };
 }
 
-function parseParts(text: string): { schema: Part; table: Part } | undefined {
-  const parts: Part[] = [];
-  let rest = text.trim();
-  if (rest.endsWith('.')) return undefined;
-  while (rest !== '') {
-    const match = PART.exec(rest);
-    if (!match) return undefined;
-    parts.push({ name: match[1]?.replaceAll('""', '"') ?? match[2]!, quoted: match[1] !== undefined });
-    rest = rest.slice(match[0].length);
-  }
-  const [first, second] = parts;
-  if (first === undefined || parts.length > 2) return undefined;
-  return second === undefined ? { schema: PUBLIC, table: first } : { schema: first, table: second };
-}
-
-const PUBLIC: Part = { name: 'public', quoted: true };
-
-function likePattern({ name, quoted }: Part): string {
+function likePattern({ name, quoted }: WrittenPart): string {
   const escaped = name.replace(/[\\%_]/g, '\\$&');
   return quoted ? escaped : escaped.replaceAll('*', '%');
 }
@@ -81,9 +55,5 @@ export function requireRelation(text: string): Relation {
 
 /** What a person reads and `parseRelation` reads back. */
 export function formatRelation({ schema, name }: Relation): string {
-  return `${formatPart(schema)}.${formatPart(name)}`;
-}
-
-function formatPart(name: string): string {
-  return /^[^\s".*{}]+$/.test(name) ? name : quoteIdent(name);
+  return `${writePart(schema)}.${writePart(name)}`;
 }
