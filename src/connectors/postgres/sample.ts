@@ -4,10 +4,10 @@ import { quoteIdent, quoteRelation } from './sql.js';
 
 /** Pages read by a sample: for each partition, at least, and at most. 40,000 are 312 MB. */
 const PAGES_PER_PARTITION = 16;
-const FEWEST_PAGES = 300;
+const FEWEST_PAGES = 500;
 const MOST_PAGES = 40_000;
 /** Rows kept of a sample, for each partition. */
-const ROWS_PER_PARTITION = 64;
+const ROWS_PER_PARTITION = 128;
 /** With fewer pages than this for each partition, bounds of integers are computed between pages. */
 const PAGES_TO_CUT_AT_ROWS = 8;
 
@@ -15,8 +15,8 @@ const PAGES_TO_CUT_AT_ROWS = 8;
 export interface Sample {
   readonly relation: RelationInfo;
   readonly pages: number;
-  /** Each n-th item of a page is kept. */
-  readonly everyItem: number;
+  /** One of so many rows is kept: chosen by a hash, since rows may have come in turns and every n-th be of one kind. */
+  readonly oneOf: number;
   /** A condition on the rows, which may end with a comment. */
   readonly where: string | undefined;
 }
@@ -31,7 +31,7 @@ export function sampleFor(
   const pages = Math.min(wanted, relation.pages);
   const rowsRead = ((rows ?? 0) / relation.pages) * pages;
   const spare = where === undefined ? Math.floor(rowsRead / (count * ROWS_PER_PARTITION)) : 1;
-  return { relation, pages, everyItem: Math.max(1, spare), where };
+  return { relation, pages, oneOf: Math.max(1, spare), where };
 }
 
 /** The same pages each time, so that a plan made again after a failure is the same one. */
@@ -40,6 +40,10 @@ export function samplingClause({ pages: all }: Pick<RelationInfo, 'pages'>, page
   return `TABLESAMPLE SYSTEM (${percent}) REPEATABLE (0)`;
 }
 
+/** Of a row, as whole numbers. */
+const PAGE = '(ctid::text::point)[0]::int8';
+const ITEM = '(ctid::text::point)[1]::int8';
+
 /**
  * CTEs that end with sampled(c1, c2 …, weight): the keys of the sample's rows. Rows of one page are often neighbours in the key, so a page
  * stands for the pages around it that were not read: half the way to its neighbours in the sample, at most four times the usual way (more
@@ -47,18 +51,18 @@ export function samplingClause({ pages: all }: Pick<RelationInfo, 'pages'>, page
  * counting pages would add up. Rows with a NULL in one of `known` are left out.
  */
 export function sampledRows(
-  { relation, pages, everyItem, where }: Sample,
+  { relation, pages, oneOf, where }: Sample,
   columns: readonly KeyColumn[],
   known: readonly KeyColumn[] = columns,
 ): string {
   const values = columns.map(({ name }, i) => `${quoteIdent(name)} AS c${i + 1}`).join(', ');
   const conditions = known.map(({ name }) => `${quoteIdent(name)} IS DISTINCT FROM NULL`);
-  if (everyItem > 1) conditions.push(`(ctid::text::point)[1]::int4 % ${everyItem} = 0`);
+  if (oneOf > 1) conditions.push(`(hashint8(${PAGE} * 512 + ${ITEM}) & 2147483647) % ${oneOf} = 0`);
   if (where !== undefined) conditions.push(`(\n${where}\n)`);
   const farthest = pages >= relation.pages ? 0.5 : (4 * relation.pages) / pages;
   return `
     read AS MATERIALIZED (
-      SELECT ${values}, (ctid::text::point)[0]::int8 AS page
+      SELECT ${values}, ${PAGE} AS page
       FROM ONLY ${quoteRelation(relation)} ${samplingClause(relation, pages)}
       WHERE ${conditions.join(' AND ')}
     ), weights AS (
