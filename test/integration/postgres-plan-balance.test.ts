@@ -166,7 +166,9 @@ describe.each([true, false])('analyzed: %s', (analyzed) => {
     const sorted = [...ranges].sort((a, b) => a - b);
     const [least, median, most] = [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!];
     const numbers = `${String(ranges.length).padStart(5)} ${`${least}/${median}/${most}`.padStart(22)} ${(most / median).toFixed(2).padStart(12)}`;
-    lines.push(`${name.padEnd(40)} ${(analyzed ? 'yes' : 'none').padEnd(10)} ${numbers}  ${reason.replace(/^\S+ partitions /, '')}`);
+    lines.push(
+      `${name.padEnd(40)} ${(analyzed ? 'yes' : 'none').padEnd(10)} ${numbers}  ${reason.replace(/^\S+ partitions /, '')}`,
+    );
     expect(ranges.length).toBeGreaterThanOrEqual(COUNT * 0.7);
     expect(ranges.length).toBeLessThanOrEqual(COUNT);
     expect(least).toBeGreaterThan(0);

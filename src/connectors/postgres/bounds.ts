@@ -45,11 +45,7 @@ export async function findCut(session: PgSession, leaf: KeyedLeaf, count: number
 }
 
 /** They know the first column of all rows, whatever condition these have to fulfill. */
-function sufficient(
-  { relation, where, key }: KeyedLeaf,
-  { points, heaviest }: LeafStatistics,
-  count: number,
-): boolean {
+function sufficient({ relation, where, key }: KeyedLeaf, { points, heaviest }: LeafStatistics, count: number): boolean {
   const enough = points >= count * POINTS_PER_PARTITION && (key.columns.length === 1 || heaviest * count <= HEAVY);
   return enough && where === undefined && isFresh(relation, count);
 }

@@ -93,14 +93,20 @@ async function readingFindings(
     const count = wantedPartitions(spec.partition, liveBytes(leaf, own), leaf.estimatedRows, share(leaf));
     if (count <= 1) continue;
     const { by, random } = chooseCut(spec, leaf, key, own, server);
-    if (random) findings.push(readAtRandom(leaf, key!, own!.correlation!, spec, whyNoPages(leaf, server) === undefined));
+    if (random)
+      findings.push(readAtRandom(leaf, key!, own!.correlation!, spec, whyNoPages(leaf, server) === undefined));
     if (by === 'nothing') findings.push(inOnePiece(leaf, whyNoPages(leaf, server) === undefined));
     if (findings.length >= SHOWN) break;
   }
   return findings;
 }
 
-const warning = (message: string, fix: string): Finding => ({ severity: 'warning', path: 'partition.by', message, fix });
+const warning = (message: string, fix: string): Finding => ({
+  severity: 'warning',
+  path: 'partition.by',
+  message,
+  fix,
+});
 
 function readAtRandom(
   leaf: RelationInfo,
@@ -126,5 +132,7 @@ function inOnePiece(leaf: RelationInfo, pages: boolean): Finding {
 
 function gigabytes(bytes: number): string {
   const gb = bytes / 1024 ** 3;
-  return gb >= 1 ? `${gb.toLocaleString('en-US', { maximumFractionDigits: 1 })} GB` : `${Math.ceil(bytes / 1024 ** 2)} MB`;
+  return gb >= 1
+    ? `${gb.toLocaleString('en-US', { maximumFractionDigits: 1 })} GB`
+    : `${Math.ceil(bytes / 1024 ** 2)} MB`;
 }

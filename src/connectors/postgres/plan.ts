@@ -95,7 +95,11 @@ async function cutLeaf(session: PgSession, record: TableRecord, leaf: LeafToCut)
   const { relation, key, count, choice } = leaf;
   if (choice.by === 'nothing' || count <= 1) return WHOLE;
   if (choice.by === 'pages') return cutPages(session, record, leaf);
-  const own = await findKey(session, relation, key!.columns.map(({ name }) => name));
+  const own = await findKey(
+    session,
+    relation,
+    key!.columns.map(({ name }) => name),
+  );
   if (own === undefined) throw sourceChanged(record, `a column of the key of ${formatRelation(relation)} is gone`);
   const cut = await findCut(session, { ...leaf, key: own, where: record.spec.where }, count);
   // A leaf may promise more than its table does, but only the table's promise is compared by every attempt.
@@ -145,12 +149,7 @@ export function sharesOf(relations: readonly RelationInfo[]): (relation: Relatio
  * How many partitions a relation is to have: `size` and `rows` are of each partition; `count` is of the whole table, of which this
  * relation has `share`. At least one.
  */
-export function wantedPartitions(
-  hint: PartitionHint,
-  bytes: number,
-  rows: number | undefined,
-  share: number,
-): number {
+export function wantedPartitions(hint: PartitionHint, bytes: number, rows: number | undefined, share: number): number {
   const most = Math.max(1, Math.floor(MOST_PARTITIONS * share));
   return Math.min(most, Math.max(1, wanted(hint, bytes, rows, share)));
 }
