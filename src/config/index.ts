@@ -11,7 +11,7 @@ export {
 } from './worker-config.js';
 export { loadTemporalConfig, type TemporalConfig } from './temporal.js';
 export type { CompiledEntry, CompiledJob } from './compiled-job.js';
-export { DEFAULT_PARTITION_SIZE } from './job-compile.js';
+export { DEFAULT_PARTITION_SIZE } from '../core/partition.js';
 export { parseJob, type ParsedJob } from './job.js';
 export { expandTables, type ExpandedJob, type ExpandedTable } from './expand.js';
 export { readJobFile } from './job-file.js';

@@ -1,11 +1,9 @@
 import type { PartitionHint, RetrySpec } from '../core/model.js';
+import { DEFAULT_PARTITION_SIZE } from '../core/partition.js';
 import type { CompiledEntry, CompiledJob, QueryEntry, RelationEntry } from './compiled-job.js';
 import { MOST_QUERIES, type DefaultedEntry, type DefaultedJob, type TableDefaults } from './job-schema.js';
 import { below, located, pathText, type Located } from './problems.js';
 import { formatTableName, isPattern, parseTableName, placeholders } from './table-name.js';
-
-/** Bytes of a partition when nothing is said: some seconds of work, so a crash repeats little and every slot finds work. */
-export const DEFAULT_PARTITION_SIZE = 256 * 1024 * 1024;
 
 /** What could be compiled, and what the keys of a well-formed job say wrongly together. */
 export interface Compilation {

@@ -1,153 +1,138 @@
 import type { RelationInfo } from './catalog.js';
-import { isInteger, type PartitionKey } from './partition-key.js';
+import { isFresh, statisticsRow, type LeafStatistics } from './leaf-statistics.js';
+import { isInteger, type KeyColumn, type TableKey } from './partition-key.js';
 import type { PgSession } from './session.js';
-import { quoteIdent, quoteLiteral, quoteRelation } from './sql.js';
+import { quoteLiteral } from './sql.js';
+import { isCoarse, quantilePoints, rowPoints, sampledRows, sampleFor, type Sample } from './sample.js';
+import { UNCUT, type Bound, type Cut } from './ranges.js';
 
-/** Where a table is cut: constants of SQL in the order of the server and of the column's collation, each once. */
-export interface Bounds {
-  readonly literals: readonly string[];
-  readonly from: 'statistics' | 'sample' | 'nothing';
+/** Where one relation is cut, and how the places were found. */
+export interface FoundCut extends Cut {
+  readonly from: 'statistics' | 'a sample' | 'nothing';
 }
 
-const NO_BOUNDS: Bounds = { literals: [], from: 'nothing' };
+/** One relation that is to be cut by a key. */
+export interface KeyedLeaf {
+  readonly relation: RelationInfo;
+  readonly key: TableKey;
+  /** Of the key's first column. */
+  readonly statistics: LeafStatistics | undefined;
+  readonly rows: number | undefined;
+  readonly where: string | undefined;
+}
 
-/** Points needed for each partition, where bounds between points can't be computed. */
+/** Points needed for each partition, so that it is cut within a quarter of its size. */
 const POINTS_PER_PARTITION = 4;
-/** Of integers, this many points are enough for any number of partitions. */
-const INTEGER_POINTS = 1_000;
-/** Pages read by a sample: at least and at most. 40,000 are 312 MB. */
-const FEWEST_PAGES = 300;
-const MOST_PAGES = 40_000;
+/** Half a partition's share of the rows with one value: more of them must be told apart by the key's next column. */
+const HEAVY = 0.5;
 
 /**
- * Bounds that cut the rows of this one relation into at most `count` ranges of about equal size: from the statistics of ANALYZE, while
- * they are fresh and fine enough for that many, else from a sample of pages. Never more than a sample is read. Where keys
- * are missing, equal or unknown, there are fewer bounds, down to none.
+ * Bounds that cut the rows of this one relation into at most `count` ranges of about equal size, by as many of the key's leading columns as
+ * that needs. From the statistics of ANALYZE, while they are fresh and fine enough for that many, else from a sample of pages, else
+ * from what statistics there are. Never more than a sample is read. Where keys are missing, equal or unknown, there are fewer
+ * bounds, down to none.
  */
-export async function findBounds(
-  session: PgSession,
-  relation: RelationInfo,
-  key: PartitionKey,
-  count: number,
-  where?: string,
-): Promise<Bounds> {
-  if (count <= 1) return NO_BOUNDS;
-  if (isFresh(relation, count)) {
-    const literals = await boundsFromStatistics(session, relation, key, count);
-    if (literals !== undefined) return { literals, from: 'statistics' };
+export async function findCut(session: PgSession, leaf: KeyedLeaf, count: number): Promise<FoundCut> {
+  const { relation, statistics } = leaf;
+  if (count <= 1) return { ...UNCUT, from: 'nothing' };
+  const suffice = statistics !== undefined && sufficient(leaf, statistics, count);
+  if (!suffice && relation.heap && relation.pages > 0) {
+    const cut = await cutBySample(session, leaf, count);
+    if (cut.bounds.length > 0) return { ...cut, from: 'a sample' };
   }
-  if (!relation.heap || relation.pages === 0) return NO_BOUNDS;
-  return { literals: await boundsFromSample(session, relation, key, count, where), from: 'sample' };
+  if (statistics === undefined || statistics.points < 2) return { ...UNCUT, from: 'nothing' };
+  return { ...(await cutByStatistics(session, leaf, count)), from: 'statistics' };
 }
 
-/** Rows that came since ANALYZE may all lie in one place, usually above the last bound: they must not outweigh a partition. */
-function isFresh({ estimatedRows, modifiedRows, kind }: RelationInfo, count: number): boolean {
-  if (kind === 'foreign table') return true;
-  return estimatedRows !== undefined && modifiedRows * count <= estimatedRows;
+/** They know the first column of all rows, whatever condition these have to fulfill. */
+function sufficient({ relation, where, key }: KeyedLeaf, { points, heaviest }: LeafStatistics, count: number): boolean {
+  const enough = points >= count * POINTS_PER_PARTITION && (key.columns.length === 1 || heaviest * count <= HEAVY);
+  return enough && where === undefined && isFresh(relation, count);
 }
 
-/** Undefined when there are too few points, or none that this role may see. */
-async function boundsFromStatistics(
-  session: PgSession,
-  relation: RelationInfo,
-  key: PartitionKey,
-  count: number,
-): Promise<string[] | undefined> {
-  const [row] = await session.query<{ points: number }>(
-    `SELECT coalesce(array_length(histogram_bounds::text::text[], 1), 0) + coalesce(array_length(most_common_freqs, 1), 0) AS points
-     FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3 AND NOT inherited`,
-    [relation.schema, relation.name, key.column],
-  );
-  const points = row?.points ?? 0;
-  if (points < 2 || (!isInteger(key) && points < count * POINTS_PER_PARTITION)) return undefined;
-  return cut(session, key, count, statisticsPoints(relation, key));
+async function cutByStatistics(session: PgSession, { relation, key }: KeyedLeaf, count: number): Promise<Cut> {
+  const columns = key.columns.slice(0, 1);
+  const points = statisticsPoints(relation, columns[0]!);
+  return { columns, bounds: await cut(session, columns, count, points, isInteger(columns)) };
 }
 
 /** Each most common value weighs its frequency; between two neighbours of the histogram lie equal parts of the rest. */
-function statisticsPoints(relation: RelationInfo, key: PartitionKey): string {
-  const array = `::text::${key.type}[]`;
+function statisticsPoints(relation: RelationInfo, column: KeyColumn): string {
+  const array = `::text::${column.type}[]`;
   return `
     stats AS (
       SELECT histogram_bounds${array} AS histogram, most_common_vals${array} AS common, most_common_freqs AS frequencies,
         1 - null_frac - coalesce((SELECT sum(f) FROM unnest(most_common_freqs) AS f), 0) AS rest
-      FROM pg_stats
-      WHERE schemaname = ${quoteLiteral(relation.schema)} AND tablename = ${quoteLiteral(relation.name)}
-        AND attname = ${quoteLiteral(key.column)} AND NOT inherited
+      FROM ${statisticsRow(relation, column.name)}
     ), points AS (
-      SELECT v, CASE WHEN place = 1 THEN 0 ELSE greatest(rest, 0) / (array_length(histogram, 1) - 1) END AS before, 0::float8 AS at
+      SELECT v AS c1, CASE WHEN place = 1 THEN 0 ELSE greatest(rest, 0) / (array_length(histogram, 1) - 1) END AS before, 0::float8 AS at
       FROM stats CROSS JOIN LATERAL unnest(histogram) WITH ORDINALITY AS h(v, place)
       UNION ALL
       SELECT v, 0, f FROM stats CROSS JOIN LATERAL unnest(common, frequencies) AS c(v, f)
     )`;
 }
 
-async function boundsFromSample(
+async function cutBySample(session: PgSession, leaf: KeyedLeaf, count: number): Promise<Cut> {
+  const sample = sampleFor(leaf.relation, leaf.rows, count, leaf.where);
+  const columns = await leadingColumns(session, sample, leaf.key.columns, count);
+  const coarse = isCoarse(sample, columns, count);
+  const points = sampledRows(sample, columns) + (coarse ? quantilePoints(sample) : rowPoints(columns));
+  return { columns, bounds: await cut(session, columns, count, points, coarse) };
+}
+
+/** As many of the first columns as tell the rows of a partition from those of its neighbours. */
+async function leadingColumns(
   session: PgSession,
-  relation: RelationInfo,
-  key: PartitionKey,
+  sample: Sample,
+  columns: readonly KeyColumn[],
   count: number,
-  where: string | undefined,
-): Promise<string[]> {
-  const wanted = isInteger(key) ? INTEGER_POINTS : count * (POINTS_PER_PARTITION / 2);
-  const pages = Math.min(Math.max(wanted, FEWEST_PAGES), MOST_PAGES);
-  const points = isInteger(key) ? INTEGER_POINTS : count * POINTS_PER_PARTITION;
-  return cut(session, key, count, samplePoints(relation, key, pages, points, where));
+): Promise<readonly KeyColumn[]> {
+  if (columns.length === 1) return columns;
+  const names = columns.map((_, i) => `c${i + 1}`).join(', ');
+  // The bits of GROUPING are 1 for the columns that were rolled up: none for the whole key, all for the total.
+  const rows = await session.query<{ rolled: number; heaviest: number }>(`
+    WITH ${sampledRows(sample, columns, columns.slice(0, 1))},
+    groups AS (SELECT GROUPING(${names}) AS rolled, sum(weight) AS weight FROM sampled GROUP BY ROLLUP (${names}))
+    SELECT rolled, max(weight) / (SELECT sum(weight) FROM sampled) AS heaviest FROM groups GROUP BY rolled ORDER BY rolled DESC`);
+  const widths = rows.slice(1); // the first is the total
+  const enough = widths.findIndex(({ heaviest }) => heaviest * count <= HEAVY);
+  return columns.slice(0, enough < 0 ? columns.length : enough + 1);
 }
 
 /**
- * Quantiles of the keys on some pages. Rows of one page are often neighbours in the key too, so that there are no more quantiles of
- * integers than pages: between two of them lie rows that weren't seen. A quantile that comes again stands for a value with many rows.
- */
-function samplePoints(
-  relation: RelationInfo,
-  key: PartitionKey,
-  pages: number,
-  points: number,
-  where: string | undefined,
-): string {
-  const column = quoteIdent(key.column);
-  const quantiles = isInteger(key) ? Math.min(points, Math.max(2, Math.min(pages, relation.pages))) : points;
-  return `
-    numbered AS (
-      SELECT v, row_number() OVER (ORDER BY v) AS n, count(*) OVER () AS total
-      FROM (SELECT ${column} AS v FROM ONLY ${quoteRelation(relation)} ${samplingClause(relation, pages)}
-        WHERE ${column} IS NOT NULL${where === undefined ? '' : ` AND (\n${where}\n)`}) AS sample
-    ), quantiles AS (
-      SELECT v, row_number() OVER (PARTITION BY v ORDER BY n) > 1 AS again
-      FROM numbered WHERE n = 1 OR n * ${quantiles} / total > (n - 1) * ${quantiles} / total
-    ), points AS (
-      SELECT v, CASE WHEN again THEN 0 ELSE 1 END AS before, CASE WHEN again THEN 1 ELSE 0 END AS at FROM quantiles
-    )`;
-}
-
-/** The same pages each time, so that a plan made again after a failure is the same one. */
-export function samplingClause(relation: RelationInfo, pages: number): string {
-  const percent = Math.min(100, (100 * pages) / Math.max(1, relation.pages));
-  return `TABLESAMPLE SYSTEM (${percent}) REPEATABLE (0)`;
-}
-
-/**
- * Cuts weighed points into equal parts. `points` is CTEs that end with points(v, before, at): `before` weighs what lies between the
+ * Cuts weighed points into equal parts. `points` is CTEs that end with points(c1, …, before, at): `before` weighs what lies between the
  * point's lower neighbour and itself, `at` the point itself. Ordered and made distinct by the server, never here.
  */
-async function cut(session: PgSession, key: PartitionKey, count: number, points: string): Promise<string[]> {
-  const collate = key.collation === undefined ? '' : ` COLLATE ${key.collation}`;
-  const rows = await session.query<{ literal: string }>(`
+async function cut(
+  session: PgSession,
+  columns: readonly KeyColumn[],
+  count: number,
+  points: string,
+  between: boolean,
+): Promise<Bound[]> {
+  const names = columns.map((_, i) => `c${i + 1}`).join(', ');
+  const values = columns.map(
+    ({ type, collation }, i) =>
+      `c${i + 1}::${type}${collation === undefined ? '' : ` COLLATE ${collation}`} AS c${i + 1}`,
+  );
+  const numbers = columns.map((_, i) => i + 1).join(', ');
+  const literals = columns.map(({ type }, i) => `quote_literal(c${i + 1}::text) || ${quoteLiteral(`::${type}`)}`);
+  const rows = await session.query<{ literals: string[] }>(`
     WITH ${points}, merged AS (
-      SELECT v::${key.type}${collate} AS v, sum(before)::float8 AS before, sum(at)::float8 AS at FROM points GROUP BY 1
+      SELECT ${values.join(', ')}, sum(before)::float8 AS before, sum(at)::float8 AS at FROM points GROUP BY ${numbers}
     ), placed AS (
-      SELECT v, at, sum(before + at) OVER (ORDER BY v) - at AS below, sum(before + at) OVER () AS whole FROM merged
-    ), cuts AS (${isInteger(key) ? cutBetween(count) : cutAtPoints(count)})
-    SELECT quote_literal(cut::text) || ${quoteLiteral(`::${key.type}`)} AS literal FROM cuts ORDER BY cut`);
-  return rows.map(({ literal }) => literal);
+      SELECT ${names}, at, sum(before + at) OVER (ORDER BY ${names}) - at AS below, sum(before + at) OVER () AS whole FROM merged
+    ), cuts AS (${between ? cutBetween(count) : cutAtPoints(names, count)})
+    SELECT ARRAY[${literals.join(', ')}] AS literals FROM cuts ORDER BY ${names}`);
+  return rows.map((row) => row.literals);
 }
 
 /** Cuts at each point where another part begins. */
-function cutAtPoints(count: number): string {
+function cutAtPoints(names: string, count: number): string {
   return `
-    SELECT v AS cut FROM (
-      SELECT v, part, lag(part) OVER (ORDER BY v) AS last
-      FROM (SELECT v, least(floor(below * ${count} / nullif(whole, 0)), ${count - 1}) AS part FROM placed) AS parts
+    SELECT ${names} FROM (
+      SELECT ${names}, part, lag(part) OVER (ORDER BY ${names}) AS last
+      FROM (SELECT ${names}, least(floor(below * ${count} / nullif(whole, 0)), ${count - 1}) AS part FROM placed) AS parts
     ) AS steps WHERE part > last`;
 }
 
@@ -158,9 +143,9 @@ function cutBetween(count: number): string {
         WHEN part * whole / ${count} <= below + at THEN v::numeric + 1
         ELSE v::numeric + greatest(1, ceil((next - v::numeric)
           * least(1, ((part * whole / ${count} - below - at) / nullif(next_below - below - at, 0)))::numeric))
-      END)::int8 AS cut
+      END)::int8 AS c1
     FROM (
-      SELECT v, at, below, whole, lead(v) OVER (ORDER BY v)::numeric AS next, lead(below) OVER (ORDER BY v) AS next_below
+      SELECT c1 AS v, at, below, whole, lead(c1) OVER (ORDER BY c1)::numeric AS next, lead(below) OVER (ORDER BY c1) AS next_below
       FROM placed
     ) AS gaps
     CROSS JOIN LATERAL generate_series(

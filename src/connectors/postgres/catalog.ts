@@ -32,19 +32,8 @@ export interface RelationInfo extends Relation {
   readonly estimatedRows: number | undefined;
 }
 
-interface RelationRow {
-  readonly oid: number;
-  readonly schema: string;
-  readonly name: string;
+interface RelationRow extends Omit<RelationInfo, 'kind' | 'estimatedRows'> {
   readonly relkind: string;
-  readonly heap: boolean;
-  readonly hasChildren: boolean;
-  readonly rowSecurity: boolean;
-  readonly mayUseSchema: boolean;
-  readonly maySelect: boolean;
-  readonly bytes: number;
-  readonly pages: number;
-  readonly modifiedRows: number;
   readonly reltuples: number;
   readonly relpages: number;
 }

@@ -2,9 +2,9 @@ import type { TableSpec } from '../../core/model.js';
 import { didYouMean } from '../../core/suggest.js';
 import type { Finding, SourceTable } from '../types.js';
 import { findRelation, leavesDigest, leavesOf, readableRelations, type RelationInfo } from './catalog.js';
-import { selectColumns, unknownColumn } from './columns.js';
+import { selectColumns } from './columns.js';
 import { copyFormats } from './formats.js';
-import { findKey } from './partition-key.js';
+import { partitionFindings } from './partition-findings.js';
 import { probe } from './probe.js';
 import type { PgSession } from './session.js';
 import { describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shape.js';
@@ -30,7 +30,7 @@ export async function describeTable(
   // These ask the table itself.
   if (denied.length === 0) {
     findings.push(...(await whereFindings(session, relation, spec.where)));
-    findings.push(...(await keyFindings(session, relation, spec)));
+    findings.push(...(await partitionFindings(session, relation, spec)));
   }
   if (findings.some(({ severity }) => severity === 'problem')) return { findings };
   const shape = shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
@@ -109,30 +109,4 @@ async function whereFindings(
   const wrong =
     (await probe(session, `${select} ${where}\nLIMIT 0`)) ?? (await probe(session, `${select} (\n${where}\n) LIMIT 0`));
   return wrong === undefined ? [] : [problem('where', wrong.message, 'write one condition in the SQL of the source')];
-}
-
-async function keyFindings(session: PgSession, relation: RelationInfo, { partition }: TableSpec): Promise<Finding[]> {
-  if (typeof partition.by === 'string') return [];
-  const key = await findKey(session, relation, partition.by);
-  if (key === undefined) {
-    const names = (await describeColumns(session, relation)).map(({ name }) => name);
-    return [unknownColumn('partition.by', partition.by[0]!, names)];
-  }
-  const column = quoteIdent(key.column);
-  const compared = `${column} OPERATOR(${quoteIdent(key.operatorSchema)}.<) ${column}`;
-  const wrong = await probe(
-    session,
-    `SELECT FROM ONLY ${quoteRelation(relation)} WHERE ${compared} ORDER BY ${column} LIMIT 0`,
-  );
-  if (wrong !== undefined) {
-    return [
-      problem('partition.by', `values of "${key.column}" (${key.type}) have no order`, 'name a column of another type'),
-    ];
-  }
-  return key.indexed || relation.kind === 'view' ? [] : [notIndexed(key.column)];
-}
-
-function notIndexed(column: string): Finding {
-  const message = `no index begins with "${column}": every partition reads the whole table`;
-  return { severity: 'warning', path: 'partition.by', message, fix: 'create an index, or choose an indexed column' };
 }

@@ -1,24 +1,28 @@
 import type { Partition, PartitionHint, TableRecord, TableSpec } from '../../core/model.js';
+import { DEFAULT_PARTITION_SIZE } from '../../core/partition.js';
 import { counted } from '../../core/text.js';
 import type { PlanInput } from '../types.js';
-import { findBounds, samplingClause, type Bounds } from './bounds.js';
+import { findCut, type FoundCut } from './bounds.js';
 import { findRelation, leavesOf, type RelationInfo } from './catalog.js';
-import { compareLeaves, sourceChanged } from './unchanged.js';
-import { findKey, type PartitionKey } from './partition-key.js';
+import { chooseCut, serverFacts, whyNoPages, type Choice, type ServerFacts } from './choose-cut.js';
+import { isFresh, liveBytes, statisticsOf, type LeafStatistics } from './leaf-statistics.js';
+import { CTID, findKey, type TableKey } from './partition-key.js';
+import { rangesIn, rangesOf, UNCUT } from './ranges.js';
+import { samplingClause } from './sample.js';
 import type { PgSession } from './session.js';
-import { formatRelation, quoteIdent, quoteRelation, requireRelation, type Relation } from './sql.js';
+import { formatRelation, quoteRelation, requireRelation, type Relation } from './sql.js';
+import { compareLeaves, sourceChanged } from './unchanged.js';
 
-/** Bytes of a partition when the job says nothing. */
-const DEFAULT_SIZE = 256 * 1024 * 1024;
 /** Partitions of one table at most: their bounds are held in memory while they are labelled. */
 export const MOST_PARTITIONS = 100_000;
 
 /** How one relation that holds rows is cut. */
 interface Leaf {
   readonly relation: Relation;
-  readonly key: PartitionKey | undefined;
-  readonly bounds: Bounds;
+  readonly cut: FoundCut;
   readonly rows: number | undefined;
+  /** What was chosen and why, without a number. */
+  readonly reason: string;
 }
 
 /** Cuts a table, or takes each query as a partition. In a transaction of the source. Throws SourceChanged. */
@@ -29,12 +33,11 @@ export async function planTable(session: PgSession, record: TableRecord): Promis
   const found = await findRelation(session, relation);
   if (found === undefined) throw sourceChanged(record, `${formatRelation(relation)} is gone`);
   await compareLeaves(session, record);
-  const key = await findKey(session, found, spec.partition.by);
-  const leaves = await cutLeaves(session, await leavesOf(session, found), record, key);
+  const leaves = await cutLeaves(session, await leavesOf(session, found), record, await tableKey(session, found, spec));
   const rows = leaves.some((leaf) => leaf.rows === undefined) ? undefined : sum(leaves.map((leaf) => leaf.rows!));
   return {
     partitions: partitionsOf(leaves, spec.where),
-    reason: reasonOf(found, key, leaves),
+    reason: reasonOf(found, leaves),
     ...(rows === undefined ? {} : { estimatedRows: rows }),
   };
 }
@@ -46,29 +49,81 @@ function planQueries(queries: NonNullable<TableSpec['queries']>): PlanInput {
   };
 }
 
+/** The key by whose ranges a table would be cut: none for pages. */
+export function tableKey(
+  session: PgSession,
+  relation: { readonly oid: number },
+  { partition: { by } }: Pick<TableSpec, 'partition'>,
+): Promise<TableKey | undefined> {
+  return by === 'pages' ? Promise.resolve(undefined) : findKey(session, relation, by);
+}
+
 async function cutLeaves(
   session: PgSession,
   relations: readonly RelationInfo[],
-  { spec, shape }: TableRecord,
-  key: PartitionKey | undefined,
+  record: TableRecord,
+  key: TableKey | undefined,
 ): Promise<Leaf[]> {
-  const bytes = sum(relations.map((relation) => relation.bytes));
+  const statistics = await statisticsOf(session, relations, key?.columns[0]!.name);
+  const server = await serverFacts(session);
+  const share = sharesOf(relations);
   const leaves: Leaf[] = [];
-  // A leaf may promise more than its table does, but only the table's promise is compared by every attempt.
-  const notNull = shape.columns.some((column) => column.name === key?.column && column.notNull);
   for (const relation of relations) {
     const rows = relation.estimatedRows ?? (await estimateRows(session, relation));
-    const count = wantedPartitions(spec.partition, relation, rows, { bytes, relations: relations.length });
-    const own = key && (await findKey(session, relation, [key.column]));
-    const bounds = own && (await findBounds(session, relation, own, count, spec.where));
-    leaves.push({
-      relation,
-      key: own && { ...own, notNull: own.notNull && notNull },
-      bounds: bounds ?? { literals: [], from: 'nothing' },
-      rows,
-    });
+    const own = statistics(relation);
+    const count = wantedPartitions(record.spec.partition, liveBytes(relation, own), rows, share(relation));
+    const choice = chooseCut(record.spec, relation, key, own, server);
+    const cut = await cutLeaf(session, record, { relation, rows, statistics: own, key, count, choice, server });
+    leaves.push({ relation, cut, rows, reason: leafReason(relation, choice, cut, count) });
   }
   return leaves;
+}
+
+interface LeafToCut {
+  readonly relation: RelationInfo;
+  readonly rows: number | undefined;
+  readonly statistics: LeafStatistics | undefined;
+  readonly key: TableKey | undefined;
+  readonly count: number;
+  readonly choice: Choice;
+  readonly server: ServerFacts;
+}
+
+const WHOLE: FoundCut = { ...UNCUT, from: 'nothing' };
+
+async function cutLeaf(session: PgSession, record: TableRecord, leaf: LeafToCut): Promise<FoundCut> {
+  const { relation, key, count, choice } = leaf;
+  if (choice.by === 'nothing' || count <= 1) return WHOLE;
+  if (choice.by === 'pages') return cutPages(session, record, leaf);
+  const own = await findKey(
+    session,
+    relation,
+    key!.columns.map(({ name }) => name),
+  );
+  if (own === undefined) throw sourceChanged(record, `a column of the key of ${formatRelation(relation)} is gone`);
+  const cut = await findCut(session, { ...leaf, key: own, where: record.spec.where }, count);
+  // A leaf may promise more than its table does, but only the table's promise is compared by every attempt.
+  const promised = new Set(record.shape.columns.filter(({ notNull }) => notNull).map(({ name }) => name));
+  const columns = cut.columns.map((column) => ({ ...column, notNull: column.notNull && promised.has(column.name) }));
+  return { ...cut, columns };
+}
+
+/** Equal ranges of the pages there are now; where rows may be missing from many of them, equal shares of the rows instead. */
+async function cutPages(session: PgSession, record: TableRecord, leaf: LeafToCut): Promise<FoundCut> {
+  const { relation, statistics, rows, count, server } = leaf;
+  const wrong = whyNoPages(relation, server);
+  if (wrong !== undefined) throw sourceChanged(record, `${formatRelation(relation)} has no ranges of pages: ${wrong}`);
+  const columns = [CTID];
+  const dense = isFresh(relation, 2) && liveBytes(relation, statistics) === relation.bytes;
+  if (!dense) {
+    const key = { columns, indexed: true, inPrimaryKey: false };
+    return findCut(session, { relation, key, statistics: undefined, rows, where: undefined }, count);
+  }
+  const ranges = Math.min(count, relation.pages);
+  const places = Array.from({ length: Math.max(0, ranges - 1) }, (_, i) =>
+    Math.floor(((i + 1) * relation.pages) / ranges),
+  );
+  return { columns, bounds: places.map((page) => [`'(${page},0)'::tid`]), from: 'nothing' };
 }
 
 /** Pages that are enough to tell how many rows there are on one. */
@@ -84,67 +139,38 @@ async function estimateRows(session: PgSession, relation: RelationInfo): Promise
   return Math.round((sample!.rows * relation.pages) / Math.min(ESTIMATE_PAGES, relation.pages));
 }
 
-/**
- * How many partitions a leaf is to have: `size` and `rows` are of each partition; `count` is of the whole table, dealt out
- * by the leaves' sizes. At least one each.
- */
-export function wantedPartitions(
-  hint: PartitionHint,
-  relation: Pick<RelationInfo, 'bytes'>,
-  rows: number | undefined,
-  all: { readonly bytes: number; readonly relations: number },
-): number {
-  const share = all.bytes === 0 ? 1 / all.relations : relation.bytes / all.bytes;
-  const most = Math.max(1, Math.floor(MOST_PARTITIONS * share));
-  return Math.min(most, Math.max(1, wanted(hint, relation, rows, share)));
+/** The share that each of a table's relations has in its bytes. */
+export function sharesOf(relations: readonly RelationInfo[]): (relation: RelationInfo) => number {
+  const all = sum(relations.map(({ bytes }) => bytes));
+  return ({ bytes }) => (all === 0 ? 1 / relations.length : bytes / all);
 }
 
-function wanted(
-  hint: PartitionHint,
-  { bytes }: Pick<RelationInfo, 'bytes'>,
-  rows: number | undefined,
-  share: number,
-): number {
+/**
+ * How many partitions a relation is to have: `size` and `rows` are of each partition; `count` is of the whole table, of which this
+ * relation has `share`. At least one.
+ */
+export function wantedPartitions(hint: PartitionHint, bytes: number, rows: number | undefined, share: number): number {
+  const most = Math.max(1, Math.floor(MOST_PARTITIONS * share));
+  return Math.min(most, Math.max(1, wanted(hint, bytes, rows, share)));
+}
+
+function wanted(hint: PartitionHint, bytes: number, rows: number | undefined, share: number): number {
   if (hint.count !== undefined) return Math.round(hint.count * share);
   if (hint.rows !== undefined) return Math.ceil((rows ?? 0) / hint.rows);
-  return Math.ceil(bytes / (hint.size ?? DEFAULT_SIZE));
+  return Math.ceil(bytes / (hint.size ?? DEFAULT_PARTITION_SIZE));
 }
 
 function* partitionsOf(leaves: readonly Leaf[], where: string | undefined): Iterable<Partition> {
-  const total = sum(leaves.map(partitionsIn));
+  const total = sum(leaves.map(({ cut }) => rangesIn(cut)));
   let ordinal = 0;
-  for (const leaf of leaves) {
-    const rows = leaf.rows === undefined ? undefined : Math.round(leaf.rows / partitionsIn(leaf));
-    for (const range of rangesOf(leaf)) {
+  for (const { relation, cut, rows } of leaves) {
+    const estimate = rows === undefined ? {} : { estimatedRows: Math.round(rows / rangesIn(cut)) };
+    for (const range of rangesOf(cut)) {
       const label = `${ordinal + 1}/${total}`;
-      const relation = formatRelation(leaf.relation);
-      const estimate = rows === undefined ? {} : { estimatedRows: rows };
-      yield { ordinal, label, relation, predicate: withWhere(range, where), ...estimate };
+      yield { ordinal, label, relation: formatRelation(relation), predicate: withWhere(range, where), ...estimate };
       ordinal++;
     }
   }
-}
-
-function partitionsIn({ bounds, key }: Leaf): number {
-  const ranges = bounds.literals.length + 1;
-  return ranges > 1 && !key!.notNull ? ranges + 1 : ranges;
-}
-
-/** Half-open ranges, open below and above; what is NULL is in none of them and has its own. */
-function* rangesOf({ bounds: { literals }, key }: Leaf): Iterable<string> {
-  if (key === undefined || literals.length === 0) {
-    yield 'TRUE';
-    return;
-  }
-  const column = quoteIdent(key.column);
-  const compare = (operator: string, literal: string) =>
-    `${column} OPERATOR(${quoteIdent(key.operatorSchema)}.${operator}) ${literal}`;
-  yield compare('<', literals[0]!);
-  for (let i = 1; i < literals.length; i++) {
-    yield `${compare('>=', literals[i - 1]!)} AND ${compare('<', literals[i]!)}`;
-  }
-  yield compare('>=', literals.at(-1)!);
-  if (!key.notNull) yield `${column} IS NULL`;
 }
 
 /** The condition ends with a line of its own, since it may end with a comment. */
@@ -153,20 +179,30 @@ function withWhere(range: string, where: string | undefined): string {
   return range === 'TRUE' ? `(\n${where}\n)` : `(${range}) AND (\n${where}\n)`;
 }
 
-function reasonOf(table: RelationInfo, key: PartitionKey | undefined, leaves: readonly Leaf[]): string {
-  const total = counted(sum(leaves.map(partitionsIn)), 'partition');
+/** Reasons of leaves that are shown: as a rule, all have one. */
+const SHOWN_REASONS = 3;
+
+function reasonOf(table: RelationInfo, leaves: readonly Leaf[]): string {
+  const total = counted(sum(leaves.map(({ cut }) => rangesIn(cut))), 'partition');
   const of = leaves.length > 1 ? ` over ${counted(leaves.length, 'table')} of ${formatRelation(table)}` : '';
-  if (key === undefined) return `${total}${of}: no unique, NOT NULL key to cut by; name a column in partition.by`;
-  if (leaves.every(({ bounds }) => bounds.literals.length === 0)) return `${total}${of}: ${whyUncut(table)}`;
-  const sources = [...new Set(leaves.map(({ bounds }) => bounds.from))].filter((from) => from !== 'nothing');
-  const chosen = key.inPrimaryKey ? 'in the primary key' : key.indexed ? 'indexed' : 'not indexed';
-  return `${total}${of} by ranges of "${key.column}" (${chosen}), bounds from ${sources.join(' and ')}`;
+  // What is whole because it is small goes without saying beside what was cut.
+  const cut = leaves.filter((leaf) => leaf.cut.bounds.length > 0);
+  const reasons = [...new Set((cut.length > 0 ? cut : leaves).map(({ reason }) => reason))];
+  const more = reasons.length > SHOWN_REASONS ? ' and otherwise' : '';
+  return `${total}${of} ${reasons.slice(0, SHOWN_REASONS).join('; ')}${more}`;
 }
 
-function whyUncut(table: RelationInfo): string {
-  return table.kind === 'view' || table.kind === 'foreign table'
-    ? `a ${table.kind} has no pages to find bounds on`
-    : 'it is small, or its keys are equal';
+function leafReason(relation: RelationInfo, { by, why }: Choice, cut: FoundCut, count: number): string {
+  if (by === 'nothing') return `since there is ${why}`;
+  if (cut.bounds.length === 0) return `since ${whyUncut(relation, count)}`;
+  const bounds = cut.from === 'nothing' ? '' : `, bounds from ${cut.from}`;
+  if (by === 'pages') return `by ranges of pages (${why})${bounds}`;
+  return `by ranges of ${cut.columns.map(({ name }) => `"${name}"`).join(', ')} (${why})${bounds}`;
+}
+
+function whyUncut({ kind }: RelationInfo, count: number): string {
+  if (kind === 'view' || kind === 'foreign table') return `a ${kind} has no pages to find bounds on`;
+  return count <= 1 ? 'it is small' : 'its keys are equal or too few';
 }
 
 function sum(numbers: readonly number[]): number {
