@@ -9,6 +9,7 @@ import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
 import { publishTable } from './publish-table.js';
 import { runBuildStep } from './run-build-step.js';
+import { verifyTable } from './verify-table.js';
 
 export type { Dependencies } from './dependencies.js';
 export { toFailure } from './errors.js';
@@ -23,6 +24,7 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     pendingPartitions: (input) => pendingPartitions(deps, input),
     listBuildSteps: (input) => listBuildSteps(deps, input),
     runBuildStep: (input) => runBuildStep(deps, input),
+    verifyTable: (input) => verifyTable(deps, input),
     publishTable: (input) => publishTable(deps, input),
     closeRun: (input) => closeRun(deps, input),
   };

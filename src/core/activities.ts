@@ -46,6 +46,8 @@ export interface OpenedTable {
   readonly mode: Mode;
   /** Published already, by the run that this one resumes. */
   readonly published: boolean;
+  /** What was loaded is to be digested and compared before it is published. */
+  readonly checksum?: true;
 }
 
 /** What `prepareTable` made ready. */
@@ -103,6 +105,11 @@ export type PublishOutcome =
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
 
+export type VerifyOutcome =
+  | { readonly outcome: 'verified'; readonly rows: number }
+  /** As of `PublishOutcome`. */
+  | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
+
 export interface LonghaulActivities {
   /** Everything that can be wrong with a job, as data. Reads catalogs, writes nothing. */
   checkJob(input: { job: unknown }): Promise<CheckReport>;
@@ -117,6 +124,8 @@ export interface LonghaulActivities {
   listBuildSteps(input: TableRef): Promise<{ steps: readonly BuildStep[] }>;
   /** Idempotent. */
   runBuildStep(input: TableRef & { step: number; label: string }): Promise<void>;
+  /** Compares the digest of what was loaded with the receipts', before it is published. Throws DigestMismatch. */
+  verifyTable(input: TableRef): Promise<VerifyOutcome>;
   publishTable(input: TableRef): Promise<PublishOutcome>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
   closeRun(input: { run: string; destination: string; state: 'suspended' | 'discarded' }): Promise<void>;

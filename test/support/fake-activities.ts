@@ -7,6 +7,7 @@ import type {
   PartitionResult,
   PublishOutcome,
   TableRef,
+  VerifyOutcome,
 } from '../../src/core/activities.js';
 import type { ErrorCode } from '../../src/core/errors.js';
 import { handlingOf } from '../../src/core/errors.js';
@@ -28,6 +29,8 @@ export interface FakeTable {
   readonly prepare?: (call: number) => MaybeAsync<void>;
   readonly publish?: (call: number) => MaybeAsync<void>;
   readonly published?: boolean;
+  /** Digests are compared before publish; called instead of answering at once. */
+  readonly verify?: (call: number) => MaybeAsync<void>;
 }
 
 export interface FakeJob {
@@ -67,6 +70,7 @@ export class FakeActivities {
   /** Calls of copyPartition by `table ordinal`. */
   readonly calls = new Map<string, number>();
   readonly publishes = new Map<string, number>();
+  readonly verifies = new Map<string, number>();
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
@@ -90,6 +94,7 @@ export class FakeActivities {
       pendingPartitions: ({ table, from, to }) => Promise.resolve({ ordinals: this.#missing(table, from, to) }),
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
+      verifyTable: (input) => this.#verify(input),
       publishTable: (input) => this.#publish(input),
       closeRun: (input) => Promise.resolve(void this.closed.push(input)),
     };
@@ -119,7 +124,10 @@ export class FakeActivities {
     return {
       ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
       retry: { ...FAKE_RETRY, ...retry },
-      tables: tables.map(({ table, published = false }) => ({ table, to: `dw.${table}`, mode: 'replace', published })),
+      tables: tables.map(({ table, published = false, verify }) => ({
+        ...{ table, to: `dw.${table}`, mode: 'replace', published },
+        ...(verify && { checksum: true }),
+      })),
     };
   }
 
@@ -148,6 +156,13 @@ export class FakeActivities {
     this.running += by;
     this.runningOf.set(table, (this.runningOf.get(table) ?? 0) + by);
     this.mostRunning = Math.max(this.mostRunning, this.running);
+  }
+
+  async #verify({ table }: TableRef): Promise<VerifyOutcome> {
+    const call = count(this.verifies, table);
+    await this.#table(table).verify?.(call);
+    const ordinals = this.#missing(table, 0, Number.POSITIVE_INFINITY);
+    return ordinals.length > 0 ? { outcome: 'missing', ordinals } : { outcome: 'verified', rows: 0 };
   }
 
   async #publish({ table }: TableRef): Promise<PublishOutcome> {
