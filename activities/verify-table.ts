@@ -1,5 +1,5 @@
 import type { TableRef, VerifyOutcome } from '../src/core/activities.js';
-import { formOf, type Copied, type Digested } from '../src/core/digest.js';
+import type { Copied, Digested } from '../src/core/digest.js';
 import { LonghaulError } from '../src/core/errors.js';
 import type { Partition, Receipt } from '../src/core/model.js';
 import { counted } from '../src/core/text.js';
@@ -29,7 +29,7 @@ export function verifyTable(deps: Dependencies, ref: TableRef): Promise<VerifyOu
     const { digester } = await openTableDigester(session, record);
     const loaded = await digester.whole();
     const plan = await session.ledger.plan(ref.run, ref.table);
-    const copied = await copiedTotals(session, record, formOf(loaded.digest), plan?.partitions ?? 0);
+    const copied = await copiedTotals(session, record, digester.form, plan?.partitions ?? 0);
     if (loaded.rows !== copied.rows || loaded.digest !== copied.digest) {
       running.meter.phase = 'finding the partitions that differ';
       throw mismatch(open, { loaded, copied }, await whichDiffer(open, digester, plan?.partitions ?? 0));

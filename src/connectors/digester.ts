@@ -24,6 +24,8 @@ export interface Bucket {
  * nothing; any other value, a row less, a row twice do.
  */
 export interface Digester {
+  /** What its digests begin with; see `digestOf`. */
+  readonly form: string;
   digest(partition: Partition): Promise<Digested>;
   /** Of each bucket that has rows. */
   buckets(partition: Partition, count: number): Promise<ReadonlyMap<number, Digested>>;

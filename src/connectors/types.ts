@@ -198,6 +198,13 @@ export interface PlanInput {
 /** What a run is opened with: the ledger itself names the staging and keeps the state. */
 export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state'>;
 
+/** One row that is not the same in source and target; its key as a JSON array of texts. */
+export interface Difference {
+  readonly ordinal: number;
+  readonly key: string;
+  readonly difference: 'only in source' | 'only in target' | 'differs';
+}
+
 /**
  * The destination's record of runs, plans and receipts. Everything is put if absent and the winner is read back, so that
  * any call may be repeated by a retry, by a second worker, or by a resumed run.
@@ -223,6 +230,8 @@ export interface Ledger {
   pending(run: string, table: string, from: number, to: number): Promise<number[]>;
   /** Those of ordinals in [from, to), in order. */
   receipts(run: string, table: string, from: number, to: number): Promise<readonly Receipt[]>;
+  /** Keeps these as all that is known to differ in partitions [from, to). They hold key values, which stay at the destination. */
+  putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void>;
   /**
    * Moves every table of the run that is open or being published to `state`, and suspended ones to `discarded`; published ones
    * stay. Whoever publishes at that time is ended. Idempotent.

@@ -57,9 +57,9 @@ export function verdictOf(source: Digested, copied: Copied, target: Digested, sh
   if (shared && target.rows > copied.rows) return 'undecided';
   const [sourceKept, targetKept] = [asCopied(source, copied), asCopied(target, copied)];
   if (sourceKept === false && targetKept === false) return 'both changed';
-  if (sourceKept === false && targetKept === true) return 'source changed';
-  if (sourceKept === true && targetKept === false) return 'target changed';
-  // Without a stored digest a count can convict one side, and nothing acquits the other.
+  // Without a stored digest, a count alone can convict one side.
+  if (sourceKept === false) return 'source changed';
+  if (targetKept === false) return 'target changed';
   return 'differs';
 }
 

@@ -228,7 +228,7 @@ describe('a digest differs', () => {
 
 const EVERYTHING = `
   CREATE TABLE every AS SELECT i, i / 3.0::float8 AS f, (i / 3.0::float4)::float4 AS f4, i * 1.50 AS n, (i * 12.5)::numeric::money AS m,
-    now()::date + i AS d, '2020-03-01 10:00+00'::timestamptz + i * interval '1.5 hours' AS t, i * interval '1 mon 25 hours' AS v,
+    '2024-02-27'::date + i AS d, '2020-03-01 10:00+00'::timestamptz + i * interval '1.5 hours' AS t, i * interval '1 mon 25 hours' AS v,
     decode(lpad(to_hex(i), 8, '0'), 'hex') AS b, ARRAY[i, NULL] AS l, ARRAY[decode('ff', 'hex')] AS bl, 'pg_catalog.pg_class'::regclass AS r,
     xml '<a/>' AS x, jsonb_build_object('a', i) AS j, tsrange('2020-01-01', NULL) AS g, ARRAY[interval '1 day'] AS vl, 'é' || i AS u,
     point(i / 3.0, 0) AS p FROM generate_series(1, 50) i`;
@@ -250,7 +250,8 @@ describe('a digest does not differ', () => {
   it("for settings of the server's", async () => {
     await runSql(fixture.sourceUrl, EVERYTHING);
     const before = await digestOfTable(fixture.sourceUrl, 'public.every');
-    expect(before.rows).toBe(50);
+    // As every version and architecture has it: another value means that DIGEST_VERSION is to be raised.
+    expect(before).toEqual({ rows: 50, digest: '69d69cc5:35122469063378436817' });
     for (const [name, value] of Object.entries(HOSTILE)) {
       await runSql(fixture.sourceUrl, `ALTER DATABASE digest_test_source SET ${name} TO ${value}`);
     }

@@ -96,6 +96,9 @@ export class FakeActivities {
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
       verifyTable: (input) => this.#verify(input),
       publishTable: (input) => this.#publish(input),
+      listVerifiable: () => Promise.reject(new Error('not faked')),
+      comparePartitions: () => Promise.reject(new Error('not faked')),
+      digestTarget: () => Promise.reject(new Error('not faked')),
       closeRun: (input) => Promise.resolve(void this.closed.push(input)),
     };
   }

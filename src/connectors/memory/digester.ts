@@ -8,7 +8,7 @@ type Row = readonly unknown[];
 
 /** Digests rows by their JSON: of memory's values, no two write the same. */
 export class MemoryDigester implements Digester {
-  protected readonly form: string;
+  readonly form: string;
   readonly #key: readonly number[];
 
   constructor(

@@ -189,4 +189,5 @@ const RIGHTS = `
          (SELECT has_schema_privilege(oid, 'USAGE') FROM ledger) AS can_use,
          (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE') FROM ledger) AS can_create,
          (SELECT bool_and(has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-                          AND has_table_privilege(oid, 'UPDATE')) FROM kept WHERE relname <> 'version') AS can_write`;
+                          AND has_table_privilege(oid, 'UPDATE')
+                          AND (relname <> 'differences' OR has_table_privilege(oid, 'DELETE'))) FROM kept WHERE relname <> 'version') AS can_write`;

@@ -1,7 +1,8 @@
 import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord } from '../../../core/model.js';
-import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../../types.js';
+import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
+import { putDifferences } from './differences.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
 import { endPublishing } from './publish-lock.js';
 import { transaction } from './queries.js';
@@ -53,6 +54,10 @@ export class PostgresLedger implements Ledger {
 
   receipts(run: string, table: string, from: number, to: number): Promise<Receipt[]> {
     return readReceipts(this.session, this.names, { run, table, from, to });
+  }
+
+  putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void> {
+    return putDifferences(this.session, this.names, { run, table, from, to }, found);
   }
 
   /** Ends whoever publishes, and waits for the tables' rows, which a commit holds for a moment: after it, neither happens. */

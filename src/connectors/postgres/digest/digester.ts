@@ -42,6 +42,10 @@ export class PostgresDigester implements Digester {
     this.hash = rowHash(hashing.expressions);
   }
 
+  get form(): string {
+    return this.hashing.form;
+  }
+
   digest(partition: Partition): Promise<Digested> {
     return this.over(partition, (from) => this.sum(from));
   }
