@@ -39,6 +39,7 @@ export async function checkJob(deps: Dependencies, raw: unknown, running: Attemp
   const findings = new Findings(expanded.problems, expanded.warnings);
   findings.add('source', await source.checkServer());
   findings.add('destination', await destination.checkServer());
+  findings.add('', digestFindings(deps, compiled, expanded.tables));
   const records = await checkTables(compiled.source, { source, destination }, expanded.tables, findings);
   const { problems, warnings } = findings;
   return { ...(expanded.job && problems.length === 0 && { job: expanded.job }), records, problems, warnings };
@@ -77,6 +78,22 @@ function connectionProblems(
       { path, message: `a connection of type ${connector.type} can not be a ${path}`, fix: 'name another connection' },
     ];
   });
+}
+
+/** `verify: checksum` needs two connectors that digest rows in the same way. */
+function digestFindings(
+  { connectors }: Dependencies,
+  job: { readonly source: string; readonly destination: string },
+  tables: readonly ExpandedTable[],
+): Finding[] {
+  const [from, to] = [connectors.get(job.source)!, connectors.get(job.destination)!];
+  const { digest } = from.capabilities;
+  if (digest !== undefined && digest === to.capabilities.digest) return [];
+  const message = `checksum can not be had from ${from.type} to ${to.type}`;
+  const wanted = tables.filter(({ spec }) => spec.verify === 'checksum');
+  return wanted.map(({ path }) => ({
+    ...{ severity: 'problem', path: `${path}.verify`, message, fix: 'write verify: counts' },
+  }));
 }
 
 function lowerFirst(text: string): string {

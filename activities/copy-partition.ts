@@ -1,9 +1,11 @@
 import { Context } from '@temporalio/activity';
 import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
-import type { PartitionWriter, SourceStream } from '../src/connectors/types.js';
+import type { DigestForm } from '../src/connectors/digester.js';
+import type { DestinationSession, PartitionWriter, SourceStream } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
+import { cannotDigest, digestStreamed, openSourceDigester } from './digests.js';
 import { isHandedBack } from './errors.js';
 
 /** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
@@ -37,30 +39,42 @@ async function load(deps: Dependencies, input: PartitionRef, running: Attempt): 
   await using destination = await connectorOf(deps, input.destination).openDestination(running.session());
   const record = await destination.ledger.table(input.run, input.table);
   const partition = await destination.ledger.partition(input.run, input.table, input.ordinal);
+  const form = await formOf(destination, record);
   const begun = await destination.begin(record, partition, running.number);
   if ('predicateHash' in begun) return { receipt: begun, found: true };
   await using writer = begun;
-  const receipt = await copy(deps, input, running, { record, partition, writer });
+  const receipt = await copy(deps, input, running, { record, partition, writer, form });
   return { receipt, found: false };
+}
+
+/** Present when the rows are to be digested too. */
+async function formOf(destination: DestinationSession, record: TableRecord): Promise<DigestForm | undefined> {
+  if (record.spec.verify !== 'checksum') return undefined;
+  if (destination.digestForm === undefined) throw cannotDigest(record);
+  return destination.digestForm(record);
 }
 
 interface Work {
   readonly record: TableRecord;
   readonly partition: Partition;
   readonly writer: PartitionWriter;
+  readonly form: DigestForm | undefined;
 }
 
 /** The rows that the source counted are committed; that the destination loaded as many is the writer's to check. */
 async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, work: Work): Promise<Receipt> {
-  const { record, partition, writer } = work;
+  const { record, partition, writer, form } = work;
   await using source = await connectorOf(deps, input.source).openSource(running.session());
   running.meter.phase = 'reading';
   const rows = await loadAll(source.stream(record, partition), input, running, writer);
+  // In the source's transaction, of the same rows; the destination's waits.
+  if (form !== undefined) running.meter.phase = 'digesting';
+  const digest = form && (await digestStreamed(openSourceDigester(source, record, form), record, partition, rows));
   // Bounded by neither stallTimeout nor the server's timeouts, which are 0: deferred constraints take what they take, and a
   // synchronous standby may be awaited. It doesn't hang in silence: a server that is gone ends the connection (TCP keepalive, see
   // the connector), a dead worker misses its heartbeats, attemptTimeout bounds the whole, and the heartbeat says `committing`.
   running.meter.phase = 'committing';
-  return await writer.commit(rows);
+  return await writer.commit(rows, digest);
 }
 
 async function loadAll(

@@ -2,13 +2,17 @@ import type { LonghaulActivities } from '../src/core/activities.js';
 import { checkJob } from './check-job.js';
 import { closeRun } from './close-run.js';
 import { copyPartition } from './copy-partition.js';
+import { comparePartitions } from './compare-partitions.js';
 import type { Dependencies } from './dependencies.js';
+import { digestTarget } from './digest-target.js';
 import { listBuildSteps } from './list-build-steps.js';
+import { listVerifiable } from './list-verifiable.js';
 import { openRun } from './open-run.js';
 import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
 import { publishTable } from './publish-table.js';
 import { runBuildStep } from './run-build-step.js';
+import { verifyTable } from './verify-table.js';
 
 export type { Dependencies } from './dependencies.js';
 export { toFailure } from './errors.js';
@@ -23,7 +27,11 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     pendingPartitions: (input) => pendingPartitions(deps, input),
     listBuildSteps: (input) => listBuildSteps(deps, input),
     runBuildStep: (input) => runBuildStep(deps, input),
+    verifyTable: (input) => verifyTable(deps, input),
     publishTable: (input) => publishTable(deps, input),
+    listVerifiable: (input) => listVerifiable(deps, input),
+    comparePartitions: (input) => comparePartitions(deps, input),
+    digestTarget: (input) => digestTarget(deps, input),
     closeRun: (input) => closeRun(deps, input),
   };
 }

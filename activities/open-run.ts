@@ -31,15 +31,18 @@ async function open(
   return await session.ledger.openRun({ run, job: workflowId }, records, job.resume !== undefined);
 }
 
+/** Rows that are visible as soon as they are committed can't be compared before that: `longhaul verify` does it after. */
+function isStaged({ verify, publish }: Job['tables'][number]): boolean {
+  return verify === 'checksum' && publish !== 'partition';
+}
+
 function opened(run: string, job: Job, records: readonly TableRecord[], warnings: readonly Problem[]): OpenedRun {
   const { name, source, destination, parallelism, onFailure, maxParked, retry } = job;
   const states = new Map(records.map(({ spec, state }) => [spec.table, state]));
-  const tables = job.tables.map(({ table, to, mode }): OpenedTable => ({
-    table,
-    to,
-    mode,
-    published: states.get(table) === 'published',
-  }));
+  const tables = job.tables.map((spec): OpenedTable => {
+    const { table, to, mode } = spec;
+    return { table, to, mode, published: states.get(table) === 'published', ...(isStaged(spec) && { checksum: true }) };
+  });
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };
   return { ...head, tables, warnings: warnings.slice(0, MAX_WARNINGS) };
 }

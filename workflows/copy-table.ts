@@ -160,7 +160,7 @@ class TableCopy {
     for (let round = 0; ; round += 1) {
       await this.#copyAll();
       await this.#build();
-      if (await this.#publish()) return;
+      if ((await this.#verify()) && (await this.#publish())) return;
       if (round === MISSING_ROUNDS) throw failure('PlanChanged', this.#stillMissing());
     }
   }
@@ -217,6 +217,20 @@ class TableCopy {
     }
   }
 
+  /** Answers whether what was loaded may be published; if not, what the ledger misses is to be copied again. */
+  async #verify(): Promise<boolean> {
+    if (this.input.checksum === undefined) return true;
+    this.#enter('verifying');
+    const outcome = await this.#call('verifyTable', this.#ref, 'compare digests');
+    if (outcome.outcome === 'missing') this.#missing(outcome.ordinals);
+    return outcome.outcome === 'verified';
+  }
+
+  #missing(ordinals: readonly number[]): void {
+    this.#book.missing(ordinals);
+    this.#enter('copying', `${counted(ordinals.length, 'partition')} had no receipt at publish; copied again`);
+  }
+
   /** Answers whether the table is published; if not, what the ledger misses is to be copied again. */
   async #publish(): Promise<boolean> {
     this.#enter('publishing');
@@ -224,11 +238,7 @@ class TableCopy {
     const outcome = await this.#call('publishTable', this.#ref, 'publish');
     this.#publishing = false;
     if (outcome.outcome === 'missing') {
-      this.#book.missing(outcome.ordinals);
-      this.#enter(
-        'copying',
-        `${counted(outcome.ordinals.length, 'partition')} had no receipt at publish; copied again`,
-      );
+      this.#missing(outcome.ordinals);
       return false;
     }
     const expected = this.#book.expectedRows;

@@ -23,6 +23,7 @@ const URGENCY: Record<TablePhase, number> = {
   cancelled: 3,
   copying: 4,
   building: 4,
+  verifying: 4,
   publishing: 4,
   preparing: 4,
   queued: 5,

@@ -130,9 +130,10 @@ export class JobTables {
       });
   }
 
-  #input({ table, to, mode }: OpenedTable, grant: Grant): CopyTableInput {
+  #input({ table, to, mode, checksum }: OpenedTable, grant: Grant): CopyTableInput {
     const { run, source, destination, maxParked, onFailure, retry } = this.opened;
-    return { run, table, to, mode, source, destination, grant, maxParked, onFailure, retry };
+    const digests = checksum && { checksum };
+    return { run, table, to, mode, source, destination, grant, maxParked, onFailure, retry, ...digests };
   }
 
   async #follow(table: string, row: Row, started: Promise<TableChild>): Promise<void> {

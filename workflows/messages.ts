@@ -20,6 +20,8 @@ export type TablePhase =
   /** Everything else is done; parked partitions wait for a person. */
   | 'waiting on parked'
   | 'building'
+  /** What was loaded is digested and compared with what was read. */
+  | 'verifying'
   | 'publishing'
   | 'published'
   | 'failed'
@@ -151,6 +153,8 @@ export interface CopyTableInput {
   readonly maxParked: number;
   readonly onFailure: 'wait' | 'fail';
   readonly retry: RetrySpec;
+  /** Digests are compared before the table is published. */
+  readonly checksum?: true;
   /** Present when the table continued as new. */
   readonly state?: CopyTableState;
   /** For tests: continue as new after this many partitions instead of when the server suggests it. */

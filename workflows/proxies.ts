@@ -62,6 +62,21 @@ export function tableActivity<K extends keyof LonghaulActivities>(
   return activities[name];
 }
 
+/** A part of a verification. */
+export function verifyActivity<K extends 'listVerifiable' | 'comparePartitions' | 'digestTarget'>(
+  name: K,
+  summary: string,
+): LonghaulActivities[K] {
+  const activities = proxyActivities<LonghaulActivities>({
+    startToCloseTimeout: AS_LONG_AS_IT_TAKES,
+    heartbeatTimeout: '1 minute',
+    retry: CHECK_RETRY,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    summary,
+  });
+  return activities[name];
+}
+
 /** One attempt chain at a partition, by the job's declared policy. */
 export function partitionActivity(retry: RetrySpec, summary: string): LonghaulActivities['copyPartition'] {
   const { copyPartition } = proxyActivities<Pick<LonghaulActivities, 'copyPartition'>>({

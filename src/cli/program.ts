@@ -9,6 +9,7 @@ import { addRun } from './commands/run.js';
 import { addSetParallelism } from './commands/set-parallelism.js';
 import { addStatus } from './commands/status.js';
 import { addTemporal } from './commands/temporal.js';
+import { addVerify } from './commands/verify.js';
 import { addWatch } from './commands/watch.js';
 import { addWorker } from './commands/worker.js';
 import { makeContext, type GlobalOptions } from './context.js';
@@ -48,7 +49,7 @@ export function buildProgram(exit: (code: number) => void): Command {
   program.commandsGroup('Copy:');
   [addInit, addCheck, addRun].forEach((add) => add(registry));
   program.commandsGroup('Jobs under way:');
-  [addWatch, addStatus, addRetry, addSetParallelism, addCancel, addClean].forEach((add) => add(registry));
+  [addWatch, addStatus, addRetry, addSetParallelism, addCancel, addVerify, addClean].forEach((add) => add(registry));
   program.commandsGroup('Servers:');
   [addDev, addWorker, addTemporal].forEach((add) => add(registry));
   return program;

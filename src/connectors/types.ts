@@ -9,6 +9,7 @@ import type {
   TableState,
 } from '../core/model.js';
 import type { Problem } from '../core/errors.js';
+import type { DigestForm, Digester, TableDigester } from './digester.js';
 import type { BuildStep } from '../core/activities.js';
 
 /**
@@ -30,6 +31,8 @@ export interface Capabilities {
   readonly formats: readonly Format[];
   readonly source: boolean;
   readonly destination: boolean;
+  /** How rows are digested, by name: a source and a destination with the same one can be compared. Absent: not at all. */
+  readonly digest?: string;
 }
 
 export interface Log {
@@ -98,6 +101,12 @@ export interface SourceSession extends AsyncDisposable {
    * shape is not `record.shape`. Absent for sources whose tables can't change in a way that a stream would not notice.
    */
   verifyUnchanged?(record: TableRecord): Promise<void>;
+  /**
+   * Digests partitions as the destination's `digestForm`. On the session that streamed a partition, once that stream has ended: of
+   * the very rows that were streamed, as far as a query of the user's gives the same rows twice. Otherwise: of the rows that are
+   * there now. Present where `capabilities.digest` is. Its methods throw SourceChanged.
+   */
+  digester?(record: TableRecord, form: DigestForm): Digester;
 }
 
 export type SourceStream = ByteStream | RowStream;
@@ -149,6 +158,10 @@ export interface DestinationSession extends AsyncDisposable {
    * published by this run answers with its totals. Missing receipts leave it open and are returned.
    */
   publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals>;
+  /** As what rows of this table are digested, on both sides. Present where `capabilities.digest` is. Throws TargetChanged. */
+  digestForm?(record: TableRecord): Promise<DigestForm>;
+  /** Digests staging until the table is published, then the target. Present where `capabilities.digest` is. */
+  digester?(record: TableRecord, form: DigestForm): TableDigester;
   /** Removes staging of a discarded table. Idempotent. */
   discard(record: TableRecord): Promise<void>;
 }
@@ -157,8 +170,11 @@ export interface DestinationSession extends AsyncDisposable {
 export interface PartitionWriter extends AsyncDisposable {
   /** Loads the whole stream; resolves with the destination's own count of rows. */
   load(stream: SourceStream, meter: Meter): Promise<number>;
-  /** Completes the receipt, checks that the table is still open, commits. Throws CountMismatch, RunClosed. */
-  commit(rowsRead: number): Promise<Receipt>;
+  /**
+   * Completes the receipt, checks that the table is still open, commits. `digest`: the source's, of the rows that were loaded.
+   * Throws CountMismatch, RunClosed.
+   */
+  commit(rowsRead: number, digest?: string): Promise<Receipt>;
 }
 
 export interface RunRecord {
@@ -181,6 +197,13 @@ export interface PlanInput {
 
 /** What a run is opened with: the ledger itself names the staging and keeps the state. */
 export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state'>;
+
+/** One row that is not the same in source and target; its key as a JSON array of texts. */
+export interface Difference {
+  readonly ordinal: number;
+  readonly key: string;
+  readonly difference: 'only in source' | 'only in target' | 'differs';
+}
 
 /**
  * The destination's record of runs, plans and receipts. Everything is put if absent and the winner is read back, so that
@@ -205,6 +228,10 @@ export interface Ledger {
   partition(run: string, table: string, ordinal: number): Promise<Partition>;
   totals(run: string, table: string, limit: number): Promise<ReceiptTotals>;
   pending(run: string, table: string, from: number, to: number): Promise<number[]>;
+  /** Those of ordinals in [from, to), in order. */
+  receipts(run: string, table: string, from: number, to: number): Promise<readonly Receipt[]>;
+  /** Keeps these as all that is known to differ in partitions [from, to). They hold key values, which stay at the destination. */
+  putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void>;
   /**
    * Moves every table of the run that is open or being published to `state`, and suspended ones to `discarded`; published ones
    * stay. Whoever publishes at that time is ended. Idempotent.
@@ -216,6 +243,6 @@ export interface Ledger {
 
 /** Paths of findings are below a table's entry; this puts the entry's own path before them. */
 export function findingToProblem(base: string, finding: Finding): Problem {
-  const path = finding.path === '' ? base : `${base}.${finding.path}`;
+  const path = [base, finding.path].filter((part) => part !== '').join('.');
   return { path, message: finding.message, ...(finding.fix === undefined ? {} : { fix: finding.fix }) };
 }

@@ -1,4 +1,5 @@
-import type { OnFailure, PlanSummary, RetrySpec, Mode } from './model.js';
+import type { Copied, Digested, Verdict } from './digest.js';
+import type { OnFailure, PlanSummary, RetrySpec, Mode, TableState } from './model.js';
 import type { Problem } from './errors.js';
 
 /**
@@ -46,6 +47,8 @@ export interface OpenedTable {
   readonly mode: Mode;
   /** Published already, by the run that this one resumes. */
   readonly published: boolean;
+  /** What was loaded is to be digested and compared before it is published. */
+  readonly checksum?: true;
 }
 
 /** What `prepareTable` made ready. */
@@ -109,6 +112,48 @@ export interface ClosedRun {
   readonly published: readonly string[];
 }
 
+export type VerifyOutcome =
+  | { readonly outcome: 'verified'; readonly rows: number }
+  /** As of `PublishOutcome`. */
+  | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
+
+/** One table of a run, as it can be verified later. */
+export interface VerifiableTable {
+  readonly table: string;
+  readonly to: string;
+  readonly mode: Mode;
+  readonly source: string;
+  readonly state: TableState;
+  readonly partitions: number;
+  /** Why the target's rows can't be told apart by partition, so that it is compared as a whole; absent: they can. */
+  readonly undivided?: string;
+}
+
+/** A partition that is not the same everywhere. Rows are as counted by the statements that digested them. */
+export interface PartitionDifference {
+  readonly ordinal: number;
+  readonly label: string;
+  readonly verdict: Verdict;
+  readonly source: number;
+  readonly copied: number;
+  /** Absent where the target can't be divided. */
+  readonly target?: number;
+  /** Keys of rows that differ, written into the ledger's `differences`. */
+  readonly keys: number;
+}
+
+/** Partitions of one table compared, with their sums. */
+export interface PartitionsCompared {
+  readonly source: Digested;
+  readonly copied: Copied;
+  /** Absent where the target can't be divided. */
+  readonly target?: Digested;
+  /** At most 20. */
+  readonly differing: readonly PartitionDifference[];
+  /** Beyond those in `differing`. */
+  readonly more: number;
+}
+
 export interface LonghaulActivities {
   /** Everything that can be wrong with a job, as data. Reads catalogs, writes nothing. */
   checkJob(input: { job: unknown }): Promise<CheckReport>;
@@ -123,7 +168,24 @@ export interface LonghaulActivities {
   listBuildSteps(input: TableRef): Promise<{ steps: readonly BuildStep[] }>;
   /** Idempotent. */
   runBuildStep(input: TableRef & { step: number; label: string }): Promise<void>;
+  /** Compares the digest of what was loaded with the receipts', before it is published. Throws DigestMismatch. */
+  verifyTable(input: TableRef): Promise<VerifyOutcome>;
   publishTable(input: TableRef): Promise<PublishOutcome>;
+  /** The tables of a run that can be verified later: all, or these. Throws JobInvalid for an unknown run or table. */
+  listVerifiable(input: {
+    run: string;
+    destination: string;
+    tables?: readonly string[];
+  }): Promise<{ tables: readonly VerifiableTable[] }>;
+  /**
+   * Compares partitions [from, to) as source and target have them now with what was copied. Writes keys of at most `keys` rows of
+   * each differing partition into the ledger. `divided`: the target's rows can be told apart by partition.
+   */
+  comparePartitions(
+    input: TableRef & { from: number; to: number; divided: boolean; keys: number },
+  ): Promise<PartitionsCompared>;
+  /** All rows of the target, as they are now. */
+  digestTarget(input: TableRef): Promise<Digested>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
   closeRun(input: { run: string; destination: string; state: 'suspended' | 'discarded' }): Promise<ClosedRun>;
 }

@@ -8,6 +8,7 @@ import type {
   PartitionResult,
   PublishOutcome,
   TableRef,
+  VerifyOutcome,
 } from '../../src/core/activities.js';
 import type { ErrorCode } from '../../src/core/errors.js';
 import { handlingOf } from '../../src/core/errors.js';
@@ -29,6 +30,8 @@ export interface FakeTable {
   readonly prepare?: (call: number) => MaybeAsync<void>;
   readonly publish?: (call: number) => MaybeAsync<void>;
   readonly published?: boolean;
+  /** Digests are compared before publish; called instead of answering at once. */
+  readonly verify?: (call: number) => MaybeAsync<void>;
 }
 
 export interface FakeJob {
@@ -70,6 +73,7 @@ export class FakeActivities {
   readonly publishes = new Map<string, number>();
   /** Tables that the ledger calls published, answered for or not. */
   readonly done = new Set<string>();
+  readonly verifies = new Map<string, number>();
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
@@ -93,8 +97,12 @@ export class FakeActivities {
       pendingPartitions: ({ table, from, to }) => Promise.resolve({ ordinals: this.#missing(table, from, to) }),
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
+      verifyTable: (input) => this.#verify(input),
       publishTable: (input) => this.#publish(input),
       closeRun: (input) => this.#close(input),
+      listVerifiable: () => Promise.reject(new Error('not faked')),
+      comparePartitions: () => Promise.reject(new Error('not faked')),
+      digestTarget: () => Promise.reject(new Error('not faked')),
     };
   }
 
@@ -129,7 +137,10 @@ export class FakeActivities {
     return {
       ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
       retry: { ...FAKE_RETRY, ...retry },
-      tables: tables.map(({ table, published = false }) => ({ table, to: `dw.${table}`, mode: 'replace', published })),
+      tables: tables.map(({ table, published = false, verify }) => ({
+        ...{ table, to: `dw.${table}`, mode: 'replace', published },
+        ...(verify && { checksum: true }),
+      })),
     };
   }
 
@@ -159,6 +170,13 @@ export class FakeActivities {
     this.running += by;
     this.runningOf.set(table, (this.runningOf.get(table) ?? 0) + by);
     this.mostRunning = Math.max(this.mostRunning, this.running);
+  }
+
+  async #verify({ table }: TableRef): Promise<VerifyOutcome> {
+    const call = count(this.verifies, table);
+    await this.#table(table).verify?.(call);
+    const ordinals = this.#missing(table, 0, Number.POSITIVE_INFINITY);
+    return ordinals.length > 0 ? { outcome: 'missing', ordinals } : { outcome: 'verified', rows: 0 };
   }
 
   async #publish({ table }: TableRef): Promise<PublishOutcome> {

@@ -11,6 +11,7 @@ const LOOK: Record<TablePhase, { symbol: string; word: string; paint: Paint }> =
   'waiting for connection': { symbol: '‖', word: 'waiting for connection', paint: (c) => c.yellow },
   'waiting on parked': { symbol: '‖', word: 'waiting on parked', paint: (c) => c.yellow },
   building: { symbol: '▸', word: 'building', paint: (c) => c.cyan },
+  verifying: { symbol: '▸', word: 'verifying', paint: (c) => c.cyan },
   publishing: { symbol: '▸', word: 'publishing', paint: (c) => c.cyan },
   published: { symbol: '✔', word: 'published', paint: (c) => c.green },
   failed: { symbol: '✖', word: 'failed', paint: (c) => c.red },

@@ -19,7 +19,9 @@ export interface JobView {
   readonly at: number;
 }
 
-const RUNNING: readonly TablePhase[] = ['preparing', 'copying', 'waiting for connection', 'building', 'publishing'];
+const RUNNING: readonly TablePhase[] = [
+  ...(['preparing', 'copying', 'waiting for connection', 'building', 'verifying', 'publishing'] as const),
+];
 const ENDED: readonly TablePhase[] = ['published', 'failed', 'cancelled'];
 
 /** The table does something now, or would if its connection were back. */

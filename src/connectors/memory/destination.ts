@@ -2,6 +2,7 @@ import type { BuildStep } from '../../core/activities.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../core/model.js';
 import { predicateHash } from '../hash.js';
+import type { DigestForm, TableDigester } from '../digester.js';
 import type {
   DestinationSession,
   Finding,
@@ -12,6 +13,7 @@ import type {
   SourceStream,
   SourceTable,
 } from '../types.js';
+import { MemoryTableDigester } from './digester.js';
 import { MemoryLedger, runClosed, totalsOf } from './ledger.js';
 import type { LedgerEntry, MemoryServer, OpenAttempt } from './server.js';
 
@@ -92,6 +94,17 @@ export class MemoryDestination implements DestinationSession {
     });
   }
 
+  digestForm(record: TableRecord): Promise<DigestForm> {
+    return this.#step(() => record.shape.columns.filter(({ name }) => record.columns.includes(name)));
+  }
+
+  digester(record: TableRecord, form: DigestForm): TableDigester {
+    return new MemoryTableDigester(record, form, () => {
+      const published = record.state === 'published';
+      return (published ? this.server.tables.get(record.spec.to)?.rows : this.server.staging.get(record.staging)) ?? [];
+    });
+  }
+
   discard(record: TableRecord): Promise<void> {
     return this.#step(() => {
       const { state } = this.ledger.entry(record.run, record.spec.table).record;
@@ -158,7 +171,7 @@ class MemoryWriter implements PartitionWriter {
     }
   }
 
-  commit(rowsRead: number): Promise<Receipt> {
+  commit(rowsRead: number, digest?: string): Promise<Receipt> {
     return this.#unlessAborted(Promise.resolve()).then(() => {
       const { run, spec, state } = this.entry.record;
       const rows = this.#loaded.length;
@@ -169,7 +182,8 @@ class MemoryWriter implements PartitionWriter {
       this.staging.push(...this.#loaded);
       const { ordinal, hash: predicateHash, attempt } = this.claim;
       const times = { startedAt: this.#startedAt, committedAt: new Date().toISOString() };
-      const receipt: Receipt = { ordinal, predicateHash, state: 'committed', rows, bytes: rows, attempt, ...times };
+      const counts = { rows, bytes: rows, ...(digest === undefined ? {} : { digest }) };
+      const receipt: Receipt = { ordinal, predicateHash, state: 'committed', ...counts, attempt, ...times };
       this.entry.receipts.set(ordinal, receipt);
       return receipt;
     });

@@ -14,7 +14,7 @@ export function createMemoryConnector({ name, server = name }: { name: string; s
   return {
     name,
     type: 'memory',
-    capabilities: { formats: ['rows'], source: true, destination: true },
+    capabilities: { formats: ['rows'], source: true, destination: true, digest: 'memory rows' },
     openSource: (options) => Promise.resolve(new MemorySource(name, store, options)),
     openDestination: (options) => Promise.resolve(new MemoryDestination(store, options)),
   };

@@ -1,6 +1,6 @@
 import { LonghaulError } from '../../core/errors.js';
-import type { Partition, PlanSummary, ReceiptTotals, TableRecord } from '../../core/model.js';
-import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../types.js';
+import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord } from '../../core/model.js';
+import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../types.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -70,6 +70,22 @@ export class MemoryLedger implements Ledger {
 
   pending(run: string, table: string, from: number, to: number): Promise<number[]> {
     return this.#step(() => pendingOf(this.entry(run, table)).filter((ordinal) => ordinal >= from && ordinal < to));
+  }
+
+  receipts(run: string, table: string, from: number, to: number): Promise<readonly Receipt[]> {
+    return this.#step(() => {
+      const receipts = [...this.entry(run, table).receipts.values()];
+      const wanted = receipts.filter(({ ordinal }) => ordinal >= from && ordinal < to);
+      return wanted.sort((a, b) => a.ordinal - b.ordinal);
+    });
+  }
+
+  putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void> {
+    return this.#step(() => {
+      const entry = this.entry(run, table);
+      const others = (entry.differences ?? []).filter(({ ordinal }) => ordinal < from || ordinal >= to);
+      entry.differences = [...others, ...found];
+    });
   }
 
   closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ColumnShape, Partition, PlanSummary, Receipt, TableRecord, TableState } from '../../core/model.js';
-import type { RunRecord, SessionOptions } from '../types.js';
+import type { Difference, RunRecord, SessionOptions } from '../types.js';
 
 /** A table that everybody sees. Rows are tuples in the order of `columns`. */
 export interface MemoryTable {
@@ -13,6 +13,7 @@ export interface LedgerEntry {
   record: TableRecord & { state: TableState };
   plan?: { summary: PlanSummary; partitions: readonly Partition[] };
   readonly receipts: Map<number, Receipt>;
+  differences?: readonly Difference[];
 }
 
 export interface LedgerRun {

@@ -1,6 +1,8 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
+import type { DigestForm, Digester } from '../digester.js';
 import type { Finding, PlanInput, RowStream, SessionOptions, SourceSession, SourceTable } from '../types.js';
+import { MemoryDigester } from './digester.js';
 import type { MemoryServer, MemoryTable } from './server.js';
 
 const BATCH = 100;
@@ -52,11 +54,19 @@ export class MemorySource implements SourceSession {
   }
 
   stream(record: TableRecord, partition: Partition): Promise<RowStream> {
+    return Promise.resolve(rowStream(record.columns, this.#rows(record, partition), this.options.signal));
+  }
+
+  digester(record: TableRecord, form: DigestForm): Digester {
+    return new MemoryDigester(record, form, (partition) => this.#rows(record, partition));
+  }
+
+  /** The copied columns of a partition's rows. */
+  #rows(record: TableRecord, partition: Partition): unknown[][] {
     const table = this.#table(partition.relation ?? record.spec.table);
     const [from, to] = JSON.parse(partition.predicate) as [number, number | null];
     const places = record.columns.map((name) => table.columns.findIndex((column) => column.name === name));
-    const rows = table.rows.slice(from, to ?? undefined).map((row) => places.map((place) => row[place]));
-    return Promise.resolve(rowStream(record.columns, rows, this.options.signal));
+    return table.rows.slice(from, to ?? undefined).map((row) => places.map((place) => row[place]));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

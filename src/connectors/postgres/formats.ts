@@ -78,7 +78,7 @@ const problem = (message: string, fix: string): Finding => ({ severity: 'problem
 const warning = (message: string): Finding => ({ severity: 'warning', path: '', message });
 
 /** A type with its modifiers, of a column or of an array's elements. */
-interface ModifiedType {
+export interface ModifiedType {
   readonly node: TypeNode;
   /** The numbers in parentheses; undefined: without limit. */
   readonly modifiers: readonly number[] | undefined;
@@ -87,7 +87,7 @@ interface ModifiedType {
 }
 
 /** A domain's values are its base's values. */
-function typeOf({ type, definition }: ColumnShape): ModifiedType {
+export function typeOf({ type, definition }: ColumnShape): ModifiedType {
   let [node, printed] = [parseDefinition(definition), type];
   while ('domain' in node) [node, printed] = [node.domain, node.type];
   return { node, printed, modifiers: modifiersOf(printed) };

@@ -10,7 +10,12 @@ export function createPostgresConnector(config: PostgresConnectionConfig): Conne
   return {
     name: config.name,
     type: config.type,
-    capabilities: { formats: ['postgres.copy.binary', 'postgres.copy.text'], source: true, destination: true },
+    capabilities: {
+      formats: ['postgres.copy.binary', 'postgres.copy.text'],
+      source: true,
+      destination: true,
+      digest: 'postgres rows',
+    },
     openSource: (options) => openSourceSession(config, options),
     openDestination: (options) => openDestinationSession(config, options),
   };

@@ -12,6 +12,8 @@ export const PINS = {
   array_nulls: 'on',
   xmloption: 'content',
   standard_conforming_strings: 'on',
+  // Types are printed with or without quotes by it, and compared as printed.
+  quote_all_identifiers: 'off',
 };
 
 /** A receipt that was acknowledged survives a crash of the server. */

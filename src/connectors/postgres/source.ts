@@ -1,15 +1,18 @@
 import type { Partition, QuerySpec, TableRecord, TableSpec } from '../../core/model.js';
 import { jobInvalid } from '../../core/errors.js';
+import type { DigestForm, Digester } from '../digester.js';
 import type { ByteStream, Finding, PlanInput, SessionOptions, SourceSession, SourceTable } from '../types.js';
 import { relationsLike } from './catalog.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { describeQueries } from './describe-queries.js';
 import { describeTable } from './describe-table.js';
+import { formName, sourceExpressions } from './digest/columns.js';
+import { hashingOf, PostgresDigester } from './digest/digester.js';
 import { identityOf } from './identity.js';
 import { planTable } from './plan.js';
 import { openSession, type PgSession } from './session.js';
 import { formatRelation, parsePattern } from './sql.js';
-import { openStream } from './stream.js';
+import { openPartition, openStream, type OpenPartition } from './stream.js';
 import { verifyTable } from './unchanged.js';
 
 /** The oldest server that is read from. */
@@ -24,6 +27,9 @@ export async function openSourceSession(
 }
 
 class PostgresSource implements SourceSession {
+  /** The partition whose stream was opened, in the transaction that goes on after it. */
+  #streamed: { readonly ordinal: number; readonly open: OpenPartition } | undefined;
+
   constructor(private readonly session: PgSession) {}
 
   async checkServer(): Promise<Finding[]> {
@@ -55,7 +61,27 @@ class PostgresSource implements SourceSession {
   }
 
   async stream(record: TableRecord, partition: Partition): Promise<ByteStream> {
-    return openStream(this.session, record, partition);
+    const open = await openPartition(this.session, record, partition);
+    this.#streamed = { ordinal: partition.ordinal, open };
+    return openStream(this.session, record, open);
+  }
+
+  digester(record: TableRecord, form: DigestForm): Digester {
+    const names = form.map(({ name }) => name);
+    const { primaryKey } = record.shape;
+    const hashing = hashingOf(formName(form), names, sourceExpressions(record, form), primaryKey);
+    return new PostgresDigester(this.session, hashing, (partition, work) => this.#over(record, partition, work));
+  }
+
+  /** In the transaction of the partition's stream, so that the same rows are seen, or in one of its own. */
+  async #over<T>(record: TableRecord, partition: Partition, work: (from: string) => Promise<T>): Promise<T> {
+    if (this.#streamed?.ordinal === partition.ordinal) return work(this.#streamed.open.from);
+    try {
+      const { from } = await openPartition(this.session, record, partition);
+      return await work(from);
+    } finally {
+      await this.session.rollback();
+    }
   }
 
   async verifyUnchanged(record: TableRecord): Promise<void> {

@@ -8,19 +8,30 @@ import { asSubquery, describeColumns, describeQuery } from './shape.js';
 import { formatRelation, quoteColumns, quoteRelation, requireRelation, type Relation } from './sql.js';
 import { CopyOut } from './wire/index.js';
 
+/** A partition whose transaction is open, as texts of SQL. They hold key values: they are in no error and no log. */
+export interface OpenPartition {
+  /** What COPY copies. */
+  readonly copied: string;
+  /** What follows FROM in a statement over the same rows, with its WHERE. */
+  readonly from: string;
+}
+
 /**
- * Opens one partition as a stream, in a transaction that it begins and that lasts until the session is disposed. The relation is
+ * Begins the transaction that reads one partition, and that lasts until the session is disposed or rolled back. The relation is
  * locked against changes of its shape before the transaction's snapshot is taken, so that what is compared is what is read.
- * Throws SourceChanged. The statement holds key values: it is in no error and no log.
+ * Throws SourceChanged.
  */
-export async function openStream(session: PgSession, record: TableRecord, partition: Partition): Promise<ByteStream> {
+export function openPartition(session: PgSession, record: TableRecord, partition: Partition): Promise<OpenPartition> {
+  return partition.relation === undefined
+    ? queryRows(session, record, partition)
+    : relationRows(session, record, partition, requireRelation(partition.relation));
+}
+
+/** An open partition as a stream. */
+export function openStream(session: PgSession, record: TableRecord, { copied }: OpenPartition): ByteStream {
   const format = byteFormat(record.format);
-  const rows =
-    partition.relation === undefined
-      ? await queryRows(session, record, partition)
-      : await relationRows(session, record, partition, requireRelation(partition.relation));
   return new CopyOut(session.client, {
-    sql: `COPY ${rows} TO STDOUT (FORMAT ${format === 'postgres.copy.binary' ? 'binary' : 'text'})`,
+    sql: `COPY ${copied} TO STDOUT (FORMAT ${format === 'postgres.copy.binary' ? 'binary' : 'text'})`,
     format,
     signal: session.options.signal,
     mapError: (error) => session.mapped(error),
@@ -32,10 +43,15 @@ function byteFormat(format: string): ByteStream['format'] {
   throw new LonghaulError('SourceChanged', `A Postgres source can't send "${format}".`);
 }
 
-async function queryRows(session: PgSession, record: TableRecord, { predicate, label }: Partition): Promise<string> {
+async function queryRows(
+  session: PgSession,
+  record: TableRecord,
+  { predicate, label }: Partition,
+): Promise<OpenPartition> {
   await session.begin('source');
   compareShape(record, await describeQuery(session, predicate), `query ${label}`);
-  return `(SELECT ${quoteColumns(record.columns)} FROM (${asSubquery(predicate)}) AS query)`;
+  const from = `(${asSubquery(predicate)}) AS query`;
+  return { from, copied: `(SELECT ${quoteColumns(record.columns)} FROM ${from})` };
 }
 
 async function relationRows(
@@ -43,7 +59,7 @@ async function relationRows(
   record: TableRecord,
   { predicate }: Partition,
   relation: Relation,
-): Promise<string> {
+): Promise<OpenPartition> {
   await beginLocked(session, relation);
   const found = await findRelation(session, relation);
   if (found === undefined) throw sourceChanged(record, `${formatRelation(relation)} is gone`);
@@ -51,9 +67,9 @@ async function relationRows(
   compareShape(record, await describeColumns(session, found), formatRelation(relation));
   const [name, columns] = [quoteRelation(relation), quoteColumns(record.columns)];
   // COPY of a table's name reads that table alone, and saves the executor's work; it takes nothing but tables.
-  return predicate === 'TRUE' && found.kind === 'table'
-    ? `${name} (${columns})`
-    : `(SELECT ${columns} FROM ONLY ${name} WHERE ${predicate})`;
+  const whole = predicate === 'TRUE' && found.kind === 'table';
+  const from = `ONLY ${name} WHERE ${predicate}`;
+  return { from, copied: whole ? `${name} (${columns})` : `(SELECT ${columns} FROM ${from})` };
 }
 
 /** LOCK takes no snapshot, so that the transaction's comes after it. It refuses what isn't a table or a view: that is read without. */

@@ -85,9 +85,10 @@ class PostgresPartitionWriter implements PartitionWriter {
     return this.#written;
   }
 
-  async commit(rowsRead: number): Promise<Receipt> {
+  async commit(rowsRead: number, digest?: string): Promise<Receipt> {
     if (rowsRead !== this.#written) throw countMismatch(this.record, this.key, rowsRead, this.#written);
-    const receipt = await completeReceipt(this.session, this.names, this.key, { rows: rowsRead, bytes: this.#bytes });
+    const done = { rows: rowsRead, bytes: this.#bytes, digest };
+    const receipt = await completeReceipt(this.session, this.names, this.key, done);
     const state = await readState(this.session, this.names, this.key, 'FOR SHARE');
     if (state !== 'open') throw runClosed(this.key, state);
     await this.session.commit();

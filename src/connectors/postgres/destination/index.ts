@@ -1,5 +1,6 @@
 import type { BuildStep } from '../../../core/activities.js';
 import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
+import type { DigestForm, TableDigester } from '../../digester.js';
 import type {
   DestinationSession,
   Finding,
@@ -14,6 +15,7 @@ import { openSession, type PgSession } from '../session.js';
 import { beginPartition } from './attempt.js';
 import { build, buildSteps } from './build.js';
 import { checkTarget } from './check.js';
+import { digestForm, PostgresTableDigester } from './digester.js';
 import { discard } from './discard.js';
 import { ledgerNames } from './ledger-schema.js';
 import { PostgresLedger } from './ledger.js';
@@ -71,6 +73,14 @@ class PostgresDestination implements DestinationSession {
   publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
     const { session, tuning } = this;
     return publish({ session, names: this.ledger.names, record, meter, tuning });
+  }
+
+  digestForm(record: TableRecord): Promise<DigestForm> {
+    return digestForm(this.session, record);
+  }
+
+  digester(record: TableRecord, form: DigestForm): TableDigester {
+    return new PostgresTableDigester(this.session, record, form);
   }
 
   discard(record: TableRecord): Promise<void> {

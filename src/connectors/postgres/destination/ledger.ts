@@ -1,11 +1,12 @@
-import type { Partition, PlanSummary, ReceiptTotals, TableRecord } from '../../../core/model.js';
-import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../../types.js';
+import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord } from '../../../core/model.js';
+import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
+import { putDifferences } from './differences.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
 import { endPublishing } from './publish-lock.js';
 import { transaction } from './queries.js';
-import { readPending, readTotals } from './receipts.js';
+import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
 import { openRun } from './runs.js';
 
@@ -49,6 +50,14 @@ export class PostgresLedger implements Ledger {
 
   pending(run: string, table: string, from: number, to: number): Promise<number[]> {
     return readPending(this.session, this.names, { run, table, from, to });
+  }
+
+  receipts(run: string, table: string, from: number, to: number): Promise<Receipt[]> {
+    return readReceipts(this.session, this.names, { run, table, from, to });
+  }
+
+  putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void> {
+    return putDifferences(this.session, this.names, { run, table, from, to }, found);
   }
 
   /** Ends whoever publishes, and waits for the tables' rows, which a commit holds for a moment: after it, neither happens. */

@@ -10,13 +10,14 @@ interface ReceiptRow {
   state: Receipt['state'];
   rows: string;
   bytes: string;
+  digest: string | null;
   attempt: number;
   started_at: string;
   committed_at: string;
 }
 
 /** to_json writes times as ISO 8601 whatever DateStyle is. */
-const FIELDS = `partition, predicate_hash, state, rows, bytes, attempt,
+const FIELDS = `partition, predicate_hash, state, rows, bytes, digest, attempt,
   to_json(started_at) #>> '{}' AS started_at, to_json(committed_at) #>> '{}' AS committed_at`;
 
 function toReceipt(row: ReceiptRow): Receipt {
@@ -26,6 +27,7 @@ function toReceipt(row: ReceiptRow): Receipt {
     state: row.state,
     rows: Number(row.rows),
     bytes: Number(row.bytes),
+    ...(row.digest === null ? {} : { digest: row.digest }),
     attempt: row.attempt,
     startedAt: row.started_at,
     committedAt: row.committed_at,
@@ -74,13 +76,13 @@ export async function completeReceipt(
   session: PgSession,
   names: LedgerNames,
   { run, table, ordinal }: PartitionKey,
-  counts: { rows: number; bytes: number },
+  done: { rows: number; bytes: number; digest?: string | undefined },
 ): Promise<Receipt> {
   const row = await firstRow<ReceiptRow>(
     session,
-    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, committed_at = clock_timestamp()
+    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, digest = $6, committed_at = clock_timestamp()
      WHERE run = $1 AND table_name = $2 AND partition = $3 RETURNING ${FIELDS}`,
-    [run, table, ordinal, counts.rows, counts.bytes],
+    [run, table, ordinal, done.rows, done.bytes, done.digest ?? null],
   );
   return toReceipt(row!);
 }
@@ -126,4 +128,18 @@ export async function readPending(
     [run, table, from, to ?? null, limit ?? null],
   );
   return found.map(({ ordinal }) => ordinal);
+}
+
+/** See `Ledger.receipts`. */
+export async function readReceipts(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table, from, to }: { run: string; table: string; from: number; to: number },
+): Promise<Receipt[]> {
+  const rows = await session.query<ReceiptRow>(
+    `SELECT ${FIELDS} FROM ${names.receipts}
+     WHERE run = $1 AND table_name = $2 AND partition >= $3 AND partition < $4 ORDER BY partition`,
+    [run, table, from, to],
+  );
+  return rows.map(toReceipt);
 }

@@ -1,0 +1,49 @@
+import type { LonghaulActivities, VerifiableTable } from '../src/core/activities.js';
+import { LonghaulError } from '../src/core/errors.js';
+import type { TableRecord } from '../src/core/model.js';
+import { didYouMean } from '../src/core/suggest.js';
+import type { DestinationSession } from '../src/connectors/types.js';
+import { attempt } from './attempt.js';
+import { connectorOf, type Dependencies } from './dependencies.js';
+import { openTableDigester } from './digests.js';
+
+type Input = Parameters<LonghaulActivities['listVerifiable']>[0];
+
+/** What of a run can be verified, by its ledger. */
+export function listVerifiable(deps: Dependencies, input: Input): Promise<{ tables: readonly VerifiableTable[] }> {
+  return attempt(deps, {}, async (running) => {
+    await using session = await connectorOf(deps, input.destination).openDestination(running.session());
+    running.meter.phase = 'reading the ledger';
+    const tables: VerifiableTable[] = [];
+    for (const record of chosen(await session.ledger.tables(input.run), input)) {
+      tables.push(await describe(session, record));
+    }
+    return { tables };
+  });
+}
+
+function chosen(records: readonly TableRecord[], { run, destination, tables }: Input): readonly TableRecord[] {
+  if (records.length === 0) {
+    const next = 'See which runs there are in the ledger there (schema longhaul, table runs).';
+    throw new LonghaulError('JobInvalid', `The ledger of connection "${destination}" knows no run ${run}.`, { next });
+  }
+  if (tables === undefined) return records;
+  const names = records.map(({ spec }) => spec.table);
+  const unknown = tables.find((table) => !names.includes(table));
+  if (unknown === undefined) return records.filter(({ spec }) => tables.includes(spec.table));
+  const near = didYouMean(unknown, names);
+  const hint = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
+  throw new LonghaulError('JobInvalid', `Run ${run} has no table ${JSON.stringify(unknown)}.${hint}`);
+}
+
+async function describe(session: DestinationSession, record: TableRecord): Promise<VerifiableTable> {
+  const { run, spec, source, state } = record;
+  const { table, to, mode } = spec;
+  const partitions = (await session.ledger.plan(run, table))?.partitions ?? 0;
+  const head = { table, to, mode, source, state, partitions };
+  if (state !== 'published' || partitions === 0) return head;
+  const { digester } = await openTableDigester(session, record);
+  const read = (ordinal: number) => session.ledger.partition(run, table, ordinal);
+  const undivided = digester.undivided(await read(0), await read(partitions - 1));
+  return undivided === undefined ? head : { ...head, undivided };
+}

@@ -1,0 +1,27 @@
+import { arrayFromPayloads, defaultPayloadConverter } from '@temporalio/common';
+import type { JobHandle } from './follow/job-handle.js';
+
+/** What a job was started with, by its history: known also when no worker answers. */
+export interface JobStart {
+  readonly run: string;
+  /** As the job file says; absent in one that is wrong. */
+  readonly destination?: string;
+}
+
+export async function startOf({ client, workflowId, runId }: JobHandle): Promise<JobStart> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+    maximumPageSize: 1,
+  });
+  const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+  const [input] = arrayFromPayloads(defaultPayloadConverter, started?.input?.payloads);
+  const destination = textOf(input, 'destination');
+  const run = textOf(input, 'resume') ?? (started?.firstExecutionRunId || runId);
+  return { run, ...(destination !== undefined && { destination }) };
+}
+
+function textOf(input: unknown, key: string): string | undefined {
+  const value = typeof input === 'object' && input !== null ? (input as Record<string, unknown>)[key] : undefined;
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
