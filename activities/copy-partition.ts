@@ -3,8 +3,9 @@ import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import type { PartitionWriter, SourceStream } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import type { Dependencies } from './dependencies.js';
 import { isHandedBack } from './errors.js';
+import { openDestination, openSource } from './sessions.js';
 
 /** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
 export async function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
@@ -34,7 +35,7 @@ interface Loaded {
 }
 
 async function load(deps: Dependencies, input: PartitionRef, running: Attempt): Promise<Loaded> {
-  await using destination = await connectorOf(deps, input.destination).openDestination(running.session());
+  await using destination = await openDestination(deps, input, running);
   const record = await destination.ledger.table(input.run, input.table);
   const partition = await destination.ledger.partition(input.run, input.table, input.ordinal);
   const begun = await destination.begin(record, partition, running.number);
@@ -53,7 +54,7 @@ interface Work {
 /** The rows that the source counted are committed; that the destination loaded as many is the writer's to check. */
 async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, work: Work): Promise<Receipt> {
   const { record, partition, writer } = work;
-  await using source = await connectorOf(deps, input.source).openSource(running.session());
+  await using source = await openSource(deps, input, running);
   running.meter.phase = 'reading';
   const rows = await loadAll(source.stream(record, partition), input, running, writer);
   // Bounded by neither stallTimeout nor the server's timeouts, which are 0: deferred constraints take what they take, and a

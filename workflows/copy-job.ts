@@ -165,9 +165,10 @@ class JobRun {
   }
 
   /** A resumed run may have published tables already; the ledger still knows their sums. */
-  async #publishedBefore({ run, source, destination, tables }: OpenedRun, rows: JobTables): Promise<void> {
+  async #publishedBefore(opened: OpenedRun, rows: JobTables): Promise<void> {
+    const { run, source, destination, servers, tables } = opened;
     for (const { table } of tables.filter(({ published }) => published)) {
-      const ref = { run, table, source, destination };
+      const ref = { run, table, source, destination, ...(servers && { servers }) };
       const sum = jobActivity('publishTable', `${table}: sums of what was published before`);
       const outcome = await steadily(() => sum(ref), JOB_CONNECTION_WAIT);
       if (outcome.outcome === 'missing')
@@ -223,7 +224,8 @@ class JobRun {
   async #suspend(): Promise<void> {
     const destination = this.#opened?.destination ?? textOf(this.input, 'destination');
     if (destination === undefined) return;
-    const request = { run: this.#runId, destination, state: 'suspended' as const };
+    const servers = this.#opened?.servers;
+    const request = { run: this.#runId, destination, state: 'suspended' as const, ...(servers && { servers }) };
     try {
       await steadily(() => jobActivity('closeRun', 'suspend the run')(request), JOB_CONNECTION_WAIT);
     } catch (error) {

@@ -125,8 +125,9 @@ export class JobTables {
   }
 
   #input({ table, to, mode }: OpenedTable, grant: Grant): CopyTableInput {
-    const { run, source, destination, maxParked, onFailure, retry } = this.opened;
-    return { run, table, to, mode, source, destination, grant, maxParked, onFailure, retry };
+    const { run, source, destination, servers, maxParked, onFailure, retry } = this.opened;
+    const where = { source, destination, ...(servers && { servers }) };
+    return { run, table, to, mode, ...where, grant, maxParked, onFailure, retry };
   }
 
   async #follow(table: string, row: Row, started: Promise<TableChild>): Promise<void> {

@@ -25,7 +25,8 @@ export async function describeTable(
   if ('message' in relation) return { findings: [relation] };
   const columns = await describeColumns(session, relation);
   const { selected, findings } = selectColumns(spec, columns);
-  const denied = await privilegeFindings(session, relation);
+  const leaves = await leavesOf(session, relation);
+  const denied = await privilegeFindings(session, relation, leaves);
   findings.push(...denied);
   // These ask the table itself.
   if (denied.length === 0) {
@@ -38,6 +39,7 @@ export async function describeTable(
     shape: { ...shape, leaves: (await leavesDigest(session, relation))! },
     columns: selected.map(({ name }) => name),
     formats: copyFormats(selected),
+    bytes: leaves.reduce((sum, { bytes }) => sum + bytes, 0),
   };
   return { table, findings };
 }
@@ -66,8 +68,11 @@ async function resolve(session: PgSession, from: string): Promise<RelationInfo |
 const SHOWN = 5;
 
 /** Partitions and children are read by their own names, so that their own privileges and policies count. */
-async function privilegeFindings(session: PgSession, relation: RelationInfo): Promise<Finding[]> {
-  const leaves = await leavesOf(session, relation);
+async function privilegeFindings(
+  session: PgSession,
+  relation: RelationInfo,
+  leaves: readonly RelationInfo[],
+): Promise<Finding[]> {
   const all = [relation, ...leaves.filter(({ oid }) => oid !== relation.oid)];
   const [{ role }] = (await session.query<{ role: string }>('SELECT current_user AS role')) as [{ role: string }];
   const denied = all.filter(({ maySelect }) => !maySelect).slice(0, SHOWN);

@@ -17,7 +17,7 @@ export interface LedgerNames {
 }
 
 /** Raised with every change of the tables below; `install` is then where the older ones are altered. */
-const LEDGER_VERSION = 1;
+const LEDGER_VERSION = 2;
 
 export function ledgerNames(schema: string): LedgerNames {
   const named = (table: string) => `${quoteIdent(schema)}.${table}`;
@@ -41,7 +41,10 @@ function ddl(names: LedgerNames): string[] {
     `CREATE TABLE IF NOT EXISTS ${names.runs} (
        run text PRIMARY KEY,
        job text NOT NULL,
+       name text,
        started_at timestamptz NOT NULL DEFAULT now())`,
+    // Of ledgers made before version 2.
+    `ALTER TABLE ${names.runs} ADD COLUMN IF NOT EXISTS name text`,
     `CREATE TABLE IF NOT EXISTS ${names.runTables} (
        run text NOT NULL REFERENCES ${names.runs},
        table_name text NOT NULL,
@@ -91,12 +94,22 @@ function ddl(names: LedgerNames): string[] {
   ];
 }
 
-/** Whether this database has a ledger. Throws ServerUnsuitable for one that a newer Longhaul made. */
+/** Whether this database has a ledger as this Longhaul makes it. Throws ServerUnsuitable for one that a newer Longhaul made. */
 export async function isInstalled(session: PgSession, names: LedgerNames): Promise<boolean> {
+  return (await installedVersion(session, names)) === LEDGER_VERSION;
+}
+
+/** Whether there is a ledger at all, perhaps one that is still to be altered. Throws as `isInstalled`. */
+export async function isReadable(session: PgSession, names: LedgerNames): Promise<boolean> {
+  return (await installedVersion(session, names)) > 0;
+}
+
+/** 0: there is none. */
+async function installedVersion(session: PgSession, names: LedgerNames): Promise<number> {
   const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
     names.version,
   ]);
-  if (found?.there !== true) return false;
+  if (found?.there !== true) return 0;
   const row = await firstRow<{ version: number }>(session, `SELECT max(version) AS version FROM ${names.version}`);
   const version = row?.version ?? 0;
   if (version > LEDGER_VERSION) {
@@ -106,7 +119,7 @@ export async function isInstalled(session: PgSession, names: LedgerNames): Promi
       { next: 'Use the Longhaul version that wrote it, or a newer one.' },
     );
   }
-  return version === LEDGER_VERSION;
+  return version;
 }
 
 /** Makes the ledger if there is none. Safe to be called by many at once: one of them makes it, the others wait. */
