@@ -17,7 +17,12 @@ const TOLD: Readonly<Record<Tell, readonly ErrorCode[]>> = {
 };
 
 /** A finding instead of what it throws, where that is one to be told. */
-export async function told<T>(findings: Findings, path: string, tell: Tell, work: () => Promise<T>): Promise<T | undefined> {
+export async function told<T>(
+  findings: Findings,
+  path: string,
+  tell: Tell,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
@@ -27,9 +32,11 @@ export async function told<T>(findings: Findings, path: string, tell: Tell, work
   }
 }
 
+/** As one of the lines of a check: what it says of a copy that goes on is not of a check. */
 function toFinding({ message, next }: LonghaulError): Finding {
   const text = lowerFirst(message.replace(/\.$/, ''));
-  return { severity: 'problem', path: '', message: text, ...(next !== undefined && { fix: next }) };
+  const fix = next?.replace(/; the copy goes on .*$/, '');
+  return { severity: 'problem', path: '', message: text, ...(fix !== undefined && { fix: lowerFirst(fix) }) };
 }
 
 /** The connector of one side, if this worker has it and it can be that side; otherwise it is said. */

@@ -10,7 +10,7 @@ import type { Attempt } from './attempt.js';
 import { connectorFor, told, type Tell } from './check-sides.js';
 import { checkTables, laneOf, type CheckedTable } from './check-tables.js';
 import type { Dependencies } from './dependencies.js';
-import { Findings } from './findings.js';
+import { Findings, inOrder } from './findings.js';
 import { serversOf } from './sessions.js';
 
 export interface CheckedJob {
@@ -49,7 +49,8 @@ export async function checkJob(
   running.meter.phase = 'checking';
   const from = connectorFor(deps, 'source', compiled.source, findings);
   const to = connectorFor(deps, 'destination', compiled.destination, findings);
-  const open = <T>(side: string, work: (() => Promise<T>) | undefined) => work && told(findings, side, asking.tell, work);
+  const open = <T>(side: string, work: (() => Promise<T>) | undefined) =>
+    work && told(findings, side, asking.tell, work);
   await using source = await open('source', from && (() => from.openSource(running.session())));
   await using destination = await open('destination', to && (() => to.openDestination(running.session())));
   const check = new JobCheck({ compiled, parsed, source, destination, asking }, findings);
@@ -106,7 +107,7 @@ class JobCheck {
 
   ended(): CheckedJob {
     const { problems, warnings } = this.findings;
-    return { records: [], problems, warnings };
+    return { records: [], problems: inOrder(problems), warnings: inOrder(warnings) };
   }
 
   async #whole({ job }: ExpandedJob, source: SourceSession, destination: DestinationSession) {

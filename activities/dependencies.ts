@@ -15,9 +15,13 @@ export interface Dependencies {
 export function connectorOf({ connectors, worker }: Dependencies, name: string): Connector {
   const connector = connectors.get(name);
   if (connector !== undefined) return connector;
-  throw new LonghaulError('ConnectionFailed', `${unknownConnection(name, connectors.keys())} on ${worker === undefined ? 'this worker' : `worker "${worker}"`}.`, {
-    next: 'Give all workers of a task queue the same longhaul.yaml.',
-  });
+  throw new LonghaulError(
+    'ConnectionFailed',
+    `${unknownConnection(name, connectors.keys())} on ${worker === undefined ? 'this worker' : `worker "${worker}"`}.`,
+    {
+      next: 'Give all workers of a task queue the same longhaul.yaml.',
+    },
+  );
 }
 
 export function unknownConnection(name: string, known: Iterable<string>): string {

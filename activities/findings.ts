@@ -18,6 +18,12 @@ export class Findings {
   }
 }
 
+/** In the order of the file's tables; what is said of the job as a whole, and of its servers, comes first as it was found. */
+export function inOrder(problems: readonly Problem[]): Problem[] {
+  const place = ({ path }: Problem) => Number(/^tables\[(\d+)\]/.exec(path)?.[1] ?? -1);
+  return [...problems].sort((a, b) => place(a) - place(b));
+}
+
 /** Of one text: a table may have thousands of dependents, and each is named. */
 const MESSAGE_BYTES = 2_000;
 
@@ -29,7 +35,10 @@ export function boundedProblems(
   const shown: Problem[] = [];
   let used = 0;
   for (const { path, message, fix } of problems) {
-    const text = { message: bounded(message, MESSAGE_BYTES), ...(fix !== undefined && { fix: bounded(fix, MESSAGE_BYTES) }) };
+    const text = {
+      message: bounded(message, MESSAGE_BYTES),
+      ...(fix !== undefined && { fix: bounded(fix, MESSAGE_BYTES) }),
+    };
     const problem = { path, ...text };
     used += utf8Length(JSON.stringify(problem)) + 1;
     if (used > limit) break;

@@ -80,6 +80,8 @@ function mismatch(connection: string, worker: string | undefined): LonghaulError
   return new LonghaulError(
     'ConnectionMismatch',
     `Connection "${connection}" of ${where} leads to another database than the one this run was opened with; nothing was read or written there.`,
-    { next: 'Give all workers of a task queue the same longhaul.yaml, or end that worker; the copy goes on at the next one.' },
+    {
+      next: 'Give all workers of a task queue the same longhaul.yaml, or end that worker; the copy goes on at the next one.',
+    },
   );
 }

@@ -29,7 +29,10 @@ export function compileJob(job: DefaultedJob, indices: readonly number[]): Compi
       ...retryProblems(retry),
       ...results.flatMap(({ problems }) => problems),
       ...tooManyQueries(entries),
-      ...againProblems(job, results.map(({ entry }) => entry)),
+      ...againProblems(
+        job,
+        results.map(({ entry }) => entry),
+      ),
     ],
     warnings: [...retryWarnings(retry), ...entries.flatMap((entry) => unusedDefaults(entry, defaults))],
   };

@@ -17,7 +17,11 @@ export function targetLeased(connection: string, use: TargetUse): LonghaulError 
 
 export function useFinding(connection: string, use: TargetUse): Finding {
   const { message, next } = use.use === 'held' ? held(connection, use) : appended(use);
-  return { severity: 'problem', path: 'to', message: message.replace(/^T/, 't'), fix: next };
+  return { severity: 'problem', path: 'to', message: lowerFirst(message), fix: lowerFirst(next) };
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** The day is enough to know the run by, and the same wherever the reader's clock is. */
@@ -25,6 +29,6 @@ function appended({ to, run, job, startedAt }: TargetUse): { message: string; ne
   const when = startedAt === undefined ? '' : ` on ${startedAt.slice(0, 10)}`;
   return {
     message: `a job of this name has appended to ${to} already (run ${run} of job ${job}${when}): its rows would be there twice`,
-    next: `Add \`again: true\` if that is meant, or give the job another name. To go on with that run: \`resume: ${run}\`.`,
+    next: `Add \`again: true\` if that is meant, or \`resume: ${run}\` if that run did not finish.`,
   };
 }

@@ -94,7 +94,10 @@ export interface SourceSession extends AsyncDisposable {
   checkServer(demand: Demand): Promise<Finding[]>;
   /** The relations that match `schema.*`-like patterns, in name order. */
   expand(pattern: string): Promise<string[]>;
-  /** Describes a table or the result of its queries; findings instead of an exception for what the user can mend. */
+  /**
+   * Describes a table or the result of its queries; findings instead of an exception for what the user can mend. What can be told is told
+   * beside problems too.
+   */
   describe(spec: TableSpec): Promise<{ table?: SourceTable; findings: Finding[] }>;
   /** Cuts a table, from catalog statistics, never by a scan. Yields partitions in order; the whole list is never in memory. */
   plan(record: TableRecord): Promise<PlanInput>;

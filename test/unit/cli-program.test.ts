@@ -22,7 +22,19 @@ async function parse(...args: string[]): Promise<{ text: string; refused: boolea
   }
 }
 
-const COMMANDS = ['init', 'schema', 'check', 'run', 'watch', 'status', 'retry', 'set-parallelism', 'cancel', 'dev', 'worker'];
+const COMMANDS = [
+  'init',
+  'schema',
+  'check',
+  'run',
+  'watch',
+  'status',
+  'retry',
+  'set-parallelism',
+  'cancel',
+  'dev',
+  'worker',
+];
 
 test('the help fits 80 columns, names every command, and tells a newcomer what to do', async () => {
   const { text } = await parse('--help');

@@ -158,7 +158,11 @@ describe('one mistake in a job', () => {
       { tables: [{ from: 'a', partition: { by: 'pages' } }] },
       'tables[0].partition.by: pages needs a snapshot: an update moves a row to another page, where it is read twice or never — add consistency: snapshot to the job, or name a column',
     ],
-    ['keepStaging without a unit', { keepStaging: 7 }, 'keepStaging: 7 is not a duration — write a number with its unit, e.g. 7d'],
+    [
+      'keepStaging without a unit',
+      { keepStaging: 7 },
+      'keepStaging: 7 is not a duration — write a number with its unit, e.g. 7d',
+    ],
     ['keepStaging for a moment', { keepStaging: '10s' }, 'keepStaging: is too short — write at least 1m'],
     ['a verify of another name', { tables: [{ from: 'a', verify: 'checksums' }] }, 'did you mean "checksum"?'],
     ['a consistency of another name', { consistency: 'snapshots' }, 'did you mean "snapshot"?'],

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
-import { connectionsJsonSchema, jobJsonSchema, SCHEMA_FILES, TEMPLATES, writeTemplates } from '../../src/config/index.js';
+import {
+  connectionsJsonSchema,
+  jobJsonSchema,
+  SCHEMA_FILES,
+  TEMPLATES,
+  writeTemplates,
+} from '../../src/config/index.js';
 import { parseYaml } from '../../src/config/yaml.js';
 
 /** What an editor says of a file: the schema compiled by a validator that is not ours. */

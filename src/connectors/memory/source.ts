@@ -40,7 +40,10 @@ export class MemorySource implements SourceSession {
     const { columns: shapes, primaryKey } = table;
     const columns = shapes.map(({ name }) => name).filter((name) => isCopied(spec, name));
     const shape = { system: 'memory', columns: shapes, primaryKey };
-    return Promise.resolve({ table: { shape, columns, formats: ['rows'], identity: `memory/${this.server.name}` }, findings: [] });
+    return Promise.resolve({
+      table: { shape, columns, formats: ['rows'], identity: `memory/${this.server.name}` },
+      findings: [],
+    });
   }
 
   plan(record: TableRecord): Promise<PlanInput> {

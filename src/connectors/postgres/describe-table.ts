@@ -11,7 +11,7 @@ import { describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shap
 import { formatRelation, parseRelation, quoteIdent, quoteRelation } from './sql.js';
 
 export interface Description {
-  /** Absent when there is a problem. */
+  /** Absent when nothing can be said of it; present also beside problems, so that the destination's are found with them. */
   readonly table?: Omit<SourceTable, 'identity'>;
   readonly findings: Finding[];
 }
@@ -33,7 +33,7 @@ export async function describeTable(
     findings.push(...(await whereFindings(session, relation, spec.where)));
     findings.push(...(await keyFindings(session, relation, spec)));
   }
-  if (findings.some(({ severity }) => severity === 'problem')) return { findings };
+  if (selected.length === 0) return { findings };
   const shape = shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
   const table = {
     shape: { ...shape, leaves: (await leavesDigest(session, relation))! },
@@ -110,9 +110,9 @@ async function whereFindings(
   where: string | undefined,
 ): Promise<Finding[]> {
   if (where === undefined) return [];
-  const select = `SELECT FROM ONLY ${quoteRelation(relation)} WHERE`;
-  const wrong =
-    (await probe(session, `${select} ${where}\nLIMIT 0`)) ?? (await probe(session, `${select} (\n${where}\n) LIMIT 0`));
+  // Nothing behind the condition, or the server would complain of that.
+  const select = `EXPLAIN SELECT FROM ONLY ${quoteRelation(relation)} WHERE`;
+  const wrong = (await probe(session, `${select} ${where}`)) ?? (await probe(session, `${select} (\n${where}\n)`));
   return wrong === undefined ? [] : [problem('where', wrong.message, 'write one condition in the SQL of the source')];
 }
 

@@ -209,7 +209,6 @@ class Session implements PgSession {
     if (this.#running > 0) void cancelOnServer(this.client);
     destroySocket(this.client);
   };
-
 }
 
 /** Resolves when the connection has ended, by itself or not. */

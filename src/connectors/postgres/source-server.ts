@@ -34,9 +34,6 @@ async function standbyFindings(session: PgSession): Promise<Finding[]> {
     return [warning(`${head}: it falls behind its primary while long reads stand in the way of a vacuum`, fix)];
   }
   return [
-    warning(
-      `${head}: a vacuum on the primary can end long reads after ${delay} (max_standby_streaming_delay)`,
-      fix,
-    ),
+    warning(`${head}: a vacuum on the primary can end long reads after ${delay} (max_standby_streaming_delay)`, fix),
   ];
 }

@@ -146,7 +146,7 @@ export async function ledgerFindings(session: PgSession, names: LedgerNames): Pr
   const role = quoteIdent(row.role);
   const schema = quoteIdent(names.schema);
   const missing = (message: string, fix: string): Finding[] => [{ severity: 'problem', path: '', message, fix }];
-  const ledger = `Connection ${session.name}: role ${row.role} can't keep the ledger: it`;
+  const ledger = `role ${row.role} of connection "${session.name}" can't keep the ledger: it`;
   if (!row.present && !row.can_create_schema) {
     return missing(
       `${ledger} may not create the schema ${names.schema}`,

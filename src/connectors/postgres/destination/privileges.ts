@@ -46,6 +46,8 @@ interface Rights {
   member: boolean;
   own: boolean;
   owner_may_create: boolean;
+  /** Membership in it would be too much to grant. */
+  owner_is_superuser: boolean;
   selects: boolean;
   inserts: boolean;
   policies: boolean;
@@ -72,6 +74,10 @@ function tablespaceFindings({ role, tablespaces }: Rights, target: Target): Find
 function ownershipFindings(session: PgSession, rights: Rights, target: Target): Finding[] {
   const { role, owner, member, own, owner_may_create: mayCreate } = rights;
   const table = quoteRelation(target);
+  if (!member && rights.owner_is_superuser) {
+    const fix = `ALTER TABLE ${table} OWNER TO ${quoteIdent(role)};`;
+    return [problem(`role ${role} must own ${table} to replace it; its owner ${owner} is a superuser`, fix)];
+  }
   if (!member) {
     const grant = `GRANT ${quoteIdent(owner)} TO ${quoteIdent(role)}${session.serverVersion >= 160000 ? ' WITH INHERIT TRUE, SET TRUE' : ''};`;
     return [problem(`role ${role} must own ${table} to replace it, or be a member of its owner ${owner}`, grant)];
@@ -107,6 +113,7 @@ const RIGHTS = `
          c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS own,
          (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
            OR has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') AS owner_may_create,
+         coalesce((SELECT rolsuper FROM pg_roles WHERE oid = c.relowner), false) AS owner_is_superuser,
          has_table_privilege(c.oid, 'SELECT') AS selects,
          has_table_privilege(c.oid, 'INSERT') AS inserts,
          row_security_active(c.oid) AS policies,

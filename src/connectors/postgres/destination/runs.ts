@@ -82,7 +82,12 @@ async function refuseLeased(
   { run }: RunRecord,
   tables: readonly NewTableRecord[],
 ): Promise<void> {
-  const uses = await readUses(session, names, { run }, tables.map(({ spec }) => spec));
+  const uses = await readUses(
+    session,
+    names,
+    { run },
+    tables.map(({ spec }) => spec),
+  );
   const held = uses.find(({ use }) => use === 'held');
   if (held) throw targetLeased(session.name, held);
 }
