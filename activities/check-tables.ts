@@ -49,9 +49,11 @@ export function laneOf(
 ): (work: (sessions: Sessions) => Promise<void>) => Promise<void> {
   return async (work) => {
     let begun = false;
+    // One of its own: a signal that everybody listens to warns of a leak.
+    const options = { ...running.session(), signal: AbortSignal.any([running.signal]) };
     try {
-      await using from = await source.openSource(running.session());
-      await using to = await destination?.openDestination(running.session());
+      await using from = await source.openSource(options);
+      await using to = await destination?.openDestination(options);
       begun = true;
       await work({ source: from, destination: to });
     } catch (error) {

@@ -2,7 +2,7 @@ import { expandTables, type ExpandedJob, type ExpandedTable } from '../src/confi
 import type { CompiledJob } from '../src/config/compiled-job.js';
 import { parseJob, type ParsedJob } from '../src/config/job.js';
 import { useFinding } from '../src/connectors/target-use.js';
-import type { DestinationSession, NewTableRecord, SourceSession, TargetUse } from '../src/connectors/types.js';
+import type { DestinationSession, Finding, NewTableRecord, SourceSession, TargetUse } from '../src/connectors/types.js';
 import type { Servers } from '../src/core/activities.js';
 import type { Problem } from '../src/core/errors.js';
 import type { Job } from '../src/core/model.js';
@@ -10,7 +10,7 @@ import type { Attempt } from './attempt.js';
 import { connectorFor, told, type Tell } from './check-sides.js';
 import { checkTables, laneOf, type CheckedTable } from './check-tables.js';
 import type { Dependencies } from './dependencies.js';
-import { Findings, inOrder } from './findings.js';
+import { Findings } from './findings.js';
 import { serversOf } from './sessions.js';
 
 export interface CheckedJob {
@@ -83,22 +83,22 @@ class JobCheck {
     const ask = (side: 'source' | 'destination', session: SourceSession | DestinationSession) =>
       told(this.findings, side, asking.tell, async () => this.findings.add(side, await session.checkServer(demand)));
     if (source) await ask('source', source);
-    const before = this.findings.problems.length;
+    const before = this.findings.count;
     if (destination) await ask('destination', destination);
-    this.#ledgerReadable = destination !== undefined && this.findings.problems.length === before;
+    this.#ledgerReadable = destination !== undefined && this.findings.count === before;
   }
 
   async tables(source: SourceSession, lane: ReturnType<typeof laneOf>): Promise<CheckedJob> {
     const { compiled, parsed, destination } = this.given;
     const found = await expandTables(parsed, (pattern) => source.expand(pattern));
-    this.findings.problems.push(...found.problems.slice(parsed.problems.length));
+    this.findings.addProblems(found.problems.slice(parsed.problems.length));
     const checked = await checkTables(compiled.source, { source, destination }, found.tables, lane);
-    for (const [index, table] of checked.entries()) this.findings.add(found.tables[index]!.path, table.findings);
+    for (const [index, table] of checked.entries()) this.#add(found.tables[index]!, table.findings);
     if (destination === undefined) return this.ended();
     await this.#space(destination, found.tables, checked);
     const uses = await this.#uses(destination, found.tables);
     if (!this.given.compiled.again) this.#say(uses, 'appended', found.tables);
-    const fit = this.findings.problems.length === 0;
+    const fit = this.findings.count === 0;
     this.#say(uses, 'held', found.tables);
     const records = checked.flatMap(({ record }) => (record === undefined ? [] : [record]));
     const rest = fit ? await this.#whole(found, source, destination) : {};
@@ -107,7 +107,7 @@ class JobCheck {
 
   ended(): CheckedJob {
     const { problems, warnings } = this.findings;
-    return { records: [], problems: inOrder(problems), warnings: inOrder(warnings) };
+    return { records: [], problems, warnings };
   }
 
   async #whole({ job }: ExpandedJob, source: SourceSession, destination: DestinationSession) {
@@ -133,8 +133,15 @@ class JobCheck {
   }
 
   #say(uses: readonly TargetUse[], kind: TargetUse['use'], tables: readonly ExpandedTable[]): void {
-    const paths = new Map(tables.map(({ path, spec }) => [spec.to, path]));
+    const byTarget = new Map(tables.map((table) => [table.spec.to, table]));
     for (const use of uses.filter((each) => each.use === kind))
-      this.findings.add(paths.get(use.to)!, [useFinding(this.given.compiled.destination, use)]);
+      this.#add(byTarget.get(use.to)!, [useFinding(this.given.compiled.destination, use)]);
+  }
+
+  /** An entry that is a pattern stands for several tables, so each is named. */
+  #add({ path, spec }: ExpandedTable, findings: readonly Finding[]): void {
+    const entry = this.given.compiled.entries.find((each) => each.path === path);
+    const pattern = entry?.kind === 'relation' && entry.from !== spec.from;
+    this.findings.add(path, findings, pattern ? spec.table : undefined);
   }
 }

@@ -2,26 +2,78 @@ import { findingToProblem, type Finding } from '../src/connectors/types.js';
 import type { Problem } from '../src/core/errors.js';
 import { bounded, utf8Length } from '../src/core/text.js';
 
-/** Sorts findings into problems and warnings, each with its place in the job file. */
+/** A problem or warning, and the table that it is of where one entry of the file stands for several. */
+interface Found extends Problem {
+  readonly table?: string;
+}
+
+/** Gathers what is found: sorted into problems and warnings, each with its place in the job file, each text once. */
 export class Findings {
-  readonly problems: Problem[];
-  readonly warnings: Problem[];
+  readonly #problems: Found[];
+  readonly #warnings: Found[];
 
   constructor(problems: readonly Problem[], warnings: readonly Problem[]) {
-    this.problems = [...problems];
-    this.warnings = [...warnings];
+    this.#problems = [...problems];
+    this.#warnings = [...warnings];
   }
 
-  add(path: string, findings: readonly Finding[]): void {
-    for (const finding of findings)
-      (finding.severity === 'problem' ? this.problems : this.warnings).push(findingToProblem(path, finding));
+  /** `table`: to be named, since its path alone would not tell which it is. */
+  add(path: string, findings: readonly Finding[], table?: string): void {
+    for (const finding of findings) {
+      const list = finding.severity === 'problem' ? this.#problems : this.#warnings;
+      list.push({ ...findingToProblem(path, finding), ...(table !== undefined && { table }) });
+    }
+  }
+
+  addProblems(problems: readonly Problem[]): void {
+    this.#problems.push(...problems);
+  }
+
+  /** How many problems there are, of every table. */
+  get count(): number {
+    return this.#problems.length;
+  }
+
+  get problems(): Problem[] {
+    return merged(inOrder(this.#problems));
+  }
+
+  get warnings(): Problem[] {
+    return merged(inOrder(this.#warnings));
   }
 }
 
 /** In the order of the file's tables; what is said of the job as a whole, and of its servers, comes first as it was found. */
-export function inOrder(problems: readonly Problem[]): Problem[] {
-  const place = ({ path }: Problem) => Number(/^tables\[(\d+)\]/.exec(path)?.[1] ?? -1);
-  return [...problems].sort((a, b) => place(a) - place(b));
+function inOrder(found: readonly Found[]): Found[] {
+  const place = ({ path }: Found) => Number(/^tables\[(\d+)\]/.exec(path)?.[1] ?? -1);
+  return [...found].sort((a, b) => place(a) - place(b));
+}
+
+/** Places named beside the first of a finding that is the same at many: a missing privilege on a schema is one, not one a table. */
+const PLACES = 3;
+
+/** Each text once, at its first place, with the other places behind it. */
+function merged(found: readonly Found[]): Problem[] {
+  const texts = new Map<string, Found[]>();
+  for (const each of found) {
+    const key = JSON.stringify([each.message, each.fix]);
+    const same = texts.get(key);
+    if (same) same.push(each);
+    else texts.set(key, [each]);
+  }
+  return [...texts.values()].map(([first, ...others]) => {
+    const { table, ...problem } = first!;
+    const head = table === undefined || problem.message.includes(table) ? '' : `${table}: `;
+    return { ...problem, message: `${head}${problem.message}${alsoAt(others)}` };
+  });
+}
+
+function alsoAt(others: readonly Found[]): string {
+  if (others.length === 0) return '';
+  const places = [...new Set(others.map(({ path, table }) => table ?? /^tables\[\d+\]/.exec(path)?.[0] ?? path))];
+  const shown = places.slice(0, PLACES);
+  const more = places.length - shown.length;
+  return ` (also ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''})`;
 }
 
 /** Of one text: a table may have thousands of dependents, and each is named. */

@@ -4,6 +4,7 @@ import { createPostgresConnector } from '../../src/connectors/postgres/index.js'
 import { LonghaulError } from '../../src/core/errors.js';
 import { attemptOf, check } from '../support/checking.js';
 import { connectionTo } from '../support/connection.js';
+import { startPooler, type PoolerHabits } from '../support/pooler.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 
 /** Whole jobs against real servers: what is said, word for word. */
@@ -97,12 +98,11 @@ describe('a dozen mistakes', () => {
       destination: role check_writer of connection "warehouse" can't keep the ledger: it may not create the schema longhaul — CREATE SCHEMA "longhaul" AUTHORIZATION "check_writer"; or GRANT CREATE ON DATABASE "check_warehouse" TO "check_writer";
       tables[0].from: there is no table sales.order in connection "shop" — did you mean sales.orders?
       tables[1].exclude[0]: there is no column "nte" — did you mean "note"?
-      tables[1].to: role check_writer lacks CREATE on schema dw, where the data is staged — GRANT CREATE ON SCHEMA "dw" TO "check_writer";
+      tables[1].to: role check_writer lacks CREATE on schema dw, where the data is staged (also tables[2], tables[7], tables[8]) — GRANT CREATE ON SCHEMA "dw" TO "check_writer";
       tables[1]: column "id": bigint of the source may not fit unchanged into integer of the target — change the target, exclude the column, or convert it in a query of your own
       tables[1]: column "amount": numeric(12,2) of the source may not fit unchanged into numeric(6,2) of the target — change the target, exclude the column, or convert it in a query of your own
       tables[1]: column "note": text of the source may not fit unchanged into character varying(10) of the target — change the target, exclude the column, or convert it in a query of your own
-      tables[1].to: role check_writer must own "dw"."narrow" to replace it; its owner postgres is a superuser — ALTER TABLE "dw"."narrow" OWNER TO "check_writer";
-      tables[2].to: role check_writer lacks CREATE on schema dw, where the data is staged — GRANT CREATE ON SCHEMA "dw" TO "check_writer";
+      tables[1].to: role check_writer must own "dw"."narrow" to replace it; its owner postgres is a superuser (also tables[8]) — ALTER TABLE "dw"."narrow" OWNER TO "check_writer";
       tables[2].to: role check_writer must own "dw"."viewed" to replace it; its owner postgres is a superuser — ALTER TABLE "dw"."viewed" OWNER TO "check_writer";
       tables[2].to: dw.viewed can't be replaced, since this would be lost with the old table: view dw.view — drop what is listed, use mode: append, or name another target
       tables[3].partition.by: there is no column "lin" — did you mean "line"?
@@ -115,11 +115,8 @@ describe('a dozen mistakes', () => {
       tables[6].from: row security of sales.guarded may hide rows from role check_reader — use the owner of the table, or a role with BYPASSRLS
       tables[6].to: the destination has no schema nowhere — CREATE SCHEMA "nowhere" AUTHORIZATION "check_writer";
       tables[7].where: Connection "shop": the server refused a statement: syntax error at end of input (SQLSTATE 42601) — write one condition in the SQL of the source
-      tables[7].to: role check_writer lacks CREATE on schema dw, where the data is staged — GRANT CREATE ON SCHEMA "dw" TO "check_writer";
       tables[7].to: role check_writer must own "dw"."foreign_owned" to replace it, or be a member of its owner check_owner — GRANT "check_owner" TO "check_writer" WITH INHERIT TRUE, SET TRUE;
       tables[8]: sales.again goes to dw.narrow, which is the target of tables[1] too — give each table a target of its own, e.g. to: "dw.{schema}_{table}"
-      tables[8].to: role check_writer lacks CREATE on schema dw, where the data is staged — GRANT CREATE ON SCHEMA "dw" TO "check_writer";
-      tables[8].to: role check_writer must own "dw"."narrow" to replace it; its owner postgres is a superuser — ALTER TABLE "dw"."narrow" OWNER TO "check_writer";
       tables[9]: archive.* matches no table that this connection may see — correct the pattern, or grant USAGE on the schema"
     `);
     expect(warnings).toMatchInlineSnapshot(`
@@ -276,6 +273,38 @@ describe('servers', () => {
   });
 });
 
+describe('poolers in transaction mode', () => {
+  it.each<[string, number, PoolerHabits]>([
+    ['lend the session that has been idle longest', 2, { longestIdleFirst: true }],
+    ['have more sessions than we use', 6, { longestIdleFirst: true }],
+    ['tell the pid of a real backend', 2, { realPid: true }],
+    ['tell a real pid, of many', 6, { realPid: true, longestIdleFirst: true }],
+    ['keep a client at its session, and reset it', 6, { realPid: true, resets: true, longestIdleFirst: true }],
+  ])('are problems also when they %s', async (_, size, habits) => {
+    const pooler = await startPooler(urls.shop, 'transaction', size, habits);
+    try {
+      const shop = urls.shop.replace(/:\d+\//, `:${pooler.port}/`);
+      const { problems } = await check({ shop, warehouse: urls.warehouse }, { tables: ['sales.orders'] });
+      expect(problems).toMatch(
+        /^source: connection "shop" goes through a pooler (in transaction mode|that resets sessions between transactions); session locks .* — let "shop" connect to the server itself, or to a pool in session mode\.$/m,
+      );
+    } finally {
+      await pooler.close();
+    }
+  });
+
+  it('are no problem in session mode', async () => {
+    const pooler = await startPooler(urls.shop, 'session', 3);
+    try {
+      const shop = urls.shop.replace(/:\d+\//, `:${pooler.port}/`);
+      const { checked } = await check({ shop, warehouse: urls.warehouse }, { tables: ['sales.orders'] });
+      expect(checked.problems.filter(({ path }) => path === 'source')).toEqual([]);
+    } finally {
+      await pooler.close();
+    }
+  });
+});
+
 describe('targets', () => {
   const session = async () =>
     createPostgresConnector(connectionTo('warehouse', urls.warehouse)).openDestination(attemptOf().session());
@@ -380,6 +409,30 @@ describe('a check', () => {
     // What a backend has counted is reported when it ends, if not before.
     await runSql(urls.shop, 'SELECT pg_stat_force_next_flush()');
     expect(await look()).toEqual(before);
+  });
+
+  it('of 2,000 tables takes seconds, over several sessions, and its answer stays a payload', async () => {
+    await runSql(urls.shop, `CREATE SCHEMA many; SELECT 1`);
+    await runSql(
+      urls.shop,
+      `DO $$ BEGIN FOR i IN 1..2000 LOOP EXECUTE format('CREATE TABLE many.t%s (id bigint PRIMARY KEY, note text DEFAULT %L)', i, 'x'); END LOOP; END $$`,
+    );
+    await atWarehouse('CREATE SCHEMA many');
+    const started = Date.now();
+    const { checked } = await check(urls, { tables: ['many.*'] });
+    console.log(`2,000 tables were checked in ${Date.now() - started} ms`);
+    expect(checked.problems).toEqual([]);
+    expect(checked.job!.tables).toHaveLength(2_000);
+    expect(checked.records.map(({ spec }) => spec.table)).toEqual(checked.job!.tables.map(({ table }) => table));
+    // The same of every table is said once.
+    expect(checked.warnings).toEqual([
+      {
+        path: 'tables[0]',
+        message:
+          "many.t1: the new target won't have the defaults and identities of note (also many.t10, many.t100, many.t1000 and 1996 more)",
+      },
+    ]);
+    await runSql(urls.shop, 'SELECT 1');
   });
 
   it('answers within what a payload may hold, and says how many are left out', () => {
