@@ -103,13 +103,13 @@ test.each(['source', 'destination'] as const)(
   },
 );
 
-test('an identity tells databases apart, not ways to the same one, at one round trip a session', async () => {
+test('an identity tells databases apart, not ways to the same one', async () => {
   const server = await startTestPostgres('source');
   try {
     const [one, two] = [await server.createDatabase('mismatch_one'), await server.createDatabase('mismatch_two')];
     const identity = async (name: string, url: string) => {
       await using session = await createPostgresConnector(connectionTo(name, url)).openSource(attemptOf().session());
-      return session.identity();
+      return await session.identity();
     };
     expect(await identity('a', one)).toBe(await identity('b', one.replace('127.0.0.1', 'localhost')));
     expect(await identity('a', one)).not.toBe(await identity('a', two));
