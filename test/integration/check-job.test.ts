@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { boundedProblems } from '../../activities/findings.js';
 import { createPostgresConnector } from '../../src/connectors/postgres/index.js';
-import { LonghaulError } from '../../src/core/errors.js';
+import type { LonghaulError } from '../../src/core/errors.js';
 import { attemptOf, check } from '../support/checking.js';
 import { connectionTo } from '../support/connection.js';
 import { startPooler, type PoolerHabits } from '../support/pooler.js';
