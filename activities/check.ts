@@ -1,140 +1,172 @@
-import { expandTables, type ExpandedTable } from '../src/config/expand.js';
-import { parseJob } from '../src/config/job.js';
-import { shortHash } from '../src/connectors/hash.js';
-import {
-  findingToProblem,
-  type DestinationSession,
-  type Finding,
-  type NewTableRecord,
-  type SourceSession,
+import { expandTables, type ExpandedJob, type ExpandedTable } from '../src/config/expand.js';
+import type { CompiledJob } from '../src/config/compiled-job.js';
+import { parseJob, type ParsedJob } from '../src/config/job.js';
+import { useFinding } from '../src/connectors/target-use.js';
+import type {
+  Connector,
+  DestinationSession,
+  Finding,
+  NewTableRecord,
+  SourceSession,
+  TargetUse,
 } from '../src/connectors/types.js';
+import type { Servers } from '../src/core/activities.js';
 import type { Problem } from '../src/core/errors.js';
 import type { Job } from '../src/core/model.js';
 import type { Attempt } from './attempt.js';
-import { unknownConnection, type Dependencies } from './dependencies.js';
+import { connectorFor, told, type Tell } from './check-sides.js';
+import { checkTables, laneOf, type CheckedTable } from './check-tables.js';
+import type { Dependencies } from './dependencies.js';
+import { Findings } from './findings.js';
+import { serversOf } from './sessions.js';
 
 export interface CheckedJob {
-  /** Present only when there is no problem. */
+  /**
+   * Present only when there is no problem but targets that other runs hold: these the ledger itself refuses, in the same step in which
+   * it opens a run.
+   */
   readonly job?: Job;
+  readonly servers?: Servers;
   /** One for each table of `job`, in its order. */
   readonly records: readonly NewTableRecord[];
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
 
+/** Which run asks: its own leases and rows are not in its way. */
+export interface Asking {
+  readonly run?: string;
+  readonly tell: Tell;
+}
+
 /**
  * All that can be wrong with a job, at once: the file, its connections, the servers, and every table on both sides. Reads
- * catalogs and writes nothing. What can't be asked because of an earlier problem (no connection, no table) is left out.
+ * catalogs and the ledger, and writes nothing. What can't be asked because of an earlier problem (no connection, no table) is left out.
  */
-export async function checkJob(deps: Dependencies, raw: unknown, running: Attempt): Promise<CheckedJob> {
+export async function checkJob(
+  deps: Dependencies,
+  raw: unknown,
+  running: Attempt,
+  asking: Asking,
+): Promise<CheckedJob> {
   const parsed = parseJob(raw);
   const { compiled } = parsed;
   if (compiled === undefined) return { records: [], problems: parsed.problems, warnings: parsed.warnings };
-  const unknown = connectionProblems(deps, compiled);
-  if (unknown.length > 0) return { records: [], problems: [...parsed.problems, ...unknown], warnings: parsed.warnings };
+  const findings = new Findings(parsed.problems, parsed.warnings);
   running.meter.phase = 'checking';
-  await using source = await deps.connectors.get(compiled.source)!.openSource(running.session());
-  await using destination = await deps.connectors.get(compiled.destination)!.openDestination(running.session());
-  const expanded = await expandTables(parsed, (pattern) => source.expand(pattern));
-  const findings = new Findings(expanded.problems, expanded.warnings);
-  findings.add('source', await source.checkServer());
-  findings.add('destination', await destination.checkServer());
-  findings.add('', digestFindings(deps, compiled, expanded.tables));
-  const records = await checkTables(compiled.source, { source, destination }, expanded.tables, findings);
-  const { problems, warnings } = findings;
-  return { ...(expanded.job && problems.length === 0 && { job: expanded.job }), records, problems, warnings };
+  const from = connectorFor(deps, 'source', compiled.source, findings);
+  const to = connectorFor(deps, 'destination', compiled.destination, findings);
+  const open = <T>(side: string, work: (() => Promise<T>) | undefined) =>
+    work && told(findings, side, asking.tell, work);
+  await using source = await open('source', from && (() => from.openSource(running.session())));
+  await using destination = await open('destination', to && (() => to.openDestination(running.session())));
+  const undigested = from && to && undigestedBetween(from, to);
+  const check = new JobCheck({ compiled, parsed, source, destination, asking, undigested }, findings);
+  await check.servers();
+  if (from === undefined || source === undefined) return check.ended();
+  return await check.tables(source, laneOf({ source: from, destination: destination && to }, running));
 }
 
-interface Sessions {
-  readonly source: SourceSession;
-  readonly destination: DestinationSession;
+interface Checking {
+  readonly compiled: CompiledJob;
+  readonly parsed: ParsedJob;
+  readonly source: SourceSession | undefined;
+  readonly destination: DestinationSession | undefined;
+  readonly asking: Asking;
+  /** Why `verify: checksum` can't be had between the two connections. */
+  readonly undigested: string | undefined;
 }
 
-async function checkTables(
-  sourceName: string,
-  sessions: Sessions,
-  tables: readonly ExpandedTable[],
-  findings: Findings,
-): Promise<NewTableRecord[]> {
-  const records: NewTableRecord[] = [];
-  for (const table of tables) {
-    const record = await checkTable(sourceName, sessions, table, findings);
-    if (record !== undefined) records.push(record);
-  }
-  return records;
-}
-
-function connectionProblems(
-  { connectors }: Dependencies,
-  job: { readonly source: string; readonly destination: string },
-): Problem[] {
-  const fix = `the worker's longhaul.yaml has: ${[...connectors.keys()].join(', ') || 'none'}`;
-  return (['source', 'destination'] as const).flatMap((path) => {
-    const connector = connectors.get(job[path]);
-    if (connector === undefined)
-      return [{ path, message: lowerFirst(unknownConnection(job[path], connectors.keys())), fix }];
-    if (connector.capabilities[path]) return [];
-    return [
-      { path, message: `a connection of type ${connector.type} can not be a ${path}`, fix: 'name another connection' },
-    ];
-  });
-}
-
-/** `verify: checksum` needs two connectors that digest rows in the same way. */
-function digestFindings(
-  { connectors }: Dependencies,
-  job: { readonly source: string; readonly destination: string },
-  tables: readonly ExpandedTable[],
-): Finding[] {
-  const [from, to] = [connectors.get(job.source)!, connectors.get(job.destination)!];
+/** A checksum needs two connectors that digest rows in the same way. */
+function undigestedBetween(from: Connector, to: Connector): string | undefined {
   const { digest } = from.capabilities;
-  if (digest !== undefined && digest === to.capabilities.digest) return [];
-  const message = `checksum can not be had from ${from.type} to ${to.type}`;
-  const wanted = tables.filter(({ spec }) => spec.verify === 'checksum');
-  return wanted.map(({ path }) => ({
-    ...{ severity: 'problem', path: `${path}.verify`, message, fix: 'write verify: counts' },
-  }));
+  if (digest !== undefined && digest === to.capabilities.digest) return undefined;
+  return `checksum can not be had from ${from.type} to ${to.type}`;
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}
+class JobCheck {
+  /** Whether the ledger can be asked: what its role may do there is among the checks of the server. */
+  #ledgerReadable = false;
 
-/** Sorts findings into problems and warnings, each with its place in the job file. */
-class Findings {
-  readonly problems: Problem[];
-  readonly warnings: Problem[];
+  constructor(
+    private readonly given: Checking,
+    private readonly findings: Findings,
+  ) {}
 
-  constructor(problems: readonly Problem[], warnings: readonly Problem[]) {
-    this.problems = [...problems];
-    this.warnings = [...warnings];
+  async servers(): Promise<void> {
+    const { source, destination, asking, compiled } = this.given;
+    // Each partition has one session at each side.
+    const demand = { sessions: compiled.parallelism };
+    const ask = (side: 'source' | 'destination', session: SourceSession | DestinationSession) =>
+      told(this.findings, side, asking.tell, async () => this.findings.add(side, await session.checkServer(demand)));
+    if (source) await ask('source', source);
+    const before = this.findings.count;
+    if (destination) await ask('destination', destination);
+    this.#ledgerReadable = destination !== undefined && this.findings.count === before;
   }
 
-  add(path: string, findings: readonly Finding[]): void {
-    for (const finding of findings)
-      (finding.severity === 'problem' ? this.problems : this.warnings).push(findingToProblem(path, finding));
+  async tables(source: SourceSession, lane: ReturnType<typeof laneOf>): Promise<CheckedJob> {
+    const { compiled, parsed, destination } = this.given;
+    const found = await expandTables(parsed, (pattern) => source.expand(pattern));
+    this.findings.addProblems(found.problems.slice(parsed.problems.length));
+    this.#digests(found.tables);
+    const checked = await checkTables(compiled.source, { source, destination }, found.tables, lane);
+    for (const [index, table] of checked.entries()) this.#add(found.tables[index]!, table.findings);
+    if (destination === undefined) return this.ended();
+    await this.#space(destination, found.tables, checked);
+    const uses = await this.#uses(destination, found.tables);
+    if (!this.given.compiled.again) this.#say(uses, 'appended', found.tables);
+    const fit = this.findings.count === 0;
+    this.#say(uses, 'held', found.tables);
+    const records = checked.flatMap(({ record }) => (record === undefined ? [] : [record]));
+    const rest = fit ? await this.#whole(found, source, destination) : {};
+    return { ...this.ended(), ...rest, records };
   }
-}
 
-async function checkTable(
-  sourceName: string,
-  { source, destination }: Sessions,
-  { path, spec }: ExpandedTable,
-  findings: Findings,
-): Promise<NewTableRecord | undefined> {
-  const described = await source.describe(spec);
-  findings.add(path, described.findings);
-  const { table } = described;
-  if (table === undefined) return undefined;
-  const { format, fingerprint: target, findings: found } = await destination.check(spec, table);
-  findings.add(path, found);
-  if (format === undefined) return undefined;
-  const { shape, columns, identity } = table;
-  const fingerprint = {
-    specification: shortHash(JSON.stringify(spec)),
-    source: shortHash(identity),
-    sourceShape: shortHash(JSON.stringify(shape)),
-    target,
-  };
-  return { spec, source: sourceName, shape, columns, format, fingerprint };
+  #digests(tables: readonly ExpandedTable[]): void {
+    const { undigested: message } = this.given;
+    if (message === undefined) return;
+    const finding: Finding = { severity: 'problem', path: 'verify', message, fix: 'write verify: counts' };
+    for (const table of tables.filter(({ spec }) => spec.verify === 'checksum')) this.#add(table, [finding]);
+  }
+
+  ended(): CheckedJob {
+    const { problems, warnings } = this.findings;
+    return { records: [], problems, warnings };
+  }
+
+  async #whole({ job }: ExpandedJob, source: SourceSession, destination: DestinationSession) {
+    return job && { job, servers: await serversOf(source, destination) };
+  }
+
+  async #space(
+    destination: DestinationSession,
+    tables: readonly ExpandedTable[],
+    checked: readonly CheckedTable[],
+  ): Promise<void> {
+    const sizes = checked.map(({ bytes = 0 }, index) => ({ to: tables[index]!.spec.to, bytes }));
+    this.findings.add('destination', (await destination.checkSpace?.(sizes)) ?? []);
+  }
+
+  /** A resumed run's own leases and rows are its own. */
+  async #uses(destination: DestinationSession, tables: readonly ExpandedTable[]): Promise<readonly TargetUse[]> {
+    if (!this.#ledgerReadable) return [];
+    const { compiled, asking } = this.given;
+    const run = asking.run ?? compiled.resume;
+    const specs = tables.map(({ spec }) => spec);
+    return await destination.ledger.usesOf({ name: compiled.name, ...(run !== undefined && { run }) }, specs);
+  }
+
+  #say(uses: readonly TargetUse[], kind: TargetUse['use'], tables: readonly ExpandedTable[]): void {
+    const byTarget = new Map(tables.map((table) => [table.spec.to, table]));
+    for (const use of uses.filter((each) => each.use === kind))
+      this.#add(byTarget.get(use.to)!, [useFinding(this.given.compiled.destination, use)]);
+  }
+
+  /** An entry that is a pattern stands for several tables, so each is named. */
+  #add({ path, spec }: ExpandedTable, findings: readonly Finding[]): void {
+    const entry = this.given.compiled.entries.find((each) => each.path === path);
+    const pattern = entry?.kind === 'relation' && entry.from !== spec.from;
+    this.findings.add(path, findings, pattern ? spec.table : undefined);
+  }
 }

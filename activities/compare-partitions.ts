@@ -3,10 +3,10 @@ import { addDigested, digestOf, verdictOf, type Copied, type Digested, type Verd
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import type { Digester, TableDigester } from '../src/connectors/digester.js';
 import type { Difference } from '../src/connectors/types.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import type { Dependencies } from './dependencies.js';
 import { openSourceDigester, openTableDigester } from './digests.js';
 import { differingKeys } from './sample-keys.js';
-import { atDestination, type OpenTable } from './sessions.js';
+import { atDestination, openSource, type OpenTable } from './sessions.js';
 
 type Input = Parameters<LonghaulActivities['comparePartitions']>[0];
 
@@ -30,7 +30,7 @@ export function comparePartitions(deps: Dependencies, input: Input): Promise<Par
     const { session, running } = open;
     // Of a run's snapshot nothing is left: the source is read as it is now.
     const { snapshot: _, ...record } = open.record;
-    await using source = await connectorOf(deps, input.source).openSource(running.session());
+    await using source = await openSource(deps, input, running);
     const { form, digester: target } = await openTableDigester(session, record);
     const sides = { source: openSourceDigester(source, record, form), target };
     const compared = await compareAll(open, record, sides, input);

@@ -4,9 +4,10 @@ import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import type { DigestForm } from '../src/connectors/digester.js';
 import type { DestinationSession, PartitionWriter, SourceStream } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import type { Dependencies } from './dependencies.js';
 import { cannotDigest, digestStreamed, openSourceDigester } from './digests.js';
 import { isHandedBack } from './errors.js';
+import { openDestination, openSource } from './sessions.js';
 
 /** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
 export async function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
@@ -36,7 +37,7 @@ interface Loaded {
 }
 
 async function load(deps: Dependencies, input: PartitionRef, running: Attempt): Promise<Loaded> {
-  await using destination = await connectorOf(deps, input.destination).openDestination(running.session());
+  await using destination = await openDestination(deps, input, running);
   const record = await destination.ledger.table(input.run, input.table);
   const partition = await destination.ledger.partition(input.run, input.table, input.ordinal);
   const form = await formOf(destination, record);
@@ -64,7 +65,7 @@ interface Work {
 /** The rows that the source counted are committed; that the destination loaded as many is the writer's to check. */
 async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, work: Work): Promise<Receipt> {
   const { record, partition, writer, form } = work;
-  await using source = await connectorOf(deps, input.source).openSource(running.session());
+  await using source = await openSource(deps, input, running);
   running.meter.phase = 'reading';
   const rows = await loadAll(source.stream(record, partition), input, running, writer);
   // In the source's transaction, of the same rows; the destination's waits.

@@ -7,15 +7,21 @@ export interface Dependencies {
   /** The connections of longhaul.yaml, by name. */
   readonly connectors: ReadonlyMap<string, Connector>;
   readonly log: Log;
+  /** What the worker calls itself at Temporal: names it in errors that are its own configuration's. */
+  readonly worker?: string;
 }
 
 /** The connection of this name. A job was checked on one worker and runs on another, which may be configured otherwise. */
-export function connectorOf({ connectors }: Dependencies, name: string): Connector {
+export function connectorOf({ connectors, worker }: Dependencies, name: string): Connector {
   const connector = connectors.get(name);
   if (connector !== undefined) return connector;
-  throw new LonghaulError('ConnectionFailed', `${unknownConnection(name, connectors.keys())} on this worker.`, {
-    next: 'Give all workers of a task queue the same longhaul.yaml.',
-  });
+  throw new LonghaulError(
+    'ConnectionFailed',
+    `${unknownConnection(name, connectors.keys())} on ${worker === undefined ? 'this worker' : `worker "${worker}"`}.`,
+    {
+      next: 'Give all workers of a task queue the same longhaul.yaml.',
+    },
+  );
 }
 
 export function unknownConnection(name: string, known: Iterable<string>): string {

@@ -4,19 +4,23 @@ import type { Job, TableRecord } from '../src/core/model.js';
 import { attempt, type Attempt } from './attempt.js';
 import { checkJob } from './check.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
+import { boundedProblems } from './findings.js';
 
 /** Warnings kept in the workflow: a job of many tables could have as many, and `longhaul check` lists all. */
 const MAX_WARNINGS = 50;
+const WARNING_BYTES = 50_000;
 
 type Input = Parameters<LonghaulActivities['openRun']>[0];
 
 /** Checks the whole job, then opens its run in the ledger: tables, fingerprints and leases in one step, or nothing. */
 export function openRun(deps: Dependencies, input: Input): Promise<OpenedRun> {
   return attempt(deps, {}, async (running) => {
-    const { job, records, problems, warnings } = await checkJob(deps, input.job, running);
+    const checked = await checkJob(deps, input.job, running, { run: input.run, tell: 'for good' });
+    const { job, servers, records, problems, warnings } = checked;
     if (job === undefined) throw jobInvalid(problems);
     running.meter.phase = 'opening';
-    return opened(input.run, job, await open(deps, input, job, records, running), warnings);
+    const tables = await open(deps, input, job, records, running);
+    return { ...opened(input.run, job, tables, warnings), ...(servers && { servers }) };
   });
 }
 
@@ -28,7 +32,7 @@ async function open(
   running: Attempt,
 ): Promise<readonly TableRecord[]> {
   await using session = await connectorOf(deps, job.destination).openDestination(running.session());
-  return await session.ledger.openRun({ run, job: workflowId }, records, job.resume !== undefined);
+  return await session.ledger.openRun({ run, job: workflowId, name: job.name }, records, job.resume !== undefined);
 }
 
 /** Rows that are visible as soon as they are committed can't be compared before that: `longhaul verify` does it after. */
@@ -44,5 +48,5 @@ function opened(run: string, job: Job, records: readonly TableRecord[], warnings
     return { table, to, mode, published: states.get(table) === 'published', ...(isStaged(spec) && { checksum: true }) };
   });
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };
-  return { ...head, tables, warnings: warnings.slice(0, MAX_WARNINGS) };
+  return { ...head, tables, warnings: boundedProblems(warnings.slice(0, MAX_WARNINGS), WARNING_BYTES).shown };
 }

@@ -1,7 +1,7 @@
 import type { PreparedTable, TableRef } from '../src/core/activities.js';
 import type { PlanSummary } from '../src/core/model.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
-import { atDestination, type OpenTable } from './sessions.js';
+import type { Dependencies } from './dependencies.js';
+import { atDestination, openSource, type OpenTable } from './sessions.js';
 
 /** Makes staging and the durable plan, or finds them. A stored plan is never made anew: receipts belong to it. */
 export function prepareTable(deps: Dependencies, ref: TableRef): Promise<PreparedTable> {
@@ -18,7 +18,7 @@ export function prepareTable(deps: Dependencies, ref: TableRef): Promise<Prepare
 
 async function makePlan(deps: Dependencies, ref: TableRef, { session, running }: OpenTable): Promise<PlanSummary> {
   running.meter.phase = 'planning';
-  await using source = await connectorOf(deps, ref.source).openSource(running.session());
+  await using source = await openSource(deps, ref, running);
   const record = await session.ledger.table(ref.run, ref.table, { queries: true });
   return await session.ledger.putPlan(ref.run, ref.table, await source.plan(record));
 }

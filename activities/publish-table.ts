@@ -1,6 +1,6 @@
 import type { PublishOutcome, TableRef } from '../src/core/activities.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
-import { atDestination, type OpenTable } from './sessions.js';
+import type { Dependencies } from './dependencies.js';
+import { atDestination, openSource, type OpenTable } from './sessions.js';
 
 /** Makes staging visible in one step, unless the ledger lacks receipts: those partitions go back to the workflow. */
 export function publishTable(deps: Dependencies, ref: TableRef): Promise<PublishOutcome> {
@@ -17,6 +17,6 @@ export function publishTable(deps: Dependencies, ref: TableRef): Promise<Publish
 /** Rows may have gone where no partition of the plan reads, after the last attempt looked. */
 async function verifySource(deps: Dependencies, ref: TableRef, { record, running }: OpenTable): Promise<void> {
   running.meter.phase = 'verifying the source';
-  await using source = await connectorOf(deps, ref.source).openSource(running.session());
+  await using source = await openSource(deps, ref, running);
   await source.verifyUnchanged?.(record);
 }

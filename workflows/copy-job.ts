@@ -167,9 +167,11 @@ class JobRun {
   }
 
   /** A resumed run may have published tables already; the ledger still knows their sums. */
-  async #publishedBefore({ run, source, destination, tables }: OpenedRun, rows: JobTables): Promise<void> {
+  async #publishedBefore(opened: OpenedRun, rows: JobTables): Promise<void> {
+    const { run, source, destination, servers, tables } = opened;
     for (const { table } of tables.filter(({ published }) => published)) {
-      const sums = await this.#sumsOf({ run, table, source, destination }, 'sums of what was published before');
+      const ref = { run, table, source, destination, ...(servers && { servers }) };
+      const sums = await this.#sumsOf(ref, 'sums of what was published before');
       rows.published(table, sums, 'published before this run was resumed');
     }
   }
@@ -232,7 +234,8 @@ class JobRun {
     this.#suspended = true;
     const destination = this.#opened?.destination ?? textOf(this.input, 'destination');
     if (destination === undefined) return;
-    const request = { run: this.#runId, destination, state: 'suspended' as const };
+    const servers = this.#opened?.servers;
+    const request = { run: this.#runId, destination, state: 'suspended' as const, ...(servers && { servers }) };
     try {
       const closed = await steadily(() => jobActivity('closeRun', 'suspend the run')(request), JOB_CONNECTION_WAIT);
       await this.#publishedAfterAll(closed);
@@ -253,8 +256,9 @@ class JobRun {
     if (opened === undefined || tables === undefined) return;
     const found = new Set(closed?.published);
     for (const table of tables.untold.filter((each) => found.has(each))) {
-      const { run, source, destination } = opened;
-      const sums = await this.#sumsOf({ run, table, source, destination }, 'sums of what was published');
+      const { run, source, destination, servers } = opened;
+      const ref = { run, table, source, destination, ...(servers && { servers }) };
+      const sums = await this.#sumsOf(ref, 'sums of what was published');
       tables.published(table, sums, PUBLISHED_AFTER_ALL);
     }
   }

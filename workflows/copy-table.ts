@@ -44,8 +44,8 @@ class TableCopy {
   #publishing = false;
 
   constructor(private readonly input: CopyTableInput) {
-    const { run, table, source, destination } = input;
-    this.#ref = { run, table, source, destination };
+    const { run, table, source, destination, servers } = input;
+    this.#ref = { run, table, source, destination, ...(servers && { servers }) };
     this.#book = new TableBook(input, now());
     this.#allowance = new Allowance(input.grant);
     this.#window = new PartitionWindow(input, this.#book, {

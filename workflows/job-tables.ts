@@ -131,9 +131,10 @@ export class JobTables {
   }
 
   #input({ table, to, mode, checksum }: OpenedTable, grant: Grant): CopyTableInput {
-    const { run, source, destination, maxParked, onFailure, retry } = this.opened;
+    const { run, source, destination, servers, maxParked, onFailure, retry } = this.opened;
+    const where = { source, destination, ...(servers && { servers }) };
     const digests = checksum && { checksum };
-    return { run, table, to, mode, source, destination, grant, maxParked, onFailure, retry, ...digests };
+    return { run, table, to, mode, ...where, grant, maxParked, onFailure, retry, ...digests };
   }
 
   async #follow(table: string, row: Row, started: Promise<TableChild>): Promise<void> {

@@ -1,5 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Grant, SlotReport } from '../src/core/deal.js';
+import type { Servers } from '../src/core/activities.js';
 import type { Mode, RetrySpec } from '../src/core/model.js';
 
 /**
@@ -148,6 +149,7 @@ export interface CopyTableInput {
   readonly mode: Mode;
   readonly source: string;
   readonly destination: string;
+  readonly servers?: Servers;
   /** What it may run at once until another grant comes. */
   readonly grant: Grant;
   readonly maxParked: number;

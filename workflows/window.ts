@@ -141,11 +141,11 @@ export class PartitionWindow {
   }
 
   #call(ordinal: number): Promise<PartitionResult> {
-    const { run, table, source, destination, retry } = this.input;
+    const { run, table, source, destination, servers, retry } = this.input;
     const copy = partitionActivity(retry, `${table} ${this.book.label(ordinal)}`);
     const { stallTimeout, firstByteTimeout } = retry;
     const limits = { stallTimeout, ...(firstByteTimeout !== undefined && { firstByteTimeout }) };
-    return copy({ run, table, source, destination, ordinal, ...limits });
+    return copy({ run, table, source, destination, ...(servers && { servers }), ordinal, ...limits });
   }
 
   /** Cancelled without a cancellation of ours: its worker gave it up. */

@@ -6,6 +6,7 @@ import { addDev } from './commands/dev.js';
 import { addInit } from './commands/init.js';
 import { addRetry } from './commands/retry.js';
 import { addRun } from './commands/run.js';
+import { addSchema } from './commands/schema.js';
 import { addSetParallelism } from './commands/set-parallelism.js';
 import { addStatus } from './commands/status.js';
 import { addTemporal } from './commands/temporal.js';
@@ -47,7 +48,7 @@ export function buildProgram(exit: (code: number) => void): Command {
     .exitOverride();
   const registry = registryOf(program, exit);
   program.commandsGroup('Copy:');
-  [addInit, addCheck, addRun].forEach((add) => add(registry));
+  [addInit, addSchema, addCheck, addRun].forEach((add) => add(registry));
   program.commandsGroup('Jobs under way:');
   [addWatch, addStatus, addRetry, addSetParallelism, addCancel, addVerify, addClean].forEach((add) => add(registry));
   program.commandsGroup('Servers:');

@@ -3,6 +3,7 @@ export { configPath, environmentBeside, type Environment } from './environment.j
 export { ConfigError } from './problems.js';
 export {
   compileWorkerConfig,
+  connectionsJsonSchema,
   loadWorkerConfig,
   type ConnectionConfig,
   type LoadedConfig,
@@ -16,4 +17,4 @@ export { parseJob, type ParsedJob } from './job.js';
 export { expandTables, type ExpandedJob, type ExpandedTable } from './expand.js';
 export { readJobFile } from './job-file.js';
 export { jobJsonSchema } from './job-schema.js';
-export { TEMPLATES, writeTemplates, type WrittenTemplates } from './templates.js';
+export { SCHEMA_FILES, TEMPLATES, writeTemplates, type WrittenTemplates } from './templates.js';

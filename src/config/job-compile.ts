@@ -23,9 +23,28 @@ export function compileJob(job: DefaultedJob, indices: readonly number[]): Compi
   const resumed = resume === undefined ? {} : { resume };
   return {
     compiled: { ...head, retry: compileRetry(retry), ...resumed, entries },
-    problems: [...retryProblems(retry), ...results.flatMap(({ problems }) => problems), ...tooManyQueries(entries)],
+    problems: [
+      ...retryProblems(retry),
+      ...results.flatMap(({ problems }) => problems),
+      ...tooManyQueries(entries),
+      ...againProblems(
+        job,
+        results.map(({ entry }) => entry),
+      ),
+    ],
     warnings: [...retryWarnings(retry), ...entries.flatMap((entry) => unusedDefaults(entry, defaults))],
   };
+}
+
+/** A replace may run as often as one likes. */
+function againProblems({ again, resume }: DefaultedJob, entries: readonly CompiledEntry[]): Located[] {
+  if (!again) return [];
+  if (resume !== undefined) {
+    const message = 'can not stand beside resume, which goes on with one run and appends nothing twice';
+    return [located(['again'], message, 'keep one of the two')];
+  }
+  if (entries.length === 0 || entries.some(({ mode }) => mode === 'append')) return [];
+  return [located(['again'], 'needs a table with mode append: replace may run as often as you like', 'take it out')];
 }
 
 function compileRetry({ firstByteTimeout, ...retry }: DefaultedJob['retry']): RetrySpec {

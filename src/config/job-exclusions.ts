@@ -5,9 +5,17 @@ export function exclusions(raw: object, known: readonly Located[]): Located[] {
   const { defaults, tables } = raw as { defaults?: unknown; tables?: unknown };
   const entries = Array.isArray(tables) ? (tables as unknown[]) : [];
   return [
+    ...snapshotExclusions(raw),
     ...columnExclusions(defaults, ['defaults']),
     ...entries.flatMap((entry, index) => entryExclusions(entry, ['tables', index], known)),
   ];
+}
+
+/** Who says what becomes of a lost snapshot believes that there is one. */
+function snapshotExclusions(raw: object): Located[] {
+  if (!has(raw, 'onSnapshotLost') || (has(raw, 'consistency') && raw.consistency !== 'per-partition')) return [];
+  const message = 'needs consistency: snapshot, since per-partition reads hold none';
+  return [located(['onSnapshotLost'], message, 'add consistency: snapshot, or take this out')];
 }
 
 function entryExclusions(entry: unknown, path: readonly PropertyKey[], known: readonly Located[]): Located[] {

@@ -151,7 +151,7 @@ export const jobSchema = strict({
   consistency: z.enum(['per-partition', 'snapshot']).default('per-partition'),
   onSnapshotLost: z.enum(['restart', 'fail']).default('restart'),
   keepStaging: duration('7d', '1m').prefault('7d'),
-  again: z.boolean({ error: 'is not true or false' }).default(false),
+  again: z.boolean({ error: 'is not true or false — write true, or leave the key out' }).default(false),
   maxParked: wholeNumber(1, 1000).default(100),
   retry: retry.prefault({}),
   resume: z

@@ -1,9 +1,21 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { jobJsonSchema } from './job-schema.js';
+import { connectionsJsonSchema } from './worker-config.js';
+
+/**
+ * The JSON Schemas that the files of `longhaul init` name in their first line, so that editors complete and check them: beside them,
+ * where they are found without a network and wherever the program itself is installed. Keep them with the files. `init` writes them anew.
+ */
+export const SCHEMA_FILES: Readonly<Record<string, () => Record<string, unknown>>> = {
+  'job.schema.json': jobJsonSchema,
+  'longhaul.schema.json': connectionsJsonSchema,
+};
 
 /** The files of `longhaul init`, by name. They work as they are once `.env` holds two addresses and job.yaml names a table. */
 export const TEMPLATES: Readonly<Record<string, string>> = {
-  'longhaul.yaml': `# Where data lives, and how this worker works. It stays with the worker: a job only ever says a connection's name.
+  'longhaul.yaml': `# yaml-language-server: $schema=longhaul.schema.json
+# Where data lives, and how this worker works. It stays with the worker: a job only ever says a connection's name.
 # \${NAME} takes a value from the environment, or from the file .env beside this one. All keys: docs/configuration.md
 connections:
   source:
@@ -30,7 +42,8 @@ connections:
 #   shutdownGrace: 10s                  # time to roll back after SIGTERM
 #   logLevel: info                      # debug | info | warn | error
 `,
-  'job.yaml': `# What is to be copied. Check it: longhaul check job.yaml    Start it: longhaul run job.yaml
+  'job.yaml': `# yaml-language-server: $schema=job.schema.json
+# What is to be copied. Check it: longhaul check job.yaml    Start it: longhaul run job.yaml
 # All keys: docs/job-file.md
 name: first-copy
 source: source                # a connection of longhaul.yaml
@@ -66,7 +79,7 @@ export interface WrittenTemplates {
   readonly kept: readonly string[];
 }
 
-/** Writes the templates into a folder, which is made if need be. A file that exists is kept. Throws what the file system throws. */
+/** Writes the templates and schemas into a folder, which is made if need be. A file that exists is kept, but for schemas. Throws what the file system throws. */
 export async function writeTemplates(folder: string): Promise<WrittenTemplates> {
   await mkdir(folder, { recursive: true });
   const results = await Promise.all(
@@ -76,7 +89,13 @@ export async function writeTemplates(folder: string): Promise<WrittenTemplates> 
     })),
   );
   const names = (written: boolean) => results.filter((each) => each.written === written).map(({ name }) => name);
-  return { written: names(true), kept: names(false) };
+  return { written: [...names(true), ...(await writeSchemas(folder))], kept: names(false) };
+}
+
+async function writeSchemas(folder: string): Promise<string[]> {
+  for (const [name, schema] of Object.entries(SCHEMA_FILES))
+    await writeFile(join(folder, name), `${JSON.stringify(schema(), undefined, 2)}\n`);
+  return Object.keys(SCHEMA_FILES);
 }
 
 /** False when the file exists: decided by the file system in the same step. */

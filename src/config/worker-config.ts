@@ -118,6 +118,15 @@ const fileSchema = strict({
 
 const connectionSchema = z.discriminatedUnion('type', [postgresSchema]);
 
+/** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
+export function connectionsJsonSchema(): Record<string, unknown> {
+  const whole = strict({
+    connections: z.record(z.string().regex(NAME), connectionSchema),
+    worker: workerSchema.optional(),
+  });
+  return { title: 'Longhaul connections', ...z.toJSONSchema(whole, { io: 'input' }) };
+}
+
 function compileConnections(raw: Record<string, unknown>, folder: string): [string, CompiledPostgres][] {
   const find = (path: string) => readable(resolve(folder, path));
   return Object.entries(raw).map(([name, given]) => [name, compileConnection(name, given, find)]);

@@ -72,8 +72,16 @@ export interface Finding {
   readonly fix?: string;
 }
 
+/** What a job asks of a connection as a whole. */
+export interface Demand {
+  /** Sessions that a job may have open at the same time at this side. */
+  readonly sessions: number;
+}
+
 /** What a source says of one table of a job, before anything is written. */
 export interface SourceTable {
+  /** Bytes that the table takes at the source now, indexes apart: at least what is copied, `where` and `columns` apart. */
+  readonly bytes?: number;
   readonly shape: TableShape;
   /** Columns to copy, after `columns`/`exclude` and without generated ones. */
   readonly columns: readonly string[];
@@ -83,11 +91,16 @@ export interface SourceTable {
 }
 
 export interface SourceSession extends AsyncDisposable {
+  /** System and database, equal for every worker that is led to the same place, on a primary and on its standbys. */
+  identity(): Promise<string>;
   /** Checks that concern the connection as a whole: poolers, settings, standby. */
-  checkServer(): Promise<Finding[]>;
+  checkServer(demand: Demand): Promise<Finding[]>;
   /** The relations that match `schema.*`-like patterns, in name order. */
   expand(pattern: string): Promise<string[]>;
-  /** Describes a table or the result of its queries; findings instead of an exception for what the user can mend. */
+  /**
+   * Describes a table or the result of its queries; findings instead of an exception for what the user can mend. What can be told is told
+   * beside problems too.
+   */
   describe(spec: TableSpec): Promise<{ table?: SourceTable; findings: Finding[] }>;
   /** Cuts a table, from catalog statistics, never by a scan. Yields partitions in order; the whole list is never in memory. */
   plan(record: TableRecord): Promise<PlanInput>;
@@ -133,7 +146,14 @@ export interface PartitionKey {
 
 export interface DestinationSession extends AsyncDisposable {
   readonly ledger: Ledger;
-  checkServer(): Promise<Finding[]>;
+  /** See `SourceSession.identity`. */
+  identity(): Promise<string>;
+  checkServer(demand: Demand): Promise<Finding[]>;
+  /**
+   * What it would mean to load tables of these sizes at the source (bytes, by target), as far as it can be told. Absent: nothing can be.
+   * Asked once for a job.
+   */
+  checkSpace?(tables: readonly { readonly to: string; readonly bytes: number }[]): Promise<Finding[]>;
   /**
    * What loading this source table into `spec.to` would meet: the chosen format, or findings why it can't be done. Writes
    * nothing. `fingerprint` is the target's part.
@@ -181,6 +201,23 @@ export interface RunRecord {
   readonly run: string;
   /** The workflow id. */
   readonly job: string;
+  /** The job's name as its file has it: the same for every run of a schedule, where the workflow id is not. */
+  readonly name?: string;
+  readonly startedAt?: string;
+}
+
+/** Another run's claim on a target. */
+export interface TargetUse {
+  readonly to: string;
+  /**
+   * `held`: an open run leases it. `appended`: a run of the same job's name has made rows visible there, or is about to, so that
+   * appending again would double them.
+   */
+  readonly use: 'held' | 'appended';
+  readonly run: string;
+  /** The workflow id of that run. */
+  readonly job: string;
+  /** When that run began. */
   readonly startedAt?: string;
 }
 
@@ -239,6 +276,14 @@ export interface Ledger {
   closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
   /** Oldest first. */
   runs(): Promise<readonly RunOverview[]>;
+  /**
+   * What other runs than `run` have done with these targets that stands in the way of a job of this name, at most one use of each kind
+   * for a target. Writes nothing; there need not be a ledger yet.
+   */
+  usesOf(
+    asking: { readonly run?: string; readonly name: string },
+    targets: readonly Pick<TableSpec, 'to' | 'mode'>[],
+  ): Promise<readonly TargetUse[]>;
 }
 
 /** Paths of findings are below a table's entry; this puts the entry's own path before them. */

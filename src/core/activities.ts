@@ -7,6 +7,15 @@ import type { Problem } from './errors.js';
  * only: no row, credential, key value, query text, or list that grows with the table.
  */
 
+/**
+ * Digests of the two systems and databases that a run was opened with. A connection's name is each worker's own: an attempt whose name
+ * leads elsewhere fails with ConnectionMismatch, before it reads or writes.
+ */
+export interface Servers {
+  readonly source: string;
+  readonly destination: string;
+}
+
 /** Names the ledger's record of one table of one run. */
 export interface TableRef {
   readonly run: string;
@@ -14,11 +23,15 @@ export interface TableRef {
   /** Names of connections. */
   readonly source: string;
   readonly destination: string;
+  /** Absent: whatever the names lead to is taken. */
+  readonly servers?: Servers;
 }
 
 export interface CheckReport {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
+  /** Problems and warnings that are not listed, because a report has its limits. */
+  readonly more?: { readonly problems: number; readonly warnings: number };
   readonly tables: readonly {
     readonly table: string;
     readonly to: string;
@@ -37,6 +50,7 @@ export interface OpenedRun {
   readonly onFailure: OnFailure;
   readonly maxParked: number;
   readonly retry: RetrySpec;
+  readonly servers?: Servers;
   readonly tables: readonly OpenedTable[];
   readonly warnings: readonly Problem[];
 }
@@ -187,5 +201,10 @@ export interface LonghaulActivities {
   /** All rows of the target, as they are now. */
   digestTarget(input: TableRef): Promise<Digested>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
-  closeRun(input: { run: string; destination: string; state: 'suspended' | 'discarded' }): Promise<ClosedRun>;
+  closeRun(input: {
+    run: string;
+    destination: string;
+    state: 'suspended' | 'discarded';
+    servers?: Servers;
+  }): Promise<ClosedRun>;
 }

@@ -50,6 +50,8 @@ const HANDLING = {
   StatementInvalid: 'park',
   /** Unreachable, refused, signed out, shutting down, too many connections. */
   ConnectionFailed: 'connection',
+  /** On this worker, a connection's name leads to another database than it did where the run was opened. Another worker may take it. */
+  ConnectionMismatch: 'connection',
   /** All session slots of a connection are taken. */
   SessionLimit: 'connection',
   /** Out of disk or memory on the server. */

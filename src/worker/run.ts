@@ -81,10 +81,11 @@ function installRuntime(log: Logger): void {
 function createWorker(config: WorkerConfig, connection: NativeConnection, namespace: string, log: Logger) {
   const { taskQueue, maxConcurrentPartitions, shutdownGrace } = config.worker;
   const connectors = new Map([...config.connections].map(([name, connection]) => [name, createConnector(connection)]));
+  const identity = `longhaul ${process.pid}@${hostname()}`;
   return Worker.create({
     ...workflowSource(),
-    ...{ connection, namespace, taskQueue, identity: `longhaul ${process.pid}@${hostname()}` },
-    activities: createActivities({ connectors, log }),
+    ...{ connection, namespace, taskQueue, identity },
+    activities: createActivities({ connectors, log, worker: identity }),
     interceptors: { activity: [failureInterceptor(log)] },
     maxConcurrentActivityTaskExecutions: maxConcurrentPartitions,
     maxCachedWorkflows: CACHED_WORKFLOWS,

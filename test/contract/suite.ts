@@ -27,6 +27,62 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
       return new Scene(fixture, `run-${randomUUID()}`, spec);
     }
 
+    it('identifies its systems, the same for every session', async () => {
+      await using s = scene();
+      expect(await (await s.source()).identity()).toBe(await (await s.source()).identity());
+      expect(await (await s.destination()).identity()).toBe(await (await s.destination()).identity());
+      expect(await (await s.source()).identity()).not.toBe(await (await s.destination()).identity());
+    });
+
+    describe('uses of a target', () => {
+      async function opened(s: Scene, name: string, state?: 'suspended'): Promise<void> {
+        const session = await s.destination();
+        await session.ledger.openRun({ run: s.run, job: 'contract-1', name }, [await s.checked()], false);
+        if (state) await session.ledger.closeRun(s.run, state);
+      }
+
+      it('are leases of other runs, by mode', async () => {
+        await using s = scene();
+        await opened(s, 'nightly');
+        const { ledger } = await s.destination();
+        const held = { to: s.spec.to, use: 'held', run: s.run, job: 'contract-1' };
+        expect(await ledger.usesOf({ name: 'other' }, [s.spec])).toMatchObject([held]);
+        expect(await ledger.usesOf({ name: 'other' }, [{ ...s.spec, mode: 'append' }])).toMatchObject([held]);
+        expect(await ledger.usesOf({ name: 'other', run: s.run }, [s.spec])).toEqual([]);
+        expect(await ledger.usesOf({ name: 'other' }, [{ to: 'public.elsewhere', mode: 'replace' }])).toEqual([]);
+        await ledger.closeRun(s.run, 'suspended');
+        expect(await ledger.usesOf({ name: 'nightly' }, [s.spec])).toEqual([]);
+      });
+
+      it('are appends of the same name, published or on their way, and no others', async () => {
+        const to = `public.uses_${randomUUID().slice(0, 8)}`;
+        await fixture.createTarget(to);
+        await using s = scene({ to, mode: 'append' });
+        await opened(s, 'nightly');
+        const { ledger } = await s.destination();
+        const appended = { to, use: 'appended', run: s.run, job: 'contract-1' };
+        expect(await ledger.usesOf({ name: 'nightly' }, [s.spec])).toMatchObject([appended]);
+        expect(await ledger.usesOf({ name: 'other' }, [s.spec])).toEqual([]);
+        expect(await ledger.usesOf({ name: 'nightly', run: s.run }, [s.spec])).toEqual([]);
+        await ledger.closeRun(s.run, 'suspended');
+        expect(await ledger.usesOf({ name: 'nightly' }, [s.spec])).toEqual([]);
+        await using published = scene({ to, mode: 'append' });
+        await opened(published, 'nightly');
+        const session = await published.destination();
+        const record = await session.ledger.table(published.run, published.spec.table);
+        await session.prepare(record);
+        await session.ledger.putPlan(published.run, published.spec.table, {
+          partitions: published.partitions(),
+          reason: 'four ranges',
+        });
+        await published.copyAll(session, record);
+        await published.buildAll(session, record);
+        await session.publish(record, newMeter());
+        expect(await ledger.usesOf({ name: 'nightly' }, [s.spec])).toMatchObject([{ ...appended, run: published.run }]);
+        expect(await ledger.usesOf({ name: 'nightly' }, [{ ...s.spec, mode: 'replace' }])).toEqual([]);
+      });
+    });
+
     describe('one partition', () => {
       it('is committed with a receipt of what was read', async () => {
         await using s = scene();

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -211,13 +212,16 @@ test('check prints problems and warnings apart and exits with 2; without problem
   const fake = new FakeActivities(TWO).activities;
   const problems = [{ path: 'tables[0]', message: 'there is no table public.a', fix: 'did you mean public.aa?' }];
   const warnings = [{ path: 'tables[1]', message: 'has no primary key' }];
-  const report = { problems, warnings, tables: [] };
+  const report = { problems, warnings, more: { problems: 0, warnings: 7 }, tables: [] };
   const { file } = await jobFile();
   await tests.during({ ...fake, checkJob: () => Promise.resolve(report) }, async (queue) => {
     const { code, out } = await longhaul('check', file, '--task-queue', queue);
     expect(code).toBe(2);
-    expect(out).toMatch(/✖ problem {2}tables\[0\]: there is no table public\.a\n +did you mean public\.aa\?\n/);
-    expect(out).toContain('! warning  tables[1]: has no primary key\n');
+    expect(out).toContain(
+      '✖ problem  tables[0]\n           there is no table public.a\n           → did you mean public.aa?\n',
+    );
+    expect(out).toContain('! warning  tables[1]\n           has no primary key\n… and 7 more warnings\n');
+    expect(out).toContain(': 1 problem, 8 warnings. Nothing was touched.\n');
     const json = await longhaul('check', file, '--json', '--task-queue', queue);
     expect(JSON.parse(json.out)).toEqual(report);
   });
@@ -234,10 +238,14 @@ test('status lists the latest jobs; an unknown one is a sentence', async () => {
   expect(err).toMatch(/^✖ error {2}There is no job "no-such-job"/);
 });
 
-test('init writes three files, keeps those that are there, and what it writes is a job that run understands', async () => {
+test('init writes three files and two schemas, keeps files that are there, and what it writes is a job that run understands', async () => {
   const target = join(folder, 'fresh');
-  expect((await longhaul('init', target)).out.match(/✔ written/g)).toHaveLength(3);
+  expect((await longhaul('init', target)).out.match(/✔ written/g)).toHaveLength(5);
   expect((await longhaul('init', target)).out.match(/· kept/g)).toHaveLength(3);
+  expect((await longhaul('schema')).out).toBe(readFileSync(join(target, 'job.schema.json'), 'utf8'));
+  expect((await longhaul('schema', '--connections')).out).toBe(
+    readFileSync(join(target, 'longhaul.schema.json'), 'utf8'),
+  );
   const printed = await longhaul('run', join(target, 'job.yaml'), '--print');
   expect(JSON.parse(printed.out)).toMatchObject({ name: 'first-copy' });
 });

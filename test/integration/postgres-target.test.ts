@@ -241,7 +241,7 @@ describe('an ordinary role', () => {
     await using owned = scene('closed.owned', { on: { destination } });
     await using filled = scene('closed.filled', { mode: 'append', on: { destination } });
     await using missing = scene('nowhere.at_all', { on: { destination } });
-    const server = await (await owned.destination()).checkServer();
+    const server = await (await owned.destination()).checkServer({ sessions: 4 });
     const found = [
       ...server.map(({ message, fix }) => `${message} -> ${fix ?? ''}`),
       ...(await findings(owned)),

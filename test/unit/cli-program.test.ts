@@ -24,6 +24,7 @@ async function parse(...args: string[]): Promise<{ text: string; refused: boolea
 
 const COMMANDS = [
   'init',
+  'schema',
   'check',
   'run',
   'watch',

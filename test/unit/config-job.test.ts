@@ -122,6 +122,50 @@ describe('one mistake in a job', () => {
     ],
     ['an odd entry', { tables: [17] }, 'tables[0]: is a number — write schema.table'],
     ['a mistyped key', { tables: [{ form: 'a' }] }, 'tables[0].form: unknown key — did you mean "from"?'],
+    [
+      'onSnapshotLost without a snapshot',
+      { onSnapshotLost: 'restart' },
+      'onSnapshotLost: needs consistency: snapshot, since per-partition reads hold none — add consistency: snapshot, or take this out',
+    ],
+    [
+      'onSnapshotLost beside per-partition',
+      { consistency: 'per-partition', onSnapshotLost: 'fail' },
+      'onSnapshotLost: needs consistency: snapshot, since',
+    ],
+    [
+      'again without append',
+      { again: true },
+      'again: needs a table with mode append: replace may run as often as you like — take it out',
+    ],
+    [
+      'again beside resume',
+      { again: true, mode: 'append', resume: '01a2' },
+      'again: can not stand beside resume, which goes on with one run and appends nothing twice — keep one of the two',
+    ],
+    ['again in words', { again: 'yes' }, 'again: is not true or false'],
+    [
+      'publish partition without append',
+      { tables: [{ from: 'a', publish: 'partition' }] },
+      'tables[0].publish: partition needs mode append: replace publishes all rows in one step — take one out',
+    ],
+    [
+      'publish partition beside a snapshot',
+      { consistency: 'snapshot', tables: [{ from: 'a', mode: 'append', publish: 'partition' }] },
+      'tables[0].publish: partition can not stand beside consistency snapshot: what is visible can not start over — keep one of the two',
+    ],
+    [
+      'pages without a snapshot',
+      { tables: [{ from: 'a', partition: { by: 'pages' } }] },
+      'tables[0].partition.by: pages needs a snapshot: an update moves a row to another page, where it is read twice or never — add consistency: snapshot to the job, or name a column',
+    ],
+    [
+      'keepStaging without a unit',
+      { keepStaging: 7 },
+      'keepStaging: 7 is not a duration — write a number with its unit, e.g. 7d',
+    ],
+    ['keepStaging for a moment', { keepStaging: '10s' }, 'keepStaging: is too short — write at least 1m'],
+    ['a verify of another name', { tables: [{ from: 'a', verify: 'checksums' }] }, 'did you mean "checksum"?'],
+    ['a consistency of another name', { consistency: 'snapshots' }, 'did you mean "snapshot"?'],
     ['a key from elsewhere', { zebra: 1 }, 'zebra: unknown key — the keys here are name, source'],
   ])('%s', (_, change, expected) => {
     const text = problemsOf(change);
@@ -133,6 +177,12 @@ describe('one mistake in a job', () => {
     expect(parseJob(raw).problems).toMatchObject([
       { path: '', message: expect.stringMatching(/^the job is /) as string },
     ]);
+  });
+
+  it('takes again for a job of which one table appends, and onSnapshotLost beside a snapshot', () => {
+    const tables = ['a', { from: 'b', mode: 'append' }];
+    expect(problemsOf({ again: true, tables })).toBe('');
+    expect(problemsOf({ consistency: 'snapshot', onSnapshotLost: 'fail' })).toBe('');
   });
 
   it('never repeats an address, even one in the place of a name', () => {

@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   ConfigError,
+  SCHEMA_FILES,
   TEMPLATES,
   expandTables,
   loadTemporalConfig,
@@ -274,7 +275,8 @@ describe('Temporal', () => {
 describe('the templates of init', () => {
   it('are a working configuration and job', async () => {
     const path = folder({});
-    expect(await writeTemplates(path)).toEqual({ written: Object.keys(TEMPLATES), kept: [] });
+    const files = [...Object.keys(TEMPLATES), ...Object.keys(SCHEMA_FILES)];
+    expect(await writeTemplates(path)).toEqual({ written: files, kept: [] });
     writeFileSync(join(path, '.env'), readFileSync(join(path, '.env.example')));
     const { config } = loadWorkerConfig(join(path, 'longhaul.yaml'), {});
     const { job } = await expandTables(parseJob(await readJobFile(join(path, 'job.yaml'))), () => Promise.resolve([]));

@@ -63,15 +63,20 @@ async function checkOnWorker(
   }
 }
 
-function printReport({ problems, warnings, tables }: CheckReport, file: string, { screen, hint }: Context): void {
+function printReport(report: CheckReport, file: string, { screen, hint }: Context): void {
+  const { problems, warnings, more = { problems: 0, warnings: 0 }, tables } = report;
   const { out, err } = screen;
   const { colors } = out;
   for (const problem of problems) out.prose(problemText(colors.red('✖ problem'), problem, out));
+  sayMore(more.problems, 'problem', out);
   for (const warning of warnings) out.prose(problemText(colors.yellow('! warning'), warning, out));
-  if (problems.length > 0) {
-    const count = plural(problems.length, 'problem');
-    const more = warnings.length > 0 ? `, ${plural(warnings.length, 'warning')}` : '';
-    out.line(`${file}: ${count}${more}. Nothing was touched.`);
+  sayMore(more.warnings, 'warning', out);
+  const problemCount = problems.length + more.problems;
+  const warningCount = warnings.length + more.warnings;
+  const warned = warningCount > 0 ? `, ${plural(warningCount, 'warning')}` : '';
+  if (problemCount > 0) {
+    const count = colors.bold(`${plural(problemCount, 'problem')}${warned}`);
+    out.prose(`${file}: ${count}. Nothing was touched.`);
     return;
   }
   const rows = tables.map(({ table, to, mode, format }) => [table, to, mode, format]);
@@ -84,14 +89,20 @@ function printReport({ problems, warnings, tables }: CheckReport, file: string, 
       ),
     );
   }
-  const warned = warnings.length > 0 ? `, ${plural(warnings.length, 'warning')}` : '';
   out.prose(`${colors.green('✔ ok')}  ${file}: ${plural(tables.length, 'table')}${warned}. Nothing was touched.`);
   err.line(`Start it:  ${hint('run', file)}`);
 }
 
-/** Place, what is wrong, and on a line of its own what would be right. */
+function sayMore(count: number, noun: string, { line, colors }: Channel): void {
+  if (count > 0) line(colors.dim(`… and ${plural(count, `more ${noun}`)}`));
+}
+
+/** As wide as the label before it, so that places and texts stand below each other. */
+const INDENT = ' '.repeat(11);
+
+/** The place, and on lines of their own what is wrong and what would be right. */
 function problemText(label: string, { path, message, fix }: Problem, { colors }: Channel): string {
-  const place = path === '' ? '' : `${colors.bold(path)}: `;
-  const remedy = fix === undefined ? '' : `\n           ${fix}`;
-  return `${label}  ${place}${message}${remedy}`;
+  const remedy = fix === undefined ? '' : `\n${INDENT}${colors.green('→')} ${fix}`;
+  const text = message.replaceAll('\n', `\n${INDENT}`);
+  return path === '' ? `${label}  ${text}${remedy}` : `${label}  ${colors.bold(path)}\n${INDENT}${text}${remedy}`;
 }

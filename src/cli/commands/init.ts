@@ -4,7 +4,7 @@ import { EXIT } from '../exit-codes.js';
 import type { Registry } from '../registry.js';
 
 export function addInit({ command, action }: Registry): void {
-  command('init [folder]', 'write longhaul.yaml, job.yaml, .env.example', 'longhaul init').action(
+  command('init [folder]', 'write longhaul.yaml, job.yaml, .env.example, and their schemas', 'longhaul init').action(
     action(async ({ screen, hint }, folder: string | undefined) => {
       const { out, err } = screen;
       const { written, kept } = await writeTemplates(folder ?? '.');

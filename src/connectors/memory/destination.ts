@@ -34,6 +34,10 @@ export class MemoryDestination implements DestinationSession {
     this.ledger = new MemoryLedger(server, options.signal);
   }
 
+  identity(): Promise<string> {
+    return Promise.resolve(`memory/${this.server.name}`);
+  }
+
   checkServer(): Promise<Finding[]> {
     return Promise.resolve([]);
   }

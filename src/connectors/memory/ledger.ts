@@ -1,6 +1,7 @@
 import { LonghaulError } from '../../core/errors.js';
-import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord } from '../../core/model.js';
-import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../types.js';
+import type { Mode, Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../core/model.js';
+import { targetLeased } from '../target-use.js';
+import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord, TargetUse } from '../types.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -104,6 +105,13 @@ export class MemoryLedger implements Ledger {
     });
   }
 
+  usesOf(
+    asking: { run?: string; name?: string },
+    targets: readonly Pick<TableSpec, 'to' | 'mode'>[],
+  ): Promise<readonly TargetUse[]> {
+    return this.#step(() => targets.flatMap((target) => this.#usesOf(asking, target)));
+  }
+
   entry(run: string, table: string): LedgerEntry {
     const entry = this.server.runs.get(run)?.tables.get(table);
     if (!entry) throw runClosed(run, table, 'not in the ledger');
@@ -128,15 +136,29 @@ export class MemoryLedger implements Ledger {
 
   #refuseLeased(own: string, { spec }: NewTableRecord, entry: LedgerEntry | undefined): void {
     if (entry?.record.state === 'published') return;
-    for (const { run, tables } of this.server.runs.values()) {
-      if (run.run === own) continue;
-      for (const { record } of tables.values()) {
-        const leased = record.spec.to === spec.to && (record.state === 'open' || record.state === 'publishing');
-        if (!leased || (record.spec.mode === 'append' && spec.mode === 'append')) continue;
-        throw new LonghaulError('TargetLeased', `Target ${spec.to} is held by run ${run.run} of job ${run.job}.`);
-      }
-    }
+    const held = this.#usesOf({ run: own }, spec).find(({ use }) => use === 'held');
+    if (held) throw targetLeased('memory', held);
   }
+
+  #usesOf(asking: { run?: string; name?: string }, { to, mode }: Pick<TableSpec, 'to' | 'mode'>): TargetUse[] {
+    const uses: TargetUse[] = [];
+    for (const { run, tables } of [...this.server.runs.values()].reverse()) {
+      if (run.run === asking.run) continue;
+      const entry = [...tables.values()].find(({ record }) => record.spec.to === to);
+      const found = entry && useOf(entry, mode, asking.name !== undefined && asking.name === (run.name ?? run.job));
+      if (!found || uses.some(({ use }) => use === found)) continue;
+      const { startedAt } = run;
+      uses.push({ to, use: found, run: run.run, job: run.job, ...(startedAt !== undefined && { startedAt }) });
+    }
+    return uses;
+  }
+}
+
+function useOf({ record, receipts }: LedgerEntry, mode: Mode, sameName: boolean): TargetUse['use'] | undefined {
+  const open = record.state === 'open' || record.state === 'publishing';
+  if (mode === 'replace' || record.spec.mode === 'replace') return open ? 'held' : undefined;
+  const visible = record.state === 'published' || (record.spec.publish === 'partition' && receipts.size > 0);
+  return sameName && (open || visible) ? 'appended' : undefined;
 }
 
 export function runClosed(run: string, table: string, state: string): LonghaulError {

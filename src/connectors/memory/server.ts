@@ -28,6 +28,8 @@ export interface OpenAttempt {
 
 /** A data system that lives in this process: what a session reads and writes, and what outlives it. */
 export class MemoryServer {
+  constructor(readonly name: string) {}
+
   readonly tables = new Map<string, MemoryTable>();
   readonly staging = new Map<string, unknown[][]>();
   readonly runs = new Map<string, LedgerRun>();
@@ -55,7 +57,7 @@ const servers = new Map<string, MemoryServer>();
 
 /** The server of this name, the same one for every session: made when it is first asked for. */
 export function memoryServer(name: string): MemoryServer {
-  const server = servers.get(name) ?? new MemoryServer();
+  const server = servers.get(name) ?? new MemoryServer(name);
   servers.set(name, server);
   return server;
 }

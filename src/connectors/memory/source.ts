@@ -19,6 +19,10 @@ export class MemorySource implements SourceSession {
     this.#connection = server.connect(options);
   }
 
+  identity(): Promise<string> {
+    return Promise.resolve(`memory/${this.server.name}`);
+  }
+
   checkServer(): Promise<Finding[]> {
     return Promise.resolve([]);
   }
@@ -38,7 +42,10 @@ export class MemorySource implements SourceSession {
     const { columns: shapes, primaryKey } = table;
     const columns = shapes.map(({ name }) => name).filter((name) => isCopied(spec, name));
     const shape = { system: 'memory', columns: shapes, primaryKey };
-    return Promise.resolve({ table: { shape, columns, formats: ['rows'], identity: this.name }, findings: [] });
+    return Promise.resolve({
+      table: { shape, columns, formats: ['rows'], identity: `memory/${this.server.name}` },
+      findings: [],
+    });
   }
 
   plan(record: TableRecord): Promise<PlanInput> {

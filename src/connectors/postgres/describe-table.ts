@@ -11,7 +11,7 @@ import { describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shap
 import { formatRelation, parseRelation, quoteIdent, quoteRelation } from './sql.js';
 
 export interface Description {
-  /** Absent when there is a problem. */
+  /** Absent when nothing can be said of it; present also beside problems, so that the destination's are found with them. */
   readonly table?: Omit<SourceTable, 'identity'>;
   readonly findings: Finding[];
 }
@@ -25,19 +25,21 @@ export async function describeTable(
   if ('message' in relation) return { findings: [relation] };
   const columns = await describeColumns(session, relation);
   const { selected, findings } = selectColumns(spec, columns);
-  const denied = await privilegeFindings(session, relation);
+  const leaves = await leavesOf(session, relation);
+  const denied = await privilegeFindings(session, relation, leaves);
   findings.push(...denied);
   // These ask the table itself.
   if (denied.length === 0) {
     findings.push(...(await whereFindings(session, relation, spec.where)));
     findings.push(...(await partitionFindings(session, relation, spec)));
   }
-  if (findings.some(({ severity }) => severity === 'problem')) return { findings };
+  if (selected.length === 0) return { findings };
   const shape = shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
   const table = {
     shape: { ...shape, leaves: (await leavesDigest(session, relation))! },
     columns: selected.map(({ name }) => name),
     formats: copyFormats(selected),
+    bytes: leaves.reduce((sum, { bytes }) => sum + bytes, 0),
   };
   return { table, findings };
 }
@@ -66,8 +68,11 @@ async function resolve(session: PgSession, from: string): Promise<RelationInfo |
 const SHOWN = 5;
 
 /** Partitions and children are read by their own names, so that their own privileges and policies count. */
-async function privilegeFindings(session: PgSession, relation: RelationInfo): Promise<Finding[]> {
-  const leaves = await leavesOf(session, relation);
+async function privilegeFindings(
+  session: PgSession,
+  relation: RelationInfo,
+  leaves: readonly RelationInfo[],
+): Promise<Finding[]> {
   const all = [relation, ...leaves.filter(({ oid }) => oid !== relation.oid)];
   const [{ role }] = (await session.query<{ role: string }>('SELECT current_user AS role')) as [{ role: string }];
   const denied = all.filter(({ maySelect }) => !maySelect).slice(0, SHOWN);
@@ -105,8 +110,8 @@ async function whereFindings(
   where: string | undefined,
 ): Promise<Finding[]> {
   if (where === undefined) return [];
-  const select = `SELECT FROM ONLY ${quoteRelation(relation)} WHERE`;
-  const wrong =
-    (await probe(session, `${select} ${where}\nLIMIT 0`)) ?? (await probe(session, `${select} (\n${where}\n) LIMIT 0`));
+  // Nothing behind the condition, or the server would complain of that.
+  const select = `EXPLAIN SELECT FROM ONLY ${quoteRelation(relation)} WHERE`;
+  const wrong = (await probe(session, `${select} ${where}`)) ?? (await probe(session, `${select} (\n${where}\n)`));
   return wrong === undefined ? [] : [problem('where', wrong.message, 'write one condition in the SQL of the source')];
 }

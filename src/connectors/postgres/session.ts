@@ -29,11 +29,18 @@ export interface PgSession extends AsyncDisposable {
   readonly pid: number;
   /** server_version_num, e.g. 180004. */
   readonly serverVersion: number;
+  /** Oid and name of the database, and whether this role may ask which system it belongs to. */
+  readonly database: { readonly name: string; readonly mayAskSystem: boolean };
   /**
    * The rows of one statement (of the last one, of several without values). Throws LonghaulError, or `signal.reason`. int8, numeric,
    * dates and times come as text.
    */
   query<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<R[]>;
+  /**
+   * Throws ServerUnsuitable when the connection leads through a pooler in transaction mode, at the cost of a second sign-in. What gives
+   * itself away at the first sign-in was refused then; this finds one that doesn't.
+   */
+  refusePooling(): Promise<void>;
   /** The columns of a statement's result. */
   fields(text: string): Promise<readonly pg.FieldDef[]>;
   /** Runs a statement for its effect; resolves with the number of rows in its command tag. */
@@ -82,9 +89,17 @@ async function signIn(
   }
 }
 
+/** Asked when a session begins: search_path is what it is then. */
+const PLACE = `
+  SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
+    oid OPERATOR(pg_catalog.||) '/' OPERATOR(pg_catalog.||) datname AS name,
+    pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS "mayAskSystem"
+  FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`;
+
 class Session implements PgSession {
   pid = 0;
   serverVersion = 0;
+  database = { name: '', mayAskSystem: false };
   #running = 0;
   #readOnly = false;
   #over = false;
@@ -101,16 +116,27 @@ class Session implements PgSession {
 
   async open(): Promise<void> {
     this.pid = await backendPid(this.client);
-    if (isPooled(this.client, this.pid)) await this.#checkPooler();
-    const [row] = await this.query<{ v: number }>(
-      `SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS v`,
-    );
-    this.serverVersion = row!.v;
+    if (isPooled(this.client, this.pid)) await this.refusePooling();
+    const [row] = await this.query<{ version: number; name: string; mayAskSystem: boolean }>(PLACE);
+    const { version, ...database } = row!;
+    this.serverVersion = version;
+    this.database = database;
     await takeSlot(this.client, this.config, this.side, this.options.signal);
   }
 
   get name(): string {
     return this.config.name;
+  }
+
+  async refusePooling(): Promise<void> {
+    const other = await connect(this.config, this.options.label, this.options.signal);
+    try {
+      await refuseTransactionPooling(this.name, this.client, other);
+    } catch (error) {
+      throw this.mapped(error);
+    } finally {
+      await goodbye(other);
+    }
   }
 
   async query<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<R[]> {
@@ -183,15 +209,6 @@ class Session implements PgSession {
     if (this.#running > 0) void cancelOnServer(this.client);
     destroySocket(this.client);
   };
-
-  async #checkPooler(): Promise<void> {
-    const other = await connect(this.config, this.options.label, this.options.signal);
-    try {
-      await refuseTransactionPooling(this.name, this.client, other);
-    } finally {
-      await goodbye(other);
-    }
-  }
 }
 
 /** Resolves when the connection has ended, by itself or not. */

@@ -1,7 +1,7 @@
 import type { Partition, QuerySpec, TableRecord, TableSpec } from '../../core/model.js';
 import { jobInvalid } from '../../core/errors.js';
 import type { DigestForm, Digester } from '../digester.js';
-import type { ByteStream, Finding, PlanInput, SessionOptions, SourceSession, SourceTable } from '../types.js';
+import type { ByteStream, Demand, Finding, PlanInput, SessionOptions, SourceSession, SourceTable } from '../types.js';
 import { relationsLike } from './catalog.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { describeQueries } from './describe-queries.js';
@@ -11,12 +11,10 @@ import { hashingOf, PostgresDigester } from './digest/digester.js';
 import { identityOf } from './identity.js';
 import { planTable } from './plan.js';
 import { openSession, type PgSession } from './session.js';
+import { checkSourceServer } from './source-server.js';
 import { formatRelation, parsePattern } from './sql.js';
 import { openPartition, openStream, type OpenPartition } from './stream.js';
 import { verifyTable } from './unchanged.js';
-
-/** The oldest server that is read from. */
-const OLDEST = 12;
 
 /** Opens a session that reads. Throws as `openSession`. */
 export async function openSourceSession(
@@ -32,11 +30,12 @@ class PostgresSource implements SourceSession {
 
   constructor(private readonly session: PgSession) {}
 
-  async checkServer(): Promise<Finding[]> {
-    const major = Math.floor(this.session.serverVersion / 10_000);
-    if (major < OLDEST) return [tooOld(this.session.name, major)];
-    const standby = await this.#reading(() => standbyState(this.session));
-    return standby === 'without feedback' ? [standbyWarning(this.session.name)] : [];
+  identity(): Promise<string> {
+    return identityOf(this.session);
+  }
+
+  checkServer(demand: Demand): Promise<Finding[]> {
+    return checkSourceServer(this.session, demand);
   }
 
   async expand(pattern: string): Promise<string[]> {
@@ -109,29 +108,4 @@ function hasQueries(spec: TableSpec): spec is TableSpec & { readonly queries: re
 
 function notAPattern(pattern: string) {
   return { path: '', message: `"${pattern}" is not a pattern of tables`, fix: 'write it as schema.* or schema.name_*' };
-}
-
-function tooOld(name: string, major: number): Finding {
-  return {
-    severity: 'problem',
-    path: '',
-    message: `connection "${name}" is Postgres ${major}; Longhaul reads from ${OLDEST} and newer`,
-  };
-}
-
-function standbyWarning(name: string): Finding {
-  return {
-    severity: 'warning',
-    path: '',
-    message: `connection "${name}" is a standby without hot_standby_feedback: a vacuum on the primary can end long reads`,
-    fix: 'set hot_standby_feedback = on at the standby, or read from the primary',
-  };
-}
-
-async function standbyState(session: PgSession): Promise<'primary' | 'with feedback' | 'without feedback'> {
-  const [row] = await session.query<{ standby: boolean; feedback: boolean }>(
-    `SELECT pg_is_in_recovery() AS standby, current_setting('hot_standby_feedback')::bool AS feedback`,
-  );
-  if (!row!.standby) return 'primary';
-  return row!.feedback ? 'with feedback' : 'without feedback';
 }

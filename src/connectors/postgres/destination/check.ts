@@ -5,7 +5,7 @@ import type { PgSession } from '../session.js';
 import { describeColumns, describeQuery } from '../shape.js';
 import { formatRelation, parseRelation, quoteIdent } from '../sql.js';
 import { dependentsOf } from './dependents.js';
-import { privilegeFindings, schemaFindings } from './privileges.js';
+import { privilegeFindings, publicationFindings, schemaFindings } from './privileges.js';
 import { transaction } from './queries.js';
 import { ownedSequences } from './sequences.js';
 import { findTarget, targetFingerprint, type Target } from './target.js';
@@ -28,7 +28,7 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
   }
   return transaction(session, async () => {
     const target = await findTarget(session, spec.to);
-    const schema = await schemaFindings(session, relation);
+    const schema = [...(await schemaFindings(session, relation)), ...(await publicationFindings(session, relation))];
     const fit = await fitOf(session, spec, source, target);
     const rights = target ? await existingFindings(session, spec, source, target) : [];
     const findings = [...schema, ...fit.findings, ...rights];

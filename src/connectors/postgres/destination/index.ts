@@ -2,6 +2,7 @@ import type { BuildStep } from '../../../core/activities.js';
 import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
 import type { DigestForm, TableDigester } from '../../digester.js';
 import type {
+  Demand,
   DestinationSession,
   Finding,
   Format,
@@ -11,6 +12,7 @@ import type {
   SourceTable,
 } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
+import { identityOf } from '../identity.js';
 import { openSession, type PgSession } from '../session.js';
 import { beginPartition } from './attempt.js';
 import { build, buildSteps } from './build.js';
@@ -22,6 +24,7 @@ import { PostgresLedger } from './ledger.js';
 import { prepare } from './prepare.js';
 import { publish } from './publish.js';
 import { checkDestinationServer } from './server.js';
+import { spaceFindings } from './space.js';
 import { PUBLISH_TUNING, type PublishTuning } from './tuning.js';
 
 /** Formats that a Postgres table is loaded from. */
@@ -46,8 +49,16 @@ class PostgresDestination implements DestinationSession {
     this.ledger = new PostgresLedger(session, ledgerNames(session.config.ledgerSchema));
   }
 
-  checkServer(): Promise<Finding[]> {
-    return checkDestinationServer(this.session, this.ledger.names);
+  identity(): Promise<string> {
+    return identityOf(this.session);
+  }
+
+  checkServer(demand: Demand): Promise<Finding[]> {
+    return checkDestinationServer(this.session, this.ledger.names, demand);
+  }
+
+  checkSpace(tables: readonly { readonly to: string; readonly bytes: number }[]): Promise<Finding[]> {
+    return spaceFindings(this.session, tables);
   }
 
   check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }> {

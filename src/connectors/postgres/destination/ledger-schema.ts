@@ -43,7 +43,10 @@ function ddl(names: LedgerNames): string[] {
     `CREATE TABLE IF NOT EXISTS ${names.runs} (
        run text PRIMARY KEY,
        job text NOT NULL,
+       name text,
        started_at timestamptz NOT NULL DEFAULT now())`,
+    // Of ledgers made before version 2.
+    `ALTER TABLE ${names.runs} ADD COLUMN IF NOT EXISTS name text`,
     `CREATE TABLE IF NOT EXISTS ${names.runTables} (
        run text NOT NULL REFERENCES ${names.runs},
        table_name text NOT NULL,
@@ -103,12 +106,22 @@ function ddl(names: LedgerNames): string[] {
   ];
 }
 
-/** Whether this database has a ledger. Throws ServerUnsuitable for one that a newer Longhaul made. */
+/** Whether this database has a ledger as this Longhaul makes it. Throws ServerUnsuitable for one that a newer Longhaul made. */
 export async function isInstalled(session: PgSession, names: LedgerNames): Promise<boolean> {
+  return (await installedVersion(session, names)) === LEDGER_VERSION;
+}
+
+/** Whether there is a ledger at all, perhaps one that is still to be altered. Throws as `isInstalled`. */
+export async function isReadable(session: PgSession, names: LedgerNames): Promise<boolean> {
+  return (await installedVersion(session, names)) > 0;
+}
+
+/** 0: there is none. */
+async function installedVersion(session: PgSession, names: LedgerNames): Promise<number> {
   const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
     names.version,
   ]);
-  if (found?.there !== true) return false;
+  if (found?.there !== true) return 0;
   const row = await firstRow<{ version: number }>(session, `SELECT max(version) AS version FROM ${names.version}`);
   const version = row?.version ?? 0;
   if (version > LEDGER_VERSION) {
@@ -118,7 +131,7 @@ export async function isInstalled(session: PgSession, names: LedgerNames): Promi
       { next: 'Use the Longhaul version that wrote it, or a newer one.' },
     );
   }
-  return version === LEDGER_VERSION;
+  return version;
 }
 
 /** Makes the ledger if there is none. Safe to be called by many at once: one of them makes it, the others wait. */
@@ -145,7 +158,7 @@ export async function ledgerFindings(session: PgSession, names: LedgerNames): Pr
   const role = quoteIdent(row.role);
   const schema = quoteIdent(names.schema);
   const missing = (message: string, fix: string): Finding[] => [{ severity: 'problem', path: '', message, fix }];
-  const ledger = `Connection ${session.name}: role ${row.role} can't keep the ledger: it`;
+  const ledger = `role ${row.role} of connection "${session.name}" can't keep the ledger: it`;
   if (!row.present && !row.can_create_schema) {
     return missing(
       `${ledger} may not create the schema ${names.schema}`,

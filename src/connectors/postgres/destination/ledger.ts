@@ -1,7 +1,7 @@
-import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord } from '../../../core/model.js';
-import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../../types.js';
+import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
+import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord, TargetUse } from '../../types.js';
 import type { PgSession } from '../session.js';
-import { isInstalled, type LedgerNames } from './ledger-schema.js';
+import { isInstalled, isReadable, type LedgerNames } from './ledger-schema.js';
 import { putDifferences } from './differences.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
 import { endPublishing } from './publish-lock.js';
@@ -9,6 +9,7 @@ import { transaction } from './queries.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
 import { openRun } from './runs.js';
+import { readUses } from './uses.js';
 
 /** The ledger in a schema of the destination's own database. Each call is one transaction; none may be made while another is open. */
 export class PostgresLedger implements Ledger {
@@ -85,5 +86,13 @@ export class PostgresLedger implements Ledger {
        FROM ${this.names.runs} r JOIN ${this.names.runTables} t USING (run)
        GROUP BY run, job, r.started_at ORDER BY r.started_at, run`);
     return found.map(({ run, job, started, tables }) => ({ run, job, startedAt: started, tables }));
+  }
+
+  async usesOf(
+    asking: { run?: string; name: string },
+    targets: readonly Pick<TableSpec, 'to' | 'mode'>[],
+  ): Promise<readonly TargetUse[]> {
+    if (!(await isReadable(this.session, this.names))) return [];
+    return transaction(this.session, () => readUses(this.session, this.names, asking, targets));
   }
 }

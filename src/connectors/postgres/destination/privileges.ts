@@ -25,27 +25,59 @@ export async function schemaFindings(session: PgSession, { schema }: Relation): 
   return [problem(`role ${role} lacks ${missing} on schema ${schema}, where the data is staged`, fix)];
 }
 
+/** Publications of a whole schema (version 15 and newer) replicate what is staged there. */
+export async function publicationFindings(session: PgSession, { schema }: Relation): Promise<Finding[]> {
+  if (session.serverVersion < 150000) return [];
+  const found = await session.query<{ name: string }>(
+    `SELECT p.pubname::text AS name FROM pg_publication p JOIN pg_publication_namespace n ON n.pnpubid = p.oid
+     JOIN pg_namespace s ON s.oid = n.pnnspid WHERE s.nspname = $1 ORDER BY 1`,
+    [schema],
+  );
+  return found.map(({ name }) => ({
+    severity: 'warning',
+    path: 'to',
+    message: `publication ${name} has all tables of schema ${schema}: staging is replicated too`,
+  }));
+}
+
 interface Rights {
   role: string;
   owner: string;
   member: boolean;
   own: boolean;
   owner_may_create: boolean;
+  /** Membership in it would be too much to grant. */
+  owner_is_superuser: boolean;
   selects: boolean;
   inserts: boolean;
   policies: boolean;
+  /** Of the target and its indexes, those that this role may not create in. */
+  tablespaces: string[];
 }
 
 /** What a mode needs on a target that exists. Run it with an empty search_path. */
 export async function privilegeFindings(session: PgSession, mode: Mode, target: Target): Promise<Finding[]> {
   const rights = (await firstRow<Rights>(session, RIGHTS, [target.oid]))!;
-  return mode === 'replace' ? ownershipFindings(session, rights, target) : appendFindings(rights, target);
+  const more = mode === 'replace' ? ownershipFindings(session, rights, target) : appendFindings(rights, target);
+  return [...more, ...tablespaceFindings(rights, target)];
+}
+
+/** Staging and its indexes lie where the target's do. The database's own tablespace is everybody's. */
+function tablespaceFindings({ role, tablespaces }: Rights, target: Target): Finding[] {
+  return tablespaces.map((name) => {
+    const message = `role ${role} may not create in tablespace ${name}, where ${quoteRelation(target)} or an index of it lies`;
+    return problem(message, `GRANT CREATE ON TABLESPACE ${quoteIdent(name)} TO ${quoteIdent(role)};`);
+  });
 }
 
 /** Before version 16, a member may always act as the role. */
 function ownershipFindings(session: PgSession, rights: Rights, target: Target): Finding[] {
   const { role, owner, member, own, owner_may_create: mayCreate } = rights;
   const table = quoteRelation(target);
+  if (!member && rights.owner_is_superuser) {
+    const fix = `ALTER TABLE ${table} OWNER TO ${quoteIdent(role)};`;
+    return [problem(`role ${role} must own ${table} to replace it; its owner ${owner} is a superuser`, fix)];
+  }
   if (!member) {
     const grant = `GRANT ${quoteIdent(owner)} TO ${quoteIdent(role)}${session.serverVersion >= 160000 ? ' WITH INHERIT TRUE, SET TRUE' : ''};`;
     return [problem(`role ${role} must own ${table} to replace it, or be a member of its owner ${owner}`, grant)];
@@ -81,9 +113,15 @@ const RIGHTS = `
          c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS own,
          (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
            OR has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') AS owner_may_create,
+         coalesce((SELECT rolsuper FROM pg_roles WHERE oid = c.relowner), false) AS owner_is_superuser,
          has_table_privilege(c.oid, 'SELECT') AS selects,
          has_table_privilege(c.oid, 'INSERT') AS inserts,
-         row_security_active(c.oid) AS policies
+         row_security_active(c.oid) AS policies,
+         coalesce((SELECT array_agg(s.spcname::text ORDER BY s.spcname) FROM pg_tablespace s
+                   WHERE NOT has_tablespace_privilege(s.oid, 'CREATE')
+                     AND (s.oid = c.reltablespace OR s.oid IN
+                       (SELECT x.reltablespace FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid))),
+                  '{}') AS tablespaces
   FROM pg_class c WHERE c.oid = $1`;
 
 function problem(message: string, fix: string): Finding {

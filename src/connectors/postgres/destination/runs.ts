@@ -1,14 +1,16 @@
 import { LonghaulError } from '../../../core/errors.js';
-import type { Mode, TableRecord, TableState } from '../../../core/model.js';
+import type { TableRecord, TableState } from '../../../core/model.js';
 import type { NewTableRecord, RunRecord } from '../../types.js';
+import { targetLeased } from '../../target-use.js';
 import { lockKey } from '../../hash.js';
-import { formatRelation, quoteRelation, requireRelation } from '../sql.js';
+import { formatRelation } from '../sql.js';
 import type { PgSession } from '../session.js';
 import { install, type LedgerNames } from './ledger-schema.js';
 import { endPublishing } from './publish-lock.js';
 import { readRecords } from './records.js';
 import { stagingOf } from './staging-name.js';
 import { transaction } from './queries.js';
+import { readUses, targetKey } from './uses.js';
 
 /** See `Ledger.openRun`. One advisory lock for the whole ledger, held for a moment: of two jobs on one target one sees the other. */
 export async function openRun(
@@ -37,11 +39,11 @@ function stateOf(stored: readonly TableRecord[], table: string): TableState | un
   return stored.find(({ spec }) => spec.table === table)?.state;
 }
 
-async function putRun(session: PgSession, names: LedgerNames, { run, job, startedAt }: RunRecord): Promise<void> {
+async function putRun(session: PgSession, names: LedgerNames, { run, job, name, startedAt }: RunRecord): Promise<void> {
   await session.query(
-    `INSERT INTO ${names.runs} (run, job, started_at) VALUES ($1, $2, coalesce($3::timestamptz, now()))
-     ON CONFLICT (run) DO UPDATE SET job = excluded.job`,
-    [run, job, startedAt ?? null],
+    `INSERT INTO ${names.runs} (run, job, name, started_at) VALUES ($1, $2, $3, coalesce($4::timestamptz, now()))
+     ON CONFLICT (run) DO UPDATE SET job = excluded.job, name = excluded.name`,
+    [run, job, name ?? null, startedAt ?? null],
   );
 }
 
@@ -74,44 +76,20 @@ async function reopen(session: PgSession, names: LedgerNames, { run }: RunRecord
   );
 }
 
-/** However the job file spells a target, it is leased under one name. */
-function targetKey(to: string): string {
-  return quoteRelation(requireRelation(to));
-}
-
-interface Lease {
-  target: string;
-  mode: Mode;
-  run: string;
-  job: string;
-}
-
 async function refuseLeased(
   session: PgSession,
   names: LedgerNames,
   { run }: RunRecord,
   tables: readonly NewTableRecord[],
 ): Promise<void> {
-  const leases = await session.query<Lease>(
-    `SELECT t.target, t.mode, t.run, r.job FROM ${names.runTables} t JOIN ${names.runs} r USING (run)
-     WHERE t.target = ANY ($1::text[]) AND t.run <> $2 AND t.state IN ('open', 'publishing')`,
-    [tables.map(({ spec }) => targetKey(spec.to)), run],
+  const uses = await readUses(
+    session,
+    names,
+    { run },
+    tables.map(({ spec }) => spec),
   );
-  for (const { spec } of tables) {
-    const shared = (lease: Lease) => lease.mode === 'append' && spec.mode === 'append';
-    const held = leases.find((lease) => lease.target === targetKey(spec.to) && !shared(lease));
-    if (held) throw targetLeased(session, spec.to, held);
-  }
-}
-
-function targetLeased(session: PgSession, to: string, { run, job }: Lease): LonghaulError {
-  return new LonghaulError(
-    'TargetLeased',
-    `Target ${to} of connection "${session.name}" is held by run ${run} of job ${job}; nothing was touched.`,
-    {
-      next: `Wait until that job ends, or cancel it. If its workflow is gone: take the run over with \`resume: ${run}\`, or give it up with \`longhaul clean --run ${run} --destination ${session.name}\`.`,
-    },
-  );
+  const held = uses.find(({ use }) => use === 'held');
+  if (held) throw targetLeased(session.name, held);
 }
 
 function unknownRun(session: PgSession, { run }: RunRecord): LonghaulError {

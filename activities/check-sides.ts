@@ -1,0 +1,62 @@
+import type { Connector, Finding } from '../src/connectors/types.js';
+import { LonghaulError, type ErrorCode } from '../src/core/errors.js';
+import { unknownConnection, type Dependencies } from './dependencies.js';
+import type { Findings } from './findings.js';
+
+export type Side = 'source' | 'destination';
+
+/**
+ * Which errors of a connection are findings. `everything`: a person waits for the answer, and wants to hear of the other side too.
+ * `for good`: what time may mend is thrown, so that it is tried again.
+ */
+export type Tell = 'everything' | 'for good';
+
+const TOLD: Readonly<Record<Tell, readonly ErrorCode[]>> = {
+  everything: ['ServerUnsuitable', 'ConnectionFailed'],
+  'for good': ['ServerUnsuitable'],
+};
+
+/** A finding instead of what it throws, where that is one to be told. */
+export async function told<T>(
+  findings: Findings,
+  path: string,
+  tell: Tell,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || !TOLD[tell].includes(error.code)) throw error;
+    findings.add(path, [toFinding(error)]);
+    return undefined;
+  }
+}
+
+/** As one of the lines of a check: what it says of a copy that goes on is not of a check. */
+function toFinding({ message, next }: LonghaulError): Finding {
+  const text = lowerFirst(message.replace(/\.$/, ''));
+  const fix = next?.replace(/; the copy goes on .*$/, '');
+  return { severity: 'problem', path: '', message: text, ...(fix !== undefined && { fix: lowerFirst(fix) }) };
+}
+
+/** The connector of one side, if this worker has it and it can be that side; otherwise it is said. */
+export function connectorFor(
+  { connectors }: Dependencies,
+  side: Side,
+  name: string,
+  findings: Findings,
+): Connector | undefined {
+  const connector = connectors.get(name);
+  if (connector?.capabilities[side]) return connector;
+  const has = `the worker's longhaul.yaml has: ${[...connectors.keys()].join(', ') || 'none'}`;
+  const finding =
+    connector === undefined
+      ? { message: lowerFirst(unknownConnection(name, connectors.keys())), fix: has }
+      : { message: `a connection of type ${connector.type} can not be a ${side}`, fix: 'name another connection' };
+  findings.add(side, [{ severity: 'problem', path: '', ...finding }]);
+  return undefined;
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
