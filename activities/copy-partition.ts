@@ -1,20 +1,24 @@
 import { Context } from '@temporalio/activity';
 import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
-import type { PartitionWriter, SourceStream } from '../src/connectors/types.js';
+import type { Meter, PartitionWriter, SourceStream } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
-import { isHandedBack } from './errors.js';
+import { isHandedBack, ofPartition, toFailure } from './errors.js';
 
 /** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
 export async function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
   const context = Context.current();
   const subject = { table: input.table, partition: input.ordinal + 1 };
+  let meter: Meter | undefined;
   try {
-    return await attempt(deps, subject, (running) => commit(deps, input, running));
+    return await attempt(deps, subject, (running) => {
+      meter = running.meter;
+      return commit(deps, input, running);
+    });
   } catch (error) {
     if (isHandedBack(context)) return { outcome: 'handedBack' };
-    throw error;
+    throw ofPartition(toFailure(error, context), meter?.partition);
   }
 }
 
@@ -37,6 +41,7 @@ async function load(deps: Dependencies, input: PartitionRef, running: Attempt): 
   await using destination = await connectorOf(deps, input.destination).openDestination(running.session());
   const record = await destination.ledger.table(input.run, input.table);
   const partition = await destination.ledger.partition(input.run, input.table, input.ordinal);
+  running.meter.partition = partition.label;
   const begun = await destination.begin(record, partition, running.number);
   if ('predicateHash' in begun) return { receipt: begun, found: true };
   await using writer = begun;

@@ -82,14 +82,14 @@ class JobRun {
       retry,
       (request: RetryRequest | undefined) => {
         const targets = retryTargets(request, this.#running.progress);
-        for (const { table, ordinals } of targets) this.#running.retry(table, ordinals);
+        for (const { table, labels } of targets) this.#running.retry(table, labels);
         return { retried: targets.reduce((sum, { count }) => sum + count, 0) };
       },
       {
         validator: (request: RetryRequest | undefined) => {
           retryTargets(request, this.#running.progress);
         },
-        description: 'Tries parked partitions again: {table?, partitions?}.',
+        description: 'Tries parked partitions again: {"partitions": ["table", "table/17"]}, or {} for all.',
       },
     );
   }

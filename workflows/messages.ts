@@ -102,10 +102,8 @@ export interface PlanView {
 }
 
 export interface RetryRequest {
-  /** Absent: every table with parked partitions. */
-  readonly table?: string;
-  /** Ordinals of parked partitions; absent: all of the table. */
-  readonly partitions?: readonly number[];
+  /** Tables (`public.items`) and parked partitions by their labels (`public.orders/17`, `erp.invoices/north`). Absent: all. */
+  readonly partitions?: readonly string[];
 }
 
 /** On copyJob: JobProgress. On copyTable: TableProgress. Both answer under the same name, `progress`. */
@@ -115,8 +113,8 @@ export const tableProgress = defineQuery<TableProgress>('progress');
 export const plan = defineQuery<readonly PlanView[]>('plan');
 
 /**
- * On copyJob: tries parked partitions again. Answers with how many: of all, those that the job knows to be parked; of named
- * ones, those that may be, since a table that still copies parks on. Refused when nothing that was named can be parked.
+ * On copyJob: tries parked partitions again. Answers with how many: of whole tables, those that the job knows to be parked; of
+ * named partitions, those that may be, since a table that still copies parks on. Refused when one that was named can't be parked.
  */
 export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
 /** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
@@ -124,8 +122,8 @@ export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('s
 
 /** Parent to child: how many partitions it may run at once. A shrunk table lets its running ones end. */
 export const grantSlots = defineSignal<[Grant]>('grantSlots');
-/** Parent to child: try these parked partitions again (all, when absent). */
-export const retryParked = defineSignal<[readonly number[] | undefined]>('retryParked');
+/** Parent to child: try the parked partitions of these labels again (all, when absent). */
+export const retryParked = defineSignal<[readonly string[] | undefined]>('retryParked');
 /**
  * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
  * for the parent's page. Reports of a table are a second apart at least, and name at most REPORTED_PARKED partitions.

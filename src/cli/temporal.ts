@@ -105,7 +105,8 @@ export async function updateJob<T>(job: JobHandle, context: Context, update: () 
   try {
     return await withPatience(job.client, update);
   } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError) throw new CliError(error.cause?.message ?? error.message);
+    if (error instanceof WorkflowUpdateFailedError)
+      throw new CliError(error.cause?.message ?? error.message, EXIT.wrong);
     if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && !isTimeout(error)) throw error;
     const next = `Start a worker where longhaul.yaml is:  ${context.hint('worker')}`;
     const what = `No worker answers on task queue "${job.taskQueue}". The request is done as soon as one is there.`;

@@ -43,6 +43,8 @@ export interface Meter {
   rows: number;
   bytes: number;
   phase: string;
+  /** The label of the partition that is copied, when one is. */
+  partition?: string;
 }
 
 export interface SessionOptions {

@@ -128,11 +128,11 @@ test('parked partitions: exit code 3 and the command that retries them; then ret
     expect(waiting.code).toBe(3);
     expect(waiting.out).toMatch(/public\.a 2\/3: DataRejected: .*was refused/);
     expect(waiting.err).toContain(`longhaul retry ${name}\n`);
-    const unknown = await longhaul('retry', name, 'public.a', '--partitions', '3/3');
+    const unknown = await longhaul('retry', name, 'public.a/3');
     expect(unknown.code).toBe(2);
     expect(unknown.err).toContain('Parked in public.a: 2/3');
     broken = false;
-    const retried = await longhaul('retry', name, 'public.a', '--partitions', '2/3');
+    const retried = await longhaul('retry', name, 'public.a/2');
     expect(retried.out).toBe(`1 partition of ${name} will be tried again.\n`);
     expect((await longhaul('watch', name)).code).toBe(0);
   });
