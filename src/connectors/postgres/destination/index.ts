@@ -8,6 +8,7 @@ import type {
   PartitionWriter,
   SessionOptions,
   SourceTable,
+  StagingTable,
 } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
 import { openSession, type PgSession } from '../session.js';
@@ -15,6 +16,7 @@ import { beginPartition } from './attempt.js';
 import { build, buildSteps } from './build.js';
 import { checkTarget } from './check.js';
 import { discard } from './discard.js';
+import { orphans } from './housekeeping.js';
 import { ledgerNames } from './ledger-schema.js';
 import { PostgresLedger } from './ledger.js';
 import { prepare } from './prepare.js';
@@ -75,6 +77,10 @@ class PostgresDestination implements DestinationSession {
 
   discard(record: TableRecord): Promise<void> {
     return discard(this.session, this.ledger.names, record);
+  }
+
+  orphans(): Promise<readonly StagingTable[]> {
+    return orphans(this.session, this.ledger.names);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,7 +17,7 @@ export interface LedgerNames {
 }
 
 /** Raised with every change of the tables below; `install` is then where the older ones are altered. */
-const LEDGER_VERSION = 1;
+const LEDGER_VERSION = 2;
 
 export function ledgerNames(schema: string): LedgerNames {
   const named = (table: string) => `${quoteIdent(schema)}.${table}`;
@@ -85,13 +85,16 @@ function ddl(names: LedgerNames): string[] {
        started_at timestamptz NOT NULL,
        committed_at timestamptz NOT NULL,
        PRIMARY KEY (run, table_name, partition))`,
+    `ALTER TABLE ${names.runs}
+       ADD COLUMN IF NOT EXISTS keep_staging_ms bigint, ADD COLUMN IF NOT EXISTS forgotten_at timestamptz`,
+    `ALTER TABLE ${names.runTables} ADD COLUMN IF NOT EXISTS expired boolean NOT NULL DEFAULT false`,
     // Last: its presence says that the others are complete.
     `CREATE TABLE IF NOT EXISTS ${names.version} (version int PRIMARY KEY, installed_at timestamptz NOT NULL DEFAULT now())`,
     `INSERT INTO ${names.version} (version) VALUES (${LEDGER_VERSION}) ON CONFLICT DO NOTHING`,
   ];
 }
 
-/** Whether this database has a ledger. Throws ServerUnsuitable for one that a newer Longhaul made. */
+/** Whether this database has a ledger of this version. Throws ServerUnsuitable for one that a newer Longhaul made. */
 export async function isInstalled(session: PgSession, names: LedgerNames): Promise<boolean> {
   const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
     names.version,
@@ -109,7 +112,18 @@ export async function isInstalled(session: PgSession, names: LedgerNames): Promi
   return version === LEDGER_VERSION;
 }
 
-/** Makes the ledger if there is none. Safe to be called by many at once: one of them makes it, the others wait. */
+/** Whether there is a ledger to read and write: an older one is brought up to this version first. */
+export async function isReady(session: PgSession, names: LedgerNames): Promise<boolean> {
+  if (await isInstalled(session, names)) return true;
+  const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
+    names.version,
+  ]);
+  if (found?.there !== true) return false;
+  await install(session, names);
+  return true;
+}
+
+/** Makes the ledger if there is none, or alters an older one. Safe to be called by many at once: one of them makes it, the others wait. */
 export async function install(session: PgSession, names: LedgerNames): Promise<void> {
   if (await isInstalled(session, names)) return;
   await transaction(session, async () => {
