@@ -4,6 +4,7 @@ import { closeRun } from './close-run.js';
 import { copyPartition } from './copy-partition.js';
 import type { Dependencies } from './dependencies.js';
 import { listBuildSteps } from './list-build-steps.js';
+import { listRuns } from './list-runs.js';
 import { openRun } from './open-run.js';
 import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
@@ -25,5 +26,6 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     runBuildStep: (input) => runBuildStep(deps, input),
     publishTable: (input) => publishTable(deps, input),
     closeRun: (input) => closeRun(deps, input),
+    listRuns: (input) => listRuns(deps, input),
   };
 }

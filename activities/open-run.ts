@@ -4,6 +4,7 @@ import type { Job, TableRecord } from '../src/core/model.js';
 import { attempt, type Attempt } from './attempt.js';
 import { checkJob } from './check.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
+import { sweep } from './sweep.js';
 
 /** Warnings kept in the workflow: a job of many tables could have as many, and `longhaul check` lists all. */
 const MAX_WARNINGS = 50;
@@ -16,7 +17,8 @@ export function openRun(deps: Dependencies, input: Input): Promise<OpenedRun> {
     const { job, records, problems, warnings } = await checkJob(deps, input.job, running);
     if (job === undefined) throw jobInvalid(problems);
     running.meter.phase = 'opening';
-    return opened(input.run, job, await open(deps, input, job, records, running), warnings);
+    const { stored, swept } = await open(deps, input, job, records, running);
+    return opened(input.run, job, stored, [...swept, ...warnings]);
   });
 }
 
@@ -26,18 +28,18 @@ async function open(
   job: Job,
   records: Awaited<ReturnType<typeof checkJob>>['records'],
   running: Attempt,
-): Promise<readonly TableRecord[]> {
+): Promise<{ stored: readonly TableRecord[]; swept: Problem[] }> {
   await using session = await connectorOf(deps, job.destination).openDestination(running.session());
-  return await session.ledger.openRun({ run, job: workflowId }, records, job.resume !== undefined);
+  const record = { run, job: workflowId, keepStaging: job.keepStaging };
+  const stored = await session.ledger.openRun(record, records, job.resume !== undefined);
+  return { stored, swept: await sweep(session, run, running) };
 }
 
 function opened(run: string, job: Job, records: readonly TableRecord[], warnings: readonly Problem[]): OpenedRun {
   const { name, source, destination, parallelism, onFailure, maxParked, retry } = job;
   const states = new Map(records.map(({ spec, state }) => [spec.table, state]));
-  const tables = job.tables.map(({ table, to, mode }): OpenedTable => ({
-    table,
-    to,
-    mode,
+  const tables = job.tables.map(({ table, to, mode, publish }): OpenedTable => ({
+    ...{ table, to, mode, ...(publish !== undefined && { publish }) },
     published: states.get(table) === 'published',
   }));
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };

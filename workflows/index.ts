@@ -1,5 +1,6 @@
 /** Everything exported here can be started by name. */
 export { checkJob } from './check-job.js';
-export { cleanRun } from './clean-run.js';
+export { cleanRuns } from './clean-runs.js';
 export { copyJob } from './copy-job.js';
 export { copyTable } from './copy-table.js';
+export { listRuns } from './list-runs.js';

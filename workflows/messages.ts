@@ -55,6 +55,8 @@ export interface TableProgress {
   readonly parkedMore?: number;
   /** Slots of the job's parallelism that this table may use now. */
   readonly slots: number;
+  /** With `publish: partition`, of a job that ended: which partitions are visible, in words. */
+  readonly visible?: string;
   /** What it waits for or why it failed, in words. */
   readonly note?: string;
   /** How the table was cut, in words. */
@@ -119,6 +121,12 @@ export const plan = defineQuery<readonly PlanView[]>('plan');
 export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
 /** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
 export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
+
+/**
+ * On copyJob: gives the job up. It ends as by a cancellation, and what it has not published is removed instead of kept for a
+ * resume. Enough by itself; with a cancellation beside it the workflow ends as cancelled and not as failed.
+ */
+export const discard = defineSignal('discard');
 
 /** Parent to child: how many partitions it may run at once. A shrunk table lets its running ones end. */
 export const grantSlots = defineSignal<[Grant]>('grantSlots');

@@ -24,12 +24,17 @@ export interface RetryTarget {
 export function retryTargets(request: RetryRequest | undefined, tables: readonly TableProgress[]): RetryTarget[] {
   const words = request?.partitions;
   if (words === undefined) return wholeTables(tables);
-  if (!Array.isArray(words) || words.length === 0 || words.some((word) => typeof word !== 'string'))
-    throw refused('Write {"partitions": ["public.orders/17", "public.items"]}, or {} for all that is parked.');
+  checkWords(words);
   const named = [...new Set(words)].map((word) => ({ word, ...namedBy(word, tables) }));
   const whole = named.filter(({ label }) => label === undefined);
   const some = named.filter(({ table }) => !whole.some((each) => each.table === table));
   return [...whole.map(({ table }) => wholeTable(table)), ...grouped(some)];
+}
+
+/** The request comes from anywhere: its type is a wish. */
+function checkWords(words: unknown): void {
+  if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) return;
+  throw refused('Write {"partitions": ["public.orders/17", "public.items"]}, or {} for all that is parked.');
 }
 
 function wholeTables(tables: readonly TableProgress[]): RetryTarget[] {

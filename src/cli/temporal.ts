@@ -88,7 +88,7 @@ export async function findJob(client: Client, context: Context, workflowId: stri
 }
 
 function noSuchJob(context: Context, workflowId: string): CliError {
-  const next = `The jobs there are:  ${context.hint('status')}`;
+  const next = `The jobs there are:  ${context.hint('ls')}`;
   return new CliError(`There is no job "${workflowId}" (or Temporal has forgotten it since).`, EXIT.wrong, next);
 }
 

@@ -112,7 +112,7 @@ test('a wrong job is refused with every problem and exit code 2, without Tempora
 });
 
 test('Temporal out of reach is one sentence and what to do, without a stack', async () => {
-  const { code, out, err } = await start(['status'], { TEMPORAL_ADDRESS: '127.0.0.1:1' }).ended;
+  const { code, out, err } = await start(['ls'], { TEMPORAL_ADDRESS: '127.0.0.1:1' }).ended;
   expect([code, out]).toEqual([1, '']);
   expect(err).toMatch(/^✖ error {2}Temporal does not answer at 127\.0\.0\.1:1\.\nStart one here: {2}.*longhaul dev\n/);
   expect(err).not.toMatch(/^ +at /m);

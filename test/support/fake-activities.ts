@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type {
   BuildStep,
+  LedgerView,
   LonghaulActivities,
   OpenedRun,
   PartitionRef,
@@ -37,6 +38,7 @@ export interface FakeJob {
   readonly maxParked?: number;
   readonly retry?: Partial<RetrySpec>;
   readonly open?: (call: number) => MaybeAsync<void>;
+  readonly ledgers?: readonly LedgerView[];
 }
 
 export const FAKE_RETRY: RetrySpec = {
@@ -91,7 +93,11 @@ export class FakeActivities {
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
       publishTable: (input) => this.#publish(input),
-      closeRun: (input) => Promise.resolve(void this.closed.push(input)),
+      closeRun: (input) => {
+        this.closed.push(input);
+        return Promise.resolve({ visible: [] });
+      },
+      listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
     };
   }
 

@@ -22,7 +22,20 @@ async function parse(...args: string[]): Promise<{ text: string; refused: boolea
   }
 }
 
-const COMMANDS = ['init', 'check', 'run', 'watch', 'status', 'retry', 'set-parallelism', 'cancel', 'dev', 'worker'];
+const COMMANDS = [
+  'init',
+  'check',
+  'run',
+  'watch',
+  'status',
+  'retry',
+  'set-parallelism',
+  'cancel',
+  'ls',
+  'clean',
+  'dev',
+  'worker',
+];
 
 test('the help fits 80 columns, names every command, and tells a newcomer what to do', async () => {
   const { text } = await parse('--help');

@@ -7,7 +7,15 @@ function table(name: string, labels: readonly string[], more: Partial<TableProgr
     ...{ ordinal: Number(/^\d+/.exec(label)?.[0] ?? index + 1) - 1, label, code: 'DataRejected', error: 'no' },
   }));
   return {
-    ...{ table: name, to: name, mode: 'replace', phase: 'waiting on parked', partitions: 100, committed: 0, running: 0 },
+    ...{
+      table: name,
+      to: name,
+      mode: 'replace',
+      phase: 'waiting on parked',
+      partitions: 100,
+      committed: 0,
+      running: 0,
+    },
     ...{ rows: 0, bytes: 0, retries: 0, skipped: 0, slots: 1, parked },
     ...more,
   };
