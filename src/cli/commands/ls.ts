@@ -1,4 +1,4 @@
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionInfo } from '@temporalio/client';
 import type { LedgerView, RunView } from '../../core/activities.js';
 import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
@@ -104,9 +104,19 @@ async function merge(
 
 /** An open run is asked for by its job, which may have resumed it; of a closed one its own workflow tells how it ended. */
 async function stateOf(client: Client, run: RunView, execution: WorkflowExecutionInfo | undefined): Promise<string> {
-  if (!isOpen(run)) return execution?.status.name.toLowerCase() ?? 'ended';
+  if (!isOpen(run)) return execution?.status.name.toLowerCase() ?? (await endOf(client, run));
   const liveness = await livenessOf(client, run);
   return liveness === 'unknown' ? 'gone' : liveness;
+}
+
+/** How the run's own workflow ended, where it is not among the latest. */
+async function endOf(client: Client, { run, job }: RunView): Promise<string> {
+  try {
+    return (await client.workflow.getHandle(job, run).describe()).status.name.toLowerCase();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return 'gone';
+    throw error;
+  }
 }
 
 interface Shown {
