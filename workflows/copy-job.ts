@@ -138,6 +138,7 @@ class JobRun {
       warnings: (this.#opened?.warnings ?? []).map(({ path, message }) => (path ? `${path}: ${message}` : message)),
       startedAt: this.#startedAt,
       ...(this.#ended && { endedAt: this.#ended.at }),
+      ...(this.#discard && { discarded: true }),
     };
   }
 

@@ -86,6 +86,8 @@ export interface JobProgress {
   readonly warnings: readonly string[];
   readonly startedAt: string;
   readonly endedAt?: string;
+  /** Given up on a person's word: there is nothing to resume. */
+  readonly discarded?: true;
 }
 
 /** The result of a job that ended well. */
