@@ -2,22 +2,26 @@ import { Context } from '@temporalio/activity';
 import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import type { DigestForm } from '../src/connectors/digester.js';
-import type { DestinationSession, PartitionWriter, SourceStream } from '../src/connectors/types.js';
+import type { DestinationSession, Meter, PartitionWriter, SourceStream } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
 import type { Dependencies } from './dependencies.js';
 import { cannotDigest, digestStreamed, openSourceDigester } from './digests.js';
-import { isHandedBack } from './errors.js';
+import { isHandedBack, ofPartition, toFailure } from './errors.js';
 import { openDestination, openSource } from './sessions.js';
 
 /** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
 export async function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
   const context = Context.current();
   const subject = { table: input.table, partition: input.ordinal + 1 };
+  let meter: Meter | undefined;
   try {
-    return await attempt(deps, subject, (running) => commit(deps, input, running));
+    return await attempt(deps, subject, (running) => {
+      meter = running.meter;
+      return commit(deps, input, running);
+    });
   } catch (error) {
     if (isHandedBack(context)) return { outcome: 'handedBack' };
-    throw error;
+    throw ofPartition(toFailure(error, context), meter?.partition);
   }
 }
 
@@ -41,6 +45,7 @@ async function load(deps: Dependencies, input: PartitionRef, running: Attempt): 
   const record = await destination.ledger.table(input.run, input.table);
   const partition = await destination.ledger.partition(input.run, input.table, input.ordinal);
   const form = await formOf(destination, record);
+  running.meter.partition = partition.label;
   const begun = await destination.begin(record, partition, running.number);
   if ('predicateHash' in begun) return { receipt: begun, found: true };
   await using writer = begun;

@@ -1,5 +1,5 @@
 import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/activity';
-import { HANDED_BACK } from '../src/core/activities.js';
+import { HANDED_BACK, type PartitionDetail } from '../src/core/activities.js';
 import { LonghaulError } from '../src/core/errors.js';
 import { bounded, boundedLines } from '../src/core/text.js';
 
@@ -31,6 +31,19 @@ export function toFailure(error: unknown, context: Context): Error {
   return error instanceof LonghaulError ? known(error) : unknown(error);
 }
 
+/** Says in a failure's details whose it is: the workflow knows a partition's number, the ledger its label. */
+export function ofPartition(failure: Error, partition: string | undefined): Error {
+  if (partition === undefined || !(failure instanceof ApplicationFailure)) return failure;
+  const detail: PartitionDetail = { partition };
+  const { message, type, nonRetryable } = failure;
+  const told = ApplicationFailure.create({
+    ...{ message, type: type ?? 'Unknown', nonRetryable: nonRetryable ?? false },
+    details: [...(failure.details ?? []), detail],
+  });
+  told.stack = failure.stack ?? '';
+  return told;
+}
+
 function known(error: LonghaulError): ApplicationFailure {
   const message = textOf(error, MESSAGE_BYTES);
   const whole = error.problems.length > 0 ? textOf(error, WHOLE_BYTES) : message;
@@ -39,7 +52,7 @@ function known(error: LonghaulError): ApplicationFailure {
       message,
       type: error.code,
       nonRetryable: error.handling !== 'retry',
-      // The workflow reads its first detail as the message in whole.
+      // The workflow reads a text among the details as the message in whole.
       ...(whole !== message && { details: [whole] }),
     }),
   );

@@ -7,6 +7,7 @@ import type { Dependencies } from './dependencies.js';
 import { digestTarget } from './digest-target.js';
 import { listBuildSteps } from './list-build-steps.js';
 import { listVerifiable } from './list-verifiable.js';
+import { listRuns } from './list-runs.js';
 import { openRun } from './open-run.js';
 import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
@@ -33,5 +34,6 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     comparePartitions: (input) => comparePartitions(deps, input),
     digestTarget: (input) => digestTarget(deps, input),
     closeRun: (input) => closeRun(deps, input),
+    listRuns: (input) => listRuns(deps, input),
   };
 }

@@ -5,6 +5,7 @@ import { attempt, type Attempt } from './attempt.js';
 import { checkJob } from './check.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
 import { boundedProblems } from './findings.js';
+import { sweep } from './sweep.js';
 
 /** Warnings kept in the workflow: a job of many tables could have as many, and `longhaul check` lists all. */
 const MAX_WARNINGS = 50;
@@ -19,8 +20,8 @@ export function openRun(deps: Dependencies, input: Input): Promise<OpenedRun> {
     const { job, servers, records, problems, warnings } = checked;
     if (job === undefined) throw jobInvalid(problems);
     running.meter.phase = 'opening';
-    const tables = await open(deps, input, job, records, running);
-    return { ...opened(input.run, job, tables, warnings), ...(servers && { servers }) };
+    const { stored, swept } = await open(deps, input, job, records, running);
+    return { ...opened(input.run, job, stored, [...swept, ...warnings]), ...(servers && { servers }) };
   });
 }
 
@@ -30,9 +31,11 @@ async function open(
   job: Job,
   records: Awaited<ReturnType<typeof checkJob>>['records'],
   running: Attempt,
-): Promise<readonly TableRecord[]> {
+): Promise<{ stored: readonly TableRecord[]; swept: Problem[] }> {
   await using session = await connectorOf(deps, job.destination).openDestination(running.session());
-  return await session.ledger.openRun({ run, job: workflowId, name: job.name }, records, job.resume !== undefined);
+  const record = { run, job: workflowId, name: job.name, keepStaging: job.keepStaging };
+  const stored = await session.ledger.openRun(record, records, job.resume !== undefined);
+  return { stored, swept: await sweep(session, run, running) };
 }
 
 /** Rows that are visible as soon as they are committed can't be compared before that: `longhaul verify` does it after. */
@@ -44,8 +47,12 @@ function opened(run: string, job: Job, records: readonly TableRecord[], warnings
   const { name, source, destination, parallelism, onFailure, maxParked, retry } = job;
   const states = new Map(records.map(({ spec, state }) => [spec.table, state]));
   const tables = job.tables.map((spec): OpenedTable => {
-    const { table, to, mode } = spec;
-    return { table, to, mode, published: states.get(table) === 'published', ...(isStaged(spec) && { checksum: true }) };
+    const { table, to, mode, publish } = spec;
+    return {
+      ...{ table, to, mode, ...(publish !== undefined && { publish }) },
+      published: states.get(table) === 'published',
+      ...(isStaged(spec) && { checksum: true }),
+    };
   });
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };
   return { ...head, tables, warnings: boundedProblems(warnings.slice(0, MAX_WARNINGS), WARNING_BYTES).shown };

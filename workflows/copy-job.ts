@@ -1,4 +1,5 @@
 import {
+  ApplicationFailure,
   CancellationScope,
   condition,
   isCancellation,
@@ -15,6 +16,7 @@ import { jobDetails, parkedLines } from './details.js';
 import { failure, short } from './failures.js';
 import { JobTables } from './job-tables.js';
 import {
+  discard,
   jobProgress,
   plan,
   retry,
@@ -34,6 +36,8 @@ import { steadily } from './steady.js';
 
 /** Bytes of a job's failure, beside what the server adds to it. */
 const FAILURE_BYTES = 3_500;
+/** Bytes more for the lines that say what is visible of it. */
+const VISIBLE_BYTES = 2_000;
 
 /**
  * Copies all tables of a job. The input is the job file as JSON. Ends well only when every table is published; otherwise the
@@ -54,6 +58,11 @@ class JobRun {
   #ended: { phase: JobPhase; at: string } | undefined;
   #dirty = false;
   #suspended = false;
+  /** The job's work, which `discard` ends. */
+  readonly #work = new CancellationScope();
+  #discard = false;
+  /** Of tables with `publish: partition` that did not publish, told by the ledger at a bad end. */
+  #visible: ClosedRun['visible'] = [];
 
   constructor(private readonly input: CopyJobInput) {
     // Not `runId`: a reset changes it, and what was committed under the old one would be copied again.
@@ -64,6 +73,14 @@ class JobRun {
   #listen(): void {
     setHandler(jobProgress, () => this.#progress, { description: 'What the job and its tables are doing.' });
     setHandler(plan, () => this.#plans, { description: 'How each table was cut.' });
+    setHandler(
+      discard,
+      () => {
+        this.#discard = true;
+        this.#work.cancel();
+      },
+      { description: 'Gives the job up: ends it and removes what it has not published.' },
+    );
     setHandler(tableReport, (report) => this.#tables?.report(report));
     setHandler(
       setParallelism,
@@ -83,14 +100,14 @@ class JobRun {
       retry,
       (request: RetryRequest | undefined) => {
         const targets = retryTargets(request, this.#running.progress);
-        for (const { table, ordinals } of targets) this.#running.retry(table, ordinals);
+        for (const { table, labels } of targets) this.#running.retry(table, labels);
         return { retried: targets.reduce((sum, { count }) => sum + count, 0) };
       },
       {
         validator: (request: RetryRequest | undefined) => {
           retryTargets(request, this.#running.progress);
         },
-        description: 'Tries parked partitions again: {table?, partitions?}.',
+        description: 'Tries parked partitions again: {"partitions": ["table", "table/17"]}, or {} for all.',
       },
     );
   }
@@ -118,11 +135,17 @@ class JobRun {
       name: this.#opened?.name ?? textOf(this.input, 'name') ?? workflowInfo().workflowId,
       phase: this.#phase,
       parallelism: this.#tables?.parallelism ?? 0,
-      tables: this.#tables?.progress ?? [],
+      tables: (this.#tables?.progress ?? []).map((table) => this.#seen(table)),
       warnings: (this.#opened?.warnings ?? []).map(({ path, message }) => (path ? `${path}: ${message}` : message)),
       startedAt: this.#startedAt,
       ...(this.#ended && { endedAt: this.#ended.at }),
+      ...(this.#discard && { discarded: true }),
     };
+  }
+
+  #seen<T extends TableProgress>(table: T): T {
+    const visible = this.#visible.find((each) => each.table === table.table)?.text;
+    return visible === undefined ? table : { ...table, visible };
   }
 
   get #plans(): PlanView[] {
@@ -146,16 +169,28 @@ class JobRun {
   async run(): Promise<JobReport> {
     try {
       refuseCron();
-      this.#opened = await this.#open();
-      this.#tables = new JobTables(workflowInfo().workflowId, this.#opened, () => (this.#dirty = true));
-      await this.#publishedBefore(this.#opened, this.#tables);
-      await this.#copy(this.#tables);
-      if (this.#tables.failures.length > 0) await CancellationScope.nonCancellable(() => this.#suspend());
-      return this.#report(this.#tables);
+      return await this.#work.run(() => this.#openAndCopy());
     } catch (error) {
       await CancellationScope.nonCancellable(() => this.#endBadly(error));
-      throw error;
+      throw this.#withVisible(error);
     }
+  }
+
+  async #openAndCopy(): Promise<JobReport> {
+    this.#opened = await this.#open();
+    this.#tables = new JobTables(workflowInfo().workflowId, this.#opened, () => (this.#dirty = true));
+    await this.#publishedBefore(this.#opened, this.#tables);
+    await this.#copy(this.#tables);
+    if (this.#tables.failures.length > 0) await CancellationScope.nonCancellable(() => this.#suspend());
+    return this.#report(this.#tables);
+  }
+
+  /** Who reads why the job failed has to know what of it is in the targets all the same. */
+  #withVisible(error: unknown): unknown {
+    if (this.#visible.length === 0 || !(error instanceof ApplicationFailure)) return error;
+    const lines = this.#visible.map(({ table, text }) => `${table}: ${text}`);
+    const message = boundedLines([...error.message.split('\n'), ...lines], FAILURE_BYTES + VISIBLE_BYTES);
+    return failure(error.type ?? 'JobFailed', message);
   }
 
   async #open(): Promise<OpenedRun> {
@@ -213,7 +248,13 @@ class JobRun {
     const { failures } = tables;
     const all = counted(tables.progress.length, 'table');
     const published = failures.filter((each) => each.published).length;
-    const head = `${failures.length} of ${all} failed; ${targetsOf(failures.length, published)} To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
+    const partly = this.#opened!.tables.some(
+      ({ table, publish }) => publish === 'partition' && failures.some((each) => each.table === table),
+    );
+    const targets = partly
+      ? 'their targets are as they were, but for partitions published one by one.'
+      : targetsOf(failures.length, published);
+    const head = `${failures.length} of ${all} failed; ${targets} To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
     const each = Math.max(200, Math.floor((FAILURE_BYTES - head.length) / failures.length) - 10);
     const lines = failures.map(({ table, message, progress }) =>
       bounded(`${table}: ${reasonOf(message, progress)}`, each),
@@ -229,32 +270,42 @@ class JobRun {
     this.#end(isCancellation(error) ? 'cancelled' : 'failed');
   }
 
-  /** Nothing of the run commits any more, and its staging is kept. That this fails too must not hide why the job ended. */
+  /** Nothing of the run commits any more, and its staging is kept, or removed on a person's word. That this fails too must not hide why the job ended. */
   async #suspend(): Promise<void> {
     this.#suspended = true;
     const destination = this.#opened?.destination ?? textOf(this.input, 'destination');
     if (destination === undefined) return;
-    const servers = this.#opened?.servers;
-    const request = { run: this.#runId, destination, state: 'suspended' as const, ...(servers && { servers }) };
     try {
-      const closed = await steadily(() => jobActivity('closeRun', 'suspend the run')(request), JOB_CONNECTION_WAIT);
-      await this.#publishedAfterAll(closed);
+      if (!this.#discard) await this.#close(destination, 'suspended');
+      // Asked for before, or while the run was being suspended.
+      if (this.#discard) await this.#close(destination, 'discarded');
     } catch (error) {
-      log.warn('The run could not be suspended in the ledger: its targets stay leased until it is resumed.', {
+      log.warn('The run could not be closed in the ledger: its targets stay leased until it is resumed or cleaned.', {
         run: this.#runId,
         reason: short(String(error)),
       });
     }
   }
 
+  /** Histories of version 0.1 have no answer here. */
+  async #close(destination: string, state: 'suspended' | 'discarded'): Promise<void> {
+    const servers = this.#opened?.servers;
+    const request = { run: this.#runId, destination, state, ...(servers && { servers }) };
+    const summary = state === 'discarded' ? 'discard the run' : 'suspend the run';
+    const closed = await steadily(() => jobActivity('closeRun', summary)(request), JOB_CONNECTION_WAIT);
+    const { visible = [], published = [] }: Partial<ClosedRun> = (closed as ClosedRun | undefined) ?? {};
+    this.#visible = visible;
+    await this.#publishedAfterAll(published);
+  }
+
   /**
    * A table that was cancelled, or that failed, while its swap committed may be published all the same. Its child can't know; the
-   * closed run can. Histories of version 0.1 have no answer here.
+   * closed run can.
    */
-  async #publishedAfterAll(closed: ClosedRun | undefined): Promise<void> {
+  async #publishedAfterAll(published: readonly string[]): Promise<void> {
     const [opened, tables] = [this.#opened, this.#tables];
     if (opened === undefined || tables === undefined) return;
-    const found = new Set(closed?.published);
+    const found = new Set(published);
     for (const table of tables.untold.filter((each) => found.has(each))) {
       const { run, source, destination, servers } = opened;
       const ref = { run, table, source, destination, ...(servers && { servers }) };

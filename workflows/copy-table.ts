@@ -69,8 +69,8 @@ class TableCopy {
       this.#changed(false);
       this.#window.wake();
     });
-    setHandler(retryParked, (ordinals) => {
-      if (this.#book.unpark(ordinals) === 0) return;
+    setHandler(retryParked, (labels) => {
+      if (this.#book.unpark(labels) === 0) return;
       this.#changed(true);
       this.#window.wake();
     });

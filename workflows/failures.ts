@@ -5,7 +5,7 @@ import {
   isCancellation,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { HANDED_BACK } from '../src/core/activities.js';
+import { HANDED_BACK, labelIn } from '../src/core/activities.js';
 import { handlingOf, isErrorCode, type ErrorCode, type Handling } from '../src/core/errors.js';
 import { bounded } from '../src/core/text.js';
 
@@ -15,27 +15,43 @@ export type Ending =
   /** Its worker shuts down, or it was paused: to be scheduled anew at once. */
   | { readonly kind: 'handed back' }
   /** Its worker was not heard of, or its time was up. */
-  | { readonly kind: 'crashed'; readonly message: string }
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly handling: Handling; readonly message: string };
+  | { readonly kind: 'crashed'; readonly message: string; readonly label?: string }
+  | {
+      readonly kind: 'failed';
+      readonly code: ErrorCode;
+      readonly handling: Handling;
+      readonly message: string;
+      /** The partition's, as the ledger calls it; absent where the attempt didn't come so far. */
+      readonly label?: string;
+    };
 
 /** Bytes of one partition's or table's last error, as the workflow keeps and shows it. */
 const SHORT = 300;
+/** Bytes of a partition's label: a query's id may be longer than what a list of parked partitions has room for. */
+const LABEL = 100;
 
 /** Sorts what a call of an activity threw. Anything else than an activity's failure is a bug of the workflow and is thrown on. */
 export function endingOf(error: unknown): Ending {
   if (isCancellation(error)) return { kind: 'cancelled' };
   if (!(error instanceof ActivityFailure)) throw error;
   const { cause } = error;
-  if (cause instanceof TimeoutFailure) return { kind: 'crashed', message: crashMessage(cause) };
+  if (cause instanceof TimeoutFailure)
+    return { kind: 'crashed', message: crashMessage(cause), ...labelled([cause.lastHeartbeatDetails]) };
   if (!(cause instanceof ApplicationFailure)) return failed('Unknown', cause?.message ?? error.message);
   if (cause.type === HANDED_BACK) return { kind: 'handed back' };
-  return failed(isErrorCode(cause.type) ? cause.type : 'Unknown', wholeMessage(cause));
+  const code = isErrorCode(cause.type) ? cause.type : 'Unknown';
+  return { ...failed(code, wholeMessage(cause)), ...labelled(cause.details ?? []) };
+}
+
+function labelled(details: readonly unknown[]): { label?: string } {
+  const label = labelIn(details);
+  return label === undefined ? {} : { label: bounded(label, LABEL) };
 }
 
 /** An activity's message is bounded; where it left lines out, all of it stands in the details. */
 function wholeMessage({ message, details }: ApplicationFailure): string {
-  const whole: unknown = details?.[0];
-  return typeof whole === 'string' ? whole : message;
+  const whole = details?.find((detail) => typeof detail === 'string');
+  return whole ?? message;
 }
 
 function failed(code: ErrorCode, message: string): Ending {

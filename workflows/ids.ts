@@ -10,7 +10,12 @@ export function childWorkflowId(jobId: string, table: string, index: number): st
   return clean === table ? `${jobId}/${table}` : `${jobId}/${clean}~${index + 1}`;
 }
 
-/** How a partition is called before people: by its place, never by its keys. */
+/** How a partition is called before the ledger has told its label: by its place, never by its keys. */
 export function partitionLabel(ordinal: number, partitions: number): string {
   return `${ordinal + 1}/${partitions}`;
+}
+
+/** Whether a person who wrote `word` meant this partition: `17/100`, or just `17`; or a query's id. */
+export function isCalled({ ordinal, label }: { ordinal: number; label: string }, word: string): boolean {
+  return label === word || (word === String(ordinal + 1) && label.startsWith(`${word}/`));
 }

@@ -1,6 +1,7 @@
 /** Everything exported here can be started by name. */
 export { checkJob } from './check-job.js';
-export { cleanRun } from './clean-run.js';
+export { cleanRuns } from './clean-runs.js';
 export { copyJob } from './copy-job.js';
 export { copyTable } from './copy-table.js';
 export { verifyJob } from './verify-job.js';
+export { listRuns } from './list-runs.js';

@@ -157,8 +157,8 @@ export class JobTables {
   }
 
   /** Sends parked partitions of a running table back to work: these, or all. */
-  retry(table: string, ordinals: readonly number[] | undefined): void {
-    this.#send(this.#rows.get(table)!, (child) => child.signal(retryParked, ordinals));
+  retry(table: string, labels: readonly string[] | undefined): void {
+    this.#send(this.#rows.get(table)!, (child) => child.signal(retryParked, labels));
   }
 
   /** A child that could not start or has ended needs no message. */

@@ -58,6 +58,8 @@ export interface TableProgress {
   readonly parkedMore?: number;
   /** Slots of the job's parallelism that this table may use now. */
   readonly slots: number;
+  /** With `publish: partition`, of a job that ended: which partitions are visible, in words. */
+  readonly visible?: string;
   /** What it waits for or why it failed, in words. */
   readonly note?: string;
   /** How the table was cut, in words. */
@@ -87,6 +89,8 @@ export interface JobProgress {
   readonly warnings: readonly string[];
   readonly startedAt: string;
   readonly endedAt?: string;
+  /** Given up on a person's word: there is nothing to resume. */
+  readonly discarded?: true;
 }
 
 /** The result of a job that ended well. */
@@ -105,10 +109,8 @@ export interface PlanView {
 }
 
 export interface RetryRequest {
-  /** Absent: every table with parked partitions. */
-  readonly table?: string;
-  /** Ordinals of parked partitions; absent: all of the table. */
-  readonly partitions?: readonly number[];
+  /** Tables (`public.items`) and parked partitions by their labels (`public.orders/17`, `erp.invoices/north`). Absent: all. */
+  readonly partitions?: readonly string[];
 }
 
 /** On copyJob: JobProgress. On copyTable: TableProgress. Both answer under the same name, `progress`. */
@@ -118,17 +120,23 @@ export const tableProgress = defineQuery<TableProgress>('progress');
 export const plan = defineQuery<readonly PlanView[]>('plan');
 
 /**
- * On copyJob: tries parked partitions again. Answers with how many: of all, those that the job knows to be parked; of named
- * ones, those that may be, since a table that still copies parks on. Refused when nothing that was named can be parked.
+ * On copyJob: tries parked partitions again. Answers with how many: of whole tables, those that the job knows to be parked; of
+ * named partitions, those that may be, since a table that still copies parks on. Refused when one that was named can't be parked.
  */
 export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
 /** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
 export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
 
+/**
+ * On copyJob: gives the job up. It ends as by a cancellation, and what it has not published is removed instead of kept for a
+ * resume. Enough by itself; with a cancellation beside it the workflow ends as cancelled and not as failed.
+ */
+export const discard = defineSignal('discard');
+
 /** Parent to child: how many partitions it may run at once. A shrunk table lets its running ones end. */
 export const grantSlots = defineSignal<[Grant]>('grantSlots');
-/** Parent to child: try these parked partitions again (all, when absent). */
-export const retryParked = defineSignal<[readonly number[] | undefined]>('retryParked');
+/** Parent to child: try the parked partitions of these labels again (all, when absent). */
+export const retryParked = defineSignal<[readonly string[] | undefined]>('retryParked');
 /**
  * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
  * for the parent's page. Reports of a table are a second apart at least, and name at most REPORTED_PARKED partitions.

@@ -32,7 +32,7 @@ export const JOB_CONNECTION_WAIT = {
 const AS_LONG_AS_IT_TAKES = '30 days';
 
 /** An activity that concerns the job as a whole. Summaries, here and below, are what the web UI shows. */
-export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'publishTable'>(
+export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'listRuns' | 'publishTable'>(
   name: K,
   summary: string,
 ): LonghaulActivities[K] {

@@ -1,5 +1,7 @@
+import { didYouMean } from '../src/core/suggest.js';
 import { failure } from './failures.js';
-import type { RetryRequest, TableProgress } from './messages.js';
+import { isCalled } from './ids.js';
+import { parkedCount, type RetryRequest, type TableProgress } from './messages.js';
 
 /** Checks of what people ask of a running job: a refused update changes nothing and says what would be right. */
 
@@ -13,45 +15,98 @@ export function checkParallelism(parallelism: unknown): void {
 export interface RetryTarget {
   readonly table: string;
   /** Absent: all that are parked when the table hears of it. */
-  readonly ordinals?: readonly number[];
+  readonly labels?: readonly string[];
   /** How many it is, as far as the job knows. */
   readonly count: number;
 }
 
-/** What a retry means now. Throws when it names nothing that is parked. */
+/** What a retry means now. Throws when it names something that is not parked: then nothing is tried again. */
 export function retryTargets(request: RetryRequest | undefined, tables: readonly TableProgress[]): RetryTarget[] {
-  const { table, partitions } = request ?? {};
-  if (table !== undefined && !tables.some((each) => each.table === table))
-    throw refused(`The job has no table ${JSON.stringify(table)}.`);
-  if (table === undefined && partitions !== undefined)
-    throw refused('Partitions were named without their table: name it too.');
-  const targets = tables
-    .filter((each) => isRunning(each) && (table === undefined || each.table === table))
-    .map((each) => targetOf(each, partitions))
-    .filter(({ count }) => count > 0);
-  if (targets.length === 0) throw refused(`Nothing of what was named is parked${table ? ` in ${table}` : ''}.`);
-  return targets;
+  const words = request?.partitions;
+  if (words === undefined) return wholeTables(tables);
+  checkWords(words);
+  const named = [...new Set(words)].map((word) => ({ word, ...namedBy(word, tables) }));
+  const whole = named.filter(({ label }) => label === undefined);
+  const some = named.filter(({ table }) => !whole.some((each) => each.table === table));
+  return [...whole.map(({ table }) => wholeTable(table)), ...grouped(some)];
 }
 
-function targetOf(table: TableProgress, partitions: readonly number[] | undefined): RetryTarget {
-  const { parked, parkedMore = 0 } = table;
-  if (partitions === undefined) return { table: table.table, count: parked.length + parkedMore };
-  const ordinals = [...new Set(partitions)].filter((ordinal) => mayBeParked(table, ordinal));
-  return { table: table.table, ordinals, count: ordinals.length };
+/** The request comes from anywhere: its type is a wish. */
+function checkWords(words: unknown): void {
+  if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) return;
+  throw refused('Write {"partitions": ["public.orders/17", "public.items"]}, or {} for all that is parked.');
+}
+
+function wholeTables(tables: readonly TableProgress[]): RetryTarget[] {
+  const targets = tables.filter((table) => isRunning(table) && parkedCount(table) > 0);
+  if (targets.length === 0) throw refused('No partition of the job is parked.');
+  return targets.map(wholeTable);
+}
+
+function wholeTable(table: TableProgress): RetryTarget {
+  if (!isRunning(table) || parkedCount(table) === 0) throw notParked(table);
+  return { table: table.table, count: parkedCount(table) };
+}
+
+interface Named {
+  readonly table: TableProgress;
+  /** Absent: the whole table. */
+  readonly label?: string;
+}
+
+/** `public.orders`, or `public.orders/17`. A table's own name may hold a slash: the longest that fits is meant. */
+function namedBy(word: string, tables: readonly TableProgress[]): Named {
+  const whole = tables.find(({ table }) => table === word);
+  if (whole !== undefined) return { table: whole };
+  const fits = tables.filter(({ table }) => word.startsWith(`${table}/`));
+  const [table] = fits.sort((a, b) => b.table.length - a.table.length);
+  if (table === undefined) throw unknownTable(word, tables);
+  const label = word.slice(table.table.length + 1);
+  if (!mayBeParked(table, label)) throw notParked(table, label);
+  return { table, label };
+}
+
+function unknownTable(word: string, tables: readonly TableProgress[]): Error {
+  const names = tables.map(({ table }) => table);
+  const slash = word.lastIndexOf('/');
+  const near = didYouMean(slash < 0 ? word : word.slice(0, slash), names);
+  const hint = near === undefined ? '' : ` (did you mean ${near}?)`;
+  return refused(`The job has no table ${JSON.stringify(word)}${hint}; nothing was done.`);
+}
+
+function grouped(named: readonly Named[]): RetryTarget[] {
+  const byTable = new Map<TableProgress, string[]>();
+  for (const { table, label } of named) {
+    byTable.set(table, [...(byTable.get(table) ?? []), label!]);
+  }
+  return [...byTable].map(([{ table }, labels]) => ({ table, labels, count: labels.length }));
 }
 
 /**
  * Of the parked the job knows the first few, and while the table copies not even all of those. The table itself ignores
- * ordinals that aren't parked.
+ * labels that aren't parked.
  */
-function mayBeParked({ phase, parked, parkedMore, partitions = 0 }: TableProgress, ordinal: number): boolean {
-  if (parked.some((each) => each.ordinal === ordinal)) return true;
-  if (parked.length === 0 || !Number.isInteger(ordinal) || ordinal < 0 || ordinal >= partitions) return false;
-  return phase !== 'waiting on parked' || (parkedMore !== undefined && ordinal > parked.at(-1)!.ordinal);
+function mayBeParked(table: TableProgress, word: string): boolean {
+  const { phase, parked, parkedMore, partitions = 0 } = table;
+  if (!isRunning(table) || parked.length === 0) return false;
+  if (parked.some((each) => isCalled(each, word))) return true;
+  const waits = phase === 'waiting on parked';
+  if (waits && parkedMore === undefined) return false;
+  const numbered = parked.every(({ ordinal, label }) => label === `${ordinal + 1}/${partitions}`);
+  if (!numbered) return true;
+  const place = Number(/^(\d+)(\/\d+)?$/.exec(word)?.[1]);
+  return place <= partitions && place > (waits ? parked.at(-1)!.ordinal + 1 : 0);
 }
 
 function isRunning({ phase }: TableProgress): boolean {
   return phase !== 'failed' && phase !== 'cancelled' && phase !== 'published';
+}
+
+function notParked({ table, parked, parkedMore }: TableProgress, label?: string): Error {
+  const what = label === undefined ? `No partition of ${table} is parked` : `${table}/${label} is not parked`;
+  const more = parkedMore === undefined ? '' : `, and ${parkedMore} more`;
+  const list = parked.length === 0 ? '' : ` Parked in ${table}: ${parked.map((each) => each.label).join(', ')}${more}.`;
+  return refused(`${what}; nothing was done.${list}`);
 }
 
 function refused(message: string) {

@@ -8,10 +8,12 @@ import {
   type TableProgress,
 } from './messages.js';
 import { short } from './failures.js';
-import { partitionLabel } from './ids.js';
+import { isCalled, partitionLabel } from './ids.js';
 
 type Committed = Extract<PartitionResult, { outcome: 'committed' }>;
 type Published = Extract<PublishOutcome, { outcome: 'published' }>;
+/** Why a partition parks; `label`: as the ledger calls it, where the attempt came so far. */
+type Cause = { readonly message: string; readonly label?: string };
 
 /**
  * What copyTable knows of its table: which partitions are left, parked or done, and the counters that people see. Nothing in it
@@ -115,14 +117,15 @@ export class TableBook {
   }
 
   /** Counts a lost worker; parks the partition once it was one too many. Answers whether it parked. */
-  crashed(ordinal: number, message: string, maximumCrashes: number): boolean {
+  crashed(ordinal: number, { message, label }: Cause, maximumCrashes: number): boolean {
     const crashes = (this.#crashes[ordinal] ?? 0) + 1;
     this.#crashes[ordinal] = crashes;
     if (crashes <= maximumCrashes) {
       this.again(ordinal);
       return false;
     }
-    this.park(ordinal, 'Crashed', `${crashes} crashes: ${message}`, 1);
+    const cause = { code: 'Crashed', message: `${crashes} crashes: ${message}`, ...(label !== undefined && { label }) };
+    this.park(ordinal, cause, 1);
     return true;
   }
 
@@ -131,18 +134,17 @@ export class TableBook {
     this.running -= 1;
   }
 
-  park(ordinal: number, code: string, message: string, attempts: number): void {
+  park(ordinal: number, { code, message, label }: Cause & { code: string }, attempts: number): void {
     this.running -= 1;
     this.#retries += attempts - 1;
     this.#forgetCrashes(ordinal);
-    this.#parked.push({ ordinal, label: this.label(ordinal), code, error: short(message) });
+    this.#parked.push({ ordinal, label: label ?? this.label(ordinal), code, error: short(message) });
     this.#parked.sort((a, b) => a.ordinal - b.ordinal);
   }
 
-  /** Parked partitions to be tried again: these, or all. Answers with how many there were. */
-  unpark(ordinals: readonly number[] | undefined): number {
-    const wanted = ordinals && new Set(ordinals);
-    const back = this.#parked.filter(({ ordinal }) => wanted?.has(ordinal) ?? true);
+  /** Parked partitions to be tried again: those of these labels, or all. Answers with how many there were. */
+  unpark(labels: readonly string[] | undefined): number {
+    const back = this.#parked.filter((each) => labels?.some((label) => isCalled(each, label)) ?? true);
     this.#parked = this.#parked.filter((each) => !back.includes(each));
     this.#again.push(...back.map(({ ordinal }) => ordinal));
     this.#retries += back.length;

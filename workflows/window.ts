@@ -157,16 +157,17 @@ export class PartitionWindow {
   #ended(ordinal: number, ending: Ending): void {
     if (ending.kind === 'cancelled') this.book.dropped();
     else if (ending.kind === 'handed back') this.book.again(ordinal);
-    else if (ending.kind === 'crashed') this.#crashed(ordinal, ending.message);
+    else if (ending.kind === 'crashed') this.#crashed(ordinal, ending);
     else this.#failed(ordinal, ending);
   }
 
-  #crashed(ordinal: number, message: string): void {
-    const parked = this.book.crashed(ordinal, message, this.input.retry.maximumCrashes);
+  #crashed(ordinal: number, ending: Extract<Ending, { kind: 'crashed' }>): void {
+    const parked = this.book.crashed(ordinal, ending, this.input.retry.maximumCrashes);
     if (parked) this.#parked();
   }
 
-  #failed(ordinal: number, { code, handling, message }: Extract<Ending, { kind: 'failed' }>): void {
+  #failed(ordinal: number, ending: Extract<Ending, { kind: 'failed' }>): void {
+    const { code, handling, message } = ending;
     if (handling === 'connection') {
       this.book.again(ordinal);
       this.#disconnected(message);
@@ -178,7 +179,7 @@ export class PartitionWindow {
       this.#fatal ??= failure(code, message);
       return;
     }
-    this.book.park(ordinal, code, message, handling === 'retry' ? this.input.retry.maximumAttempts : 1);
+    this.book.park(ordinal, ending, handling === 'retry' ? this.input.retry.maximumAttempts : 1);
     this.#parked();
   }
 

@@ -63,7 +63,7 @@ function nextSteps(outcome: Outcome, { hint }: Context, jobFile = 'JOB.yaml'): s
   if (kind !== 'failed' && kind !== 'cancelled') return [];
   const told = outcome.failure.next === undefined ? [] : [outcome.failure.next];
   const resumable = (progress?.tables ?? []).some(({ committed }) => committed > 0);
-  if (!resumable || progress === undefined) return told;
+  if (!resumable || progress === undefined || progress.discarded) return told;
   return [...told, `Go on with what is committed:\n  ${hint('run', jobFile, '--resume', progress.run)}`];
 }
 

@@ -4,6 +4,7 @@ import { addCheck } from './commands/check.js';
 import { addClean } from './commands/clean.js';
 import { addDev } from './commands/dev.js';
 import { addInit } from './commands/init.js';
+import { addLs } from './commands/ls.js';
 import { addRetry } from './commands/retry.js';
 import { addRun } from './commands/run.js';
 import { addSchema } from './commands/schema.js';
@@ -50,7 +51,9 @@ export function buildProgram(exit: (code: number) => void): Command {
   program.commandsGroup('Copy:');
   [addInit, addSchema, addCheck, addRun].forEach((add) => add(registry));
   program.commandsGroup('Jobs under way:');
-  [addWatch, addStatus, addRetry, addSetParallelism, addCancel, addVerify, addClean].forEach((add) => add(registry));
+  [addWatch, addStatus, addRetry, addSetParallelism, addCancel].forEach((add) => add(registry));
+  program.commandsGroup('Runs:');
+  [addLs, addVerify, addClean].forEach((add) => add(registry));
   program.commandsGroup('Servers:');
   [addDev, addWorker, addTemporal].forEach((add) => add(registry));
   return program;

@@ -88,7 +88,7 @@ export async function findJob(client: Client, context: Context, workflowId: stri
 }
 
 function noSuchJob(context: Context, workflowId: string): CliError {
-  const next = `The jobs there are:  ${context.hint('status')}`;
+  const next = `The jobs there are:  ${context.hint('ls')}`;
   return new CliError(`There is no job "${workflowId}" (or Temporal has forgotten it since).`, EXIT.wrong, next);
 }
 
@@ -105,7 +105,8 @@ export async function updateJob<T>(job: JobHandle, context: Context, update: () 
   try {
     return await withPatience(job.client, update);
   } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError) throw new CliError(error.cause?.message ?? error.message);
+    if (error instanceof WorkflowUpdateFailedError)
+      throw new CliError(error.cause?.message ?? error.message, EXIT.wrong);
     if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && !isTimeout(error)) throw error;
     const next = `Start a worker where longhaul.yaml is:  ${context.hint('worker')}`;
     const what = `No worker answers on task queue "${job.taskQueue}". The request is done as soon as one is there.`;

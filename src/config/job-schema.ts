@@ -155,8 +155,8 @@ export const jobSchema = strict({
   maxParked: wholeNumber(1, 1000).default(100),
   retry: retry.prefault({}),
   resume: z
-    .string({ error: 'is not the id of a run — write it as `longhaul status` shows it' })
-    .regex(/^[\w.-]{1,200}$/, { error: 'is not the id of a run — write it as `longhaul status` shows it' })
+    .string({ error: 'is not the id of a run — write it as `longhaul ls` shows it' })
+    .regex(/^[\w.-]{1,200}$/, { error: 'is not the id of a run — write it as `longhaul ls` shows it' })
     .optional(),
   defaults: strict(tableKeys).prefault({}),
   tables: z

@@ -46,6 +46,8 @@ export interface Meter {
   rows: number;
   bytes: number;
   phase: string;
+  /** The label of the partition that is copied, when one is. */
+  partition?: string;
 }
 
 export interface SessionOptions {
@@ -160,8 +162,9 @@ export interface DestinationSession extends AsyncDisposable {
    */
   check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }>;
   /**
-   * Creates staging when the table's state is `open` and it does not exist. Does nothing for a table that is being published or
-   * is published: all of it is committed. Idempotent; throws RunClosed for a suspended or discarded table.
+   * Creates what is loaded when the table's state is `open` and it does not exist: staging, or with `publish: partition` the
+   * target. Does nothing for a table that is being published or is published: all of it is committed. Idempotent; throws
+   * RunClosed for a suspended or discarded table.
    */
   prepare(record: TableRecord): Promise<void>;
   /**
@@ -174,19 +177,25 @@ export interface DestinationSession extends AsyncDisposable {
   /** Idempotent; does nothing for a published table. */
   build(record: TableRecord, step: BuildStep, meter: Meter): Promise<void>;
   /**
-   * Re-reads the ledger, fences the table, ends its sessions and makes staging visible in one step. Idempotent: a table
-   * published by this run answers with its totals. Missing receipts leave it open and are returned.
+   * Re-reads the ledger, fences the table, ends its sessions and makes staging visible in one step; with `publish: partition`
+   * all is visible, and the table is only closed. Idempotent: a table published by this run answers with its totals. Missing
+   * receipts leave it open and are returned.
    */
   publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals>;
   /** As what rows of this table are digested, on both sides. Present where `capabilities.digest` is. Throws TargetChanged. */
   digestForm?(record: TableRecord): Promise<DigestForm>;
   /** Digests staging until the table is published, then the target. Present where `capabilities.digest` is. */
   digester?(record: TableRecord, form: DigestForm): TableDigester;
-  /** Removes staging of a discarded table. Idempotent. */
+  /** Removes staging of a discarded table; rows that are visible stay. Idempotent. */
   discard(record: TableRecord): Promise<void>;
+  /**
+   * Staging of which this ledger has no row, as after it was dropped. Another ledger of the same system may know it: shown, never
+   * removed. Absent where it can't be told.
+   */
+  orphans?(): Promise<readonly StagingTable[]>;
 }
 
-/** One attempt's transaction. Disposed without `commit`: rolled back. */
+/** One attempt's transaction, into staging or, with `publish: partition`, into the target. Disposed without `commit`: rolled back. */
 export interface PartitionWriter extends AsyncDisposable {
   /** Loads the whole stream; resolves with the destination's own count of rows. */
   load(stream: SourceStream, meter: Meter): Promise<number>;
@@ -204,6 +213,8 @@ export interface RunRecord {
   /** The job's name as its file has it: the same for every run of a schedule, where the workflow id is not. */
   readonly name?: string;
   readonly startedAt?: string;
+  /** How long staging of its suspended tables waits for a resume, in ms. Absent: until it is cleaned. */
+  readonly keepStaging?: number;
 }
 
 /** Another run's claim on a target. */
@@ -222,7 +233,44 @@ export interface TargetUse {
 }
 
 export interface RunOverview extends RunRecord {
-  readonly tables: readonly Pick<TableRecord, 'spec' | 'state'>[];
+  /** Its plan and receipts were removed then (`Ledger.forget`). */
+  readonly forgottenAt?: string;
+  readonly tables: readonly TableOverview[];
+}
+
+export interface TableOverview {
+  /** Without its queries. */
+  readonly spec: TableSpec;
+  readonly state: TableState;
+  /** When its state changed last, ISO 8601. */
+  readonly changedAt: string;
+  /** Absent: not planned. */
+  readonly partitions?: number;
+  readonly committed: number;
+  /** Of committed partitions. */
+  readonly rows: number;
+  readonly bytes: number;
+  /** Its invisible table, where there is one now. */
+  readonly staging?: StagingTable;
+  /** With `publish: partition`, while it is not published: what is visible, as ranges of ordinals, the first `VISIBLE_RANGES`. */
+  readonly visible?: readonly OrdinalRange[];
+}
+
+export interface StagingTable {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** First and last. */
+export type OrdinalRange = readonly [number, number];
+export const VISIBLE_RANGES = 20;
+
+/** Which runs are asked for: of all that match, the newest `limit`. */
+export interface RunQuery {
+  readonly run?: string;
+  /** Only those that were not forgotten and of which no table's state changed for so long, in ms. */
+  readonly unchangedFor?: number;
+  readonly limit?: number;
 }
 
 /** A plan on its way from the source to the ledger: its ordinals are 0, 1, 2 … */
@@ -274,8 +322,8 @@ export interface Ledger {
    * stay. Whoever publishes at that time is ended. Idempotent.
    */
   closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
-  /** Oldest first. */
-  runs(): Promise<readonly RunOverview[]>;
+  /** Newest first. */
+  runs(query?: RunQuery): Promise<readonly RunOverview[]>;
   /**
    * What other runs than `run` have done with these targets that stands in the way of a job of this name, at most one use of each kind
    * for a target. Writes nothing; there need not be a ledger yet.
@@ -284,6 +332,16 @@ export interface Ledger {
     asking: { readonly run?: string; readonly name: string },
     targets: readonly Pick<TableSpec, 'to' | 'mode'>[],
   ): Promise<readonly TargetUse[]>;
+  /**
+   * Discards what no resume may count on any more: suspended tables, of other runs than `except`, whose keepStaging is over.
+   * Answers with all discarded tables whose staging is still there, those of earlier calls too: to be removed by `discard`.
+   */
+  expire(except: string): Promise<readonly TableRecord[]>;
+  /**
+   * Removes plan and receipts of a run of which every table is published or discarded, and its queries; the run and its tables'
+   * sums stay. Answers whether it was such a run. Idempotent.
+   */
+  forget(run: string): Promise<boolean>;
 }
 
 /** Paths of findings are below a table's entry; this puts the entry's own path before them. */

@@ -1,5 +1,5 @@
 import type { Copied, Digested, Verdict } from './digest.js';
-import type { OnFailure, PlanSummary, RetrySpec, Mode, TableState } from './model.js';
+import type { OnFailure, PlanSummary, Publish, RetrySpec, Mode, TableState } from './model.js';
 import type { Problem } from './errors.js';
 
 /**
@@ -59,6 +59,8 @@ export interface OpenedTable {
   readonly table: string;
   readonly to: string;
   readonly mode: Mode;
+  /** Absent: table. */
+  readonly publish?: Publish;
   /** Published already, by the run that this one resumes. */
   readonly published: boolean;
   /** What was loaded is to be digested and compared before it is published. */
@@ -101,6 +103,22 @@ export interface CopyProgress {
   readonly rows: number;
   readonly bytes: number;
   readonly phase: string;
+  /** The partition's label, once the ledger told it. */
+  readonly partition?: string;
+}
+
+/** Among the details of a failure of copyPartition: whose it is, as the plan calls it. */
+export interface PartitionDetail {
+  readonly partition: string;
+}
+
+/** The label in an attempt's failure details or last heartbeat; undefined when it ended before the ledger told it. */
+export function labelIn(details: readonly unknown[]): string | undefined {
+  for (const detail of details) {
+    const { partition } = (typeof detail === 'object' && detail !== null ? detail : {}) as Partial<PartitionDetail>;
+    if (typeof partition === 'string') return partition;
+  }
+  return undefined;
 }
 
 /** One piece of work between the load and the swap, e.g. a primary key; its label names no customer data but the object. */
@@ -119,12 +137,6 @@ export type PublishOutcome =
     }
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
-
-/** What a run came to in the ledger: known for good, since nothing of it is published after it was closed. */
-export interface ClosedRun {
-  /** Names of the tables that are published, in the job's order. */
-  readonly published: readonly string[];
-}
 
 export type VerifyOutcome =
   | { readonly outcome: 'verified'; readonly rows: number }
@@ -168,6 +180,78 @@ export interface PartitionsCompared {
   readonly more: number;
 }
 
+/** A table of a run as the ledger has it. */
+export interface TableView {
+  readonly table: string;
+  readonly to: string;
+  readonly state: TableState;
+  /** Absent: not planned. */
+  readonly partitions?: number;
+  readonly committed: number;
+  readonly rows: number;
+  readonly staging?: { readonly name: string; readonly bytes: number };
+  /** With `publish: partition`, while it is not published: which partitions are visible, in words. */
+  readonly visible?: string;
+}
+
+export interface RunView {
+  readonly run: string;
+  /** The id of the workflow that ran or resumed it last. */
+  readonly job: string;
+  readonly startedAt: string;
+  /** When the state of one of its tables changed last. */
+  readonly changedAt: string;
+  readonly forgottenAt?: string;
+  /** When the staging of its suspended tables may be removed, where there are any. */
+  readonly keptUntil?: string;
+  /** How many tables are in each state. */
+  readonly states: Readonly<Partial<Record<TableState, number>>>;
+  readonly rows: number;
+  readonly stagingBytes: number;
+  /** All of them when one run was asked for, else the first few; `states` counts all. */
+  readonly tables: readonly TableView[];
+}
+
+export interface RunsQuery {
+  /** Absent: every connection of the worker that can be a destination. */
+  readonly destination?: string;
+  readonly run?: string;
+  /** In ms: only runs that were not forgotten and of which nothing changed for so long. */
+  readonly unchangedFor?: number;
+  /** Of each ledger, the newest; at most 500. */
+  readonly limit: number;
+  /** Also staging that no run of the ledger knows. Default false. */
+  readonly orphans?: boolean;
+}
+
+/** The runs of one destination's ledger, the newest first. */
+export interface LedgerView {
+  readonly destination: string;
+  readonly runs: readonly RunView[];
+  /** There are older ones, beyond the limit. */
+  readonly more: boolean;
+  readonly orphans: readonly { readonly name: string; readonly bytes: number }[];
+  /** Why it could not be asked. */
+  readonly problem?: string;
+}
+
+export interface CloseRun {
+  readonly run: string;
+  readonly destination: string;
+  readonly state: 'suspended' | 'discarded';
+  /** Also removes plan and receipts, of a run that is then published or discarded as a whole. Default false. */
+  readonly forget?: boolean;
+  readonly servers?: Servers;
+}
+
+/** What a run came to in the ledger: known for good, since nothing of it is published after it was closed. */
+export interface ClosedRun {
+  /** Names of the tables that are published, in the job's order. */
+  readonly published: readonly string[];
+  /** What is visible of tables with `publish: partition` that did not publish, one line a table. */
+  readonly visible: readonly { readonly table: string; readonly text: string }[];
+}
+
 export interface LonghaulActivities {
   /** Everything that can be wrong with a job, as data. Reads catalogs, writes nothing. */
   checkJob(input: { job: unknown }): Promise<CheckReport>;
@@ -201,10 +285,7 @@ export interface LonghaulActivities {
   /** All rows of the target, as they are now. */
   digestTarget(input: TableRef): Promise<Digested>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
-  closeRun(input: {
-    run: string;
-    destination: string;
-    state: 'suspended' | 'discarded';
-    servers?: Servers;
-  }): Promise<ClosedRun>;
+  closeRun(input: CloseRun): Promise<ClosedRun>;
+  /** What ledgers know of runs. A ledger that was not named and can't be asked is answered with its problem. */
+  listRuns(input: RunsQuery): Promise<{ ledgers: readonly LedgerView[] }>;
 }

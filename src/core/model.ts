@@ -202,9 +202,14 @@ export interface TableRecord {
    * destination's `check` answered with: publish compares it again.
    */
   readonly fingerprint: Readonly<Record<string, string>>;
-  /** The destination's own description of the invisible table that is loaded. */
+  /**
+   * The destination's own description of the table that is loaded: an invisible one, or with `publish: partition` the target
+   * itself, which nothing but a partition's commit may write to or remove.
+   */
   readonly staging: string;
   readonly state: TableState;
+  /** Discarded because `keepStaging` was over, and not by a person. */
+  readonly expired?: boolean;
   /** Which of the run's snapshots its partitions are read under, from 1 on; absent without `consistency: snapshot`. */
   readonly snapshot?: number;
 }

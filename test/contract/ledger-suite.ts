@@ -5,6 +5,7 @@ import { ALL_IDS, code, newMeter, PARTITIONS, type Scene } from './fixture.js';
 export interface SceneOptions {
   readonly mode?: Mode;
   readonly to?: string;
+  readonly publish?: 'partition';
 }
 
 /** The part of the connector contract that is the ledger's alone: plans, runs and leases. `scene` gives a new run, into a target of its own. */

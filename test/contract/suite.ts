@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TableSpec } from '../../src/core/model.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from './fixture.js';
 import { ledgerContract, type SceneOptions } from './ledger-suite.js';
+import { runsContract } from './runs-suite.js';
 
 /** What every pair of source and destination keeps, by the contract in src/connectors/types.ts. */
 export function connectorContract(name: string, makeFixture: () => Promise<Fixture>): void {
@@ -23,7 +24,10 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         from: 'public.items',
         partition: { by: 'auto' },
       };
-      const spec: TableSpec = { ...base, to, mode: options.mode ?? 'replace' };
+      const spec: TableSpec = {
+        ...{ ...base, to, mode: options.mode ?? 'replace' },
+        ...(options.publish && { publish: options.publish }),
+      };
       return new Scene(fixture, `run-${randomUUID()}`, spec);
     }
 
@@ -326,5 +330,6 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
     });
 
     ledgerContract(scene);
+    runsContract(scene, (to) => fixture.createTarget(to));
   });
 }

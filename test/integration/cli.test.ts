@@ -113,7 +113,7 @@ test('a wrong job is refused with every problem and exit code 2, without Tempora
 });
 
 test('Temporal out of reach is one sentence and what to do, without a stack', async () => {
-  const { code, out, err } = await start(['status'], { TEMPORAL_ADDRESS: '127.0.0.1:1' }).ended;
+  const { code, out, err } = await start(['ls'], { TEMPORAL_ADDRESS: '127.0.0.1:1' }).ended;
   expect([code, out]).toEqual([1, '']);
   expect(err).toMatch(/^✖ error {2}Temporal does not answer at 127\.0\.0\.1:1\.\nStart one here: {2}.*longhaul dev\n/);
   expect(err).not.toMatch(/^ +at /m);
@@ -129,11 +129,11 @@ test('parked partitions: exit code 3 and the command that retries them; then ret
     expect(waiting.code).toBe(3);
     expect(waiting.out).toMatch(/public\.a 2\/3: DataRejected: .*was refused/);
     expect(waiting.err).toContain(`longhaul retry ${name}\n`);
-    const unknown = await longhaul('retry', name, 'public.a', '--partitions', '3/3');
+    const unknown = await longhaul('retry', name, 'public.a/3');
     expect(unknown.code).toBe(2);
     expect(unknown.err).toContain('Parked in public.a: 2/3');
     broken = false;
-    const retried = await longhaul('retry', name, 'public.a', '--partitions', '2/3');
+    const retried = await longhaul('retry', name, 'public.a/2');
     expect(retried.out).toBe(`1 partition of ${name} will be tried again.\n`);
     expect((await longhaul('watch', name)).code).toBe(0);
   });
@@ -230,9 +230,40 @@ test('check prints problems and warnings apart and exits with 2; without problem
   });
 });
 
-test('status lists the latest jobs; an unknown one is a sentence', async () => {
-  const list = JSON.parse((await longhaul('status', '--json')).out) as unknown[];
-  expect(list.length).toBeGreaterThan(0);
+test('ls lists what Temporal and the ledgers know; an unknown job or run is a sentence', async () => {
+  const table = {
+    table: 'public.a',
+    to: 'public.a',
+    state: 'suspended',
+    committed: 1,
+    partitions: 3,
+    rows: 5,
+  } as const;
+  const run = {
+    ...{ run: 'run-1', job: tests.temporal.unique('gone'), startedAt: new Date().toISOString(), rows: 5 },
+    ...{ changedAt: new Date().toISOString(), states: { suspended: 1 }, stagingBytes: 8192, tables: [table] },
+  };
+  const ledgers = [
+    { destination: 'warehouse', runs: [run], more: false, orphans: [] },
+    { destination: 'away', runs: [], more: false, orphans: [], problem: 'it does not answer' },
+  ];
+  await tests.during(new FakeActivities({ ...TWO, ledgers }).activities, async (queue) => {
+    const { file, name } = await jobFile();
+    await longhaul('run', file, '--task-queue', queue);
+    const listed = JSON.parse((await longhaul('ls', '--json', '--task-queue', queue)).out) as object[];
+    expect(listed).toContainEqual(expect.objectContaining({ run: 'run-1', workflow: 'gone' }));
+    expect(listed).toContainEqual(expect.objectContaining({ job: name, workflow: 'completed' }));
+    const { out, err } = await longhaul('ls', 'run-1', '--task-queue', queue);
+    expect(out).toMatch(/^run-1 +gone-\S+ +\S+ \S+ +gone +1 suspended +5 +8\.0 KB$/m);
+    expect(out).toMatch(/^public\.a +public\.a +suspended +1\/3 +5$/m);
+    expect(err).toContain('! warning  ledger of away: it does not answer');
+    expect(err).toMatch(/longhaul run JOB\.yaml --resume run-1\n.*longhaul clean --run run-1/);
+  });
+  await tests.during(new FakeActivities(TWO).activities, async (queue) => {
+    const unknown = await longhaul('ls', 'run-2', '--task-queue', queue);
+    expect([unknown.code, unknown.out]).toEqual([2, '']);
+    expect(unknown.err).toContain('knows run "run-2"');
+  });
   const { code, err } = await longhaul('status', 'no-such-job');
   expect(code).toBe(2);
   expect(err).toMatch(/^✖ error {2}There is no job "no-such-job"/);

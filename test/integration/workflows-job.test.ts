@@ -159,9 +159,9 @@ test('onFailure wait: the job waits on parked partitions, and an update tries th
   ];
   await during({ tables, onFailure: 'wait' }, async (handle) => {
     await until(async () => (await handle.query(jobProgress)).phase === 'waiting on parked');
-    for (const request of [{ table: 'b' }, { table: 'x' }, { table: 'a', partitions: [0] }, { partitions: [4] }])
-      await expect(handle.executeUpdate(retry, { args: [request] })).rejects.toThrow();
-    expect(await handle.executeUpdate(retry, { args: [{ table: 'a', partitions: [4] }] })).toEqual({ retried: 1 });
+    for (const request of [['b'], ['x'], ['a/1'], ['a', 'a/1/6'], [4], []])
+      await expect(handle.executeUpdate(retry, { args: [{ partitions: request as string[] }] })).rejects.toThrow();
+    expect(await handle.executeUpdate(retry, { args: [{ partitions: ['a/5'] }] })).toEqual({ retried: 1 });
     const parkedAgain = async (): Promise<boolean> => {
       const { phase, tables: shown } = await handle.query(jobProgress);
       return phase === 'waiting on parked' && shown[0]!.retries > 0 && shown[0]!.parked.length === 2;

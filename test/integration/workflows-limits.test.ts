@@ -60,9 +60,9 @@ test('a table with 100 parked partitions sends few and small reports, and all of
     const [table] = (await handle.query(jobProgress)).tables;
     expect(table!.parked.map(({ ordinal }) => ordinal)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(table).toMatchObject({ parkedMore: 90 });
-    await expect(handle.executeUpdate(retry, { args: [{ table: 'a', partitions: [100] }] })).rejects.toThrow();
+    await expect(handle.executeUpdate(retry, { args: [{ partitions: ['a/101'] }] })).rejects.toThrow();
     broken = false;
-    const named = { table: 'a', partitions: [3, 77, 99, 77, 100] };
+    const named = { partitions: ['a/4', 'a/78/100', 'a/100', 'a/100'] };
     expect(await handle.executeUpdate(retry, { args: [named] })).toEqual({ retried: 3 });
     const child = tests.temporal.client.workflow.getHandle(`${handle.workflowId}/a`);
     await until(async () => (await child.query(tableProgress)).committed === 3);

@@ -106,7 +106,7 @@ test('onFailure wait: parked partitions wait for a signal and are then copied', 
     await until(async () => (await handle.query(tableProgress)).phase === 'waiting on parked');
     expect((await handle.query(tableProgress)).parked.map(({ label }) => label)).toEqual(['1/5', '2/5']);
     broken = false;
-    await handle.signal('retryParked', [0]);
+    await handle.signal('retryParked', ['1']);
     await until(async () => (await handle.query(tableProgress)).parked.length === 1);
     await handle.signal('retryParked');
     expect(await handle.result()).toMatchObject({ phase: 'published', committed: 5, retries: 2, parked: [] });

@@ -2,6 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import type {
   BuildStep,
   ClosedRun,
+  LedgerView,
   LonghaulActivities,
   OpenedRun,
   PartitionRef,
@@ -41,6 +42,7 @@ export interface FakeJob {
   readonly maxParked?: number;
   readonly retry?: Partial<RetrySpec>;
   readonly open?: (call: number) => MaybeAsync<void>;
+  readonly ledgers?: readonly LedgerView[];
 }
 
 export const FAKE_RETRY: RetrySpec = {
@@ -103,6 +105,7 @@ export class FakeActivities {
       listVerifiable: () => Promise.reject(new Error('not faked')),
       comparePartitions: () => Promise.reject(new Error('not faked')),
       digestTarget: () => Promise.reject(new Error('not faked')),
+      listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
     };
   }
 
@@ -110,6 +113,7 @@ export class FakeActivities {
     this.closed.push(input);
     return Promise.resolve({
       published: this.job.tables.flatMap(({ table }) => (this.done.has(table) ? [table] : [])),
+      visible: [],
     });
   }
 

@@ -1,6 +1,5 @@
 import pc from 'picocolors';
 import { expect, test } from 'vitest';
-import { ordinalsOf } from '../../src/cli/commands/retry.js';
 import { outcomeJson } from '../../src/cli/conclude.js';
 import { screenRows } from '../../src/cli/follow/bars.js';
 import { summaryLine, tableNews } from '../../src/cli/follow/lines.js';
@@ -145,11 +144,4 @@ test('the JSON of an outcome has totals and every table, and nothing of the mome
     bytes: 120,
   });
   expect(json.tables).toMatchObject([{ table: 'a', rows: 5 }, { table: 'b' }]);
-});
-
-test('partitions are named as people see them', () => {
-  const { job } = view([table('a', { parked: [PARKED, { ...PARKED, ordinal: 3, label: 'emea-2024' }] })]);
-  expect(ordinalsOf(job, 'a', ['17/100', ' emea-2024'])).toEqual([16, 3]);
-  expect(ordinalsOf(job, 'a', ['17'])).toEqual([16]);
-  expect(() => ordinalsOf(job, 'a', ['16'])).toThrow('Partition 16 of a is not parked');
 });

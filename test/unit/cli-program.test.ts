@@ -32,7 +32,9 @@ const COMMANDS = [
   'retry',
   'set-parallelism',
   'cancel',
+  'ls',
   'verify',
+  'clean',
   'dev',
   'worker',
 ];

@@ -1,68 +1,196 @@
-import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { jobProgress } from '../../../workflows/messages.js';
-import { awaitResult } from '../await-result.js';
+import type { LedgerView, RunView } from '../../core/activities.js';
+import { didYouMean } from '../../core/suggest.js';
+import { parseDuration } from '../../config/quantities.js';
 import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { failureOutcome } from '../follow/outcome.js';
+import { formatBytes, plural } from '../format.js';
 import { taskQueueOf } from '../job-input.js';
+import { askLedgers, askWorker, isOpen, livenessOf, reportProblems } from '../ledgers.js';
 import type { Registry } from '../registry.js';
 import { withClient } from '../temporal.js';
 
 interface CleanOptions {
-  readonly run: string;
-  readonly destination: string;
+  readonly run?: string;
+  readonly older?: string;
+  readonly dryRun?: boolean;
+  readonly destination?: string;
   readonly taskQueue?: string;
+  readonly json?: boolean;
 }
+
+const DEFAULT_AGE = '7d';
+/** Runs that are looked at in one go; what is left is found by the next `clean`. */
+const MOST = 500;
 
 export function addClean({ command, action }: Registry): void {
   command(
     'clean',
-    'give up a run: remove its staging, free its targets',
-    'longhaul clean --run 01a2… --destination warehouse\n\n' +
-      'For a run that ended without publishing everything and is not to be resumed. Published tables stay.',
+    'remove what ended runs left behind',
+    'longhaul clean --dry-run\nlonghaul clean --older 30d\nlonghaul clean --run 01a2…\n\n' +
+      'Removes staging that nobody resumes, and with --older also plans and receipts of\n' +
+      'old runs. Published tables and visible partitions stay; of a running job nothing\n' +
+      'is touched.',
   )
-    .requiredOption('--run <run>', 'the run, as `status` and the ledger name it')
-    .requiredOption('--destination <connection>', 'the connection that it wrote to')
+    .option('--run <run>', 'give up this run: remove its staging, free its targets')
+    .option('--older <duration>', `runs that ended so long ago (default: ${DEFAULT_AGE}, without --run)`)
+    .option('--dry-run', 'remove nothing; show what would be')
+    .option('--destination <connection>', 'only at this one (default: wherever the worker finds a ledger)')
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
+    .option('--json', 'as one JSON object')
     .action(
       action((context, options: CleanOptions) => withClient(context, (client) => clean(client, context, options))),
     );
 }
 
-async function clean(
-  client: Client,
-  context: Context,
-  { run, destination, ...options }: CleanOptions,
-): Promise<number> {
-  await refuseUnderWay(client, context, run);
+/** A run with the destination in whose ledger it stands. */
+interface Found extends RunView {
+  readonly destination: string;
+}
+
+interface Plan {
+  readonly removed: readonly Found[];
+  /** Not touched, and why. */
+  readonly kept: readonly (Found & { readonly because: string })[];
+  readonly orphans: readonly { readonly destination: string; readonly name: string; readonly bytes: number }[];
+}
+
+async function clean(client: Client, context: Context, options: CleanOptions): Promise<number> {
+  if (options.run !== undefined && options.older !== undefined)
+    throw new CliError('--run and --older say two different things; nothing was removed.', EXIT.wrong);
+  const age = ageOf(options);
   const taskQueue = taskQueueOf(options.taskQueue, context);
-  const handle = await client.workflow.start('cleanRun', {
-    workflowId: `clean-${run}-${randomBytes(4).toString('hex')}`,
-    taskQueue,
-    args: [{ run, destination }],
+  const ledgers = await askLedgers(client, context, taskQueue, {
+    ...(options.destination !== undefined && { destination: options.destination }),
+    ...(options.run === undefined ? { unchangedFor: age, orphans: true } : { run: options.run }),
+    limit: MOST,
   });
-  try {
-    await awaitResult(client, handle, taskQueue, context);
-  } catch (error) {
-    const { failure } = failureOutcome(error);
-    throw new CliError(failure.message, EXIT.failed, failure.next);
-  }
-  const { out } = context.screen;
-  out.prose(
-    `${out.colors.green('✔ cleaned')}  run ${run}: what it had not published is gone, and its targets are free.`,
-  );
+  reportProblems(ledgers, context);
+  const plan = await (options.run === undefined
+    ? planOfOld(client, ledgers)
+    : planOfOne(client, context, ledgers, { ...options, run: options.run, taskQueue }));
+  if (!options.dryRun) await remove(client, context, taskQueue, plan, options.run === undefined);
+  report(plan, context, options);
   return EXIT.ok;
 }
 
-/** A job under way may be one that resumed the run, so each is asked. */
-async function refuseUnderWay(client: Client, context: Context, run: string): Promise<void> {
-  const running = client.workflow.list({ query: "WorkflowType = 'copyJob' AND ExecutionStatus = 'Running'" });
-  for await (const { workflowId, runId } of running) {
-    const progress = await client.workflow.getHandle(workflowId, runId).query(jobProgress);
-    if (progress.run !== run) continue;
-    const next = `End it first:  ${context.hint('cancel', workflowId)}`;
-    throw new CliError(`Run ${run} is under way as job "${workflowId}"; nothing was removed.`, EXIT.failed, next);
+function ageOf({ older = DEFAULT_AGE }: CleanOptions): number {
+  const age = parseDuration(older);
+  if (age !== undefined) return age;
+  throw new CliError(
+    `--older: "${older}" is not a duration; nothing was removed.`,
+    EXIT.wrong,
+    'Write e.g. 7d or 12h.',
+  );
+}
+
+function runsIn(ledgers: readonly LedgerView[]): Found[] {
+  return ledgers.flatMap(({ destination, runs }) => runs.map((run) => ({ ...run, destination })));
+}
+
+async function planOfOld(client: Client, ledgers: readonly LedgerView[]): Promise<Plan> {
+  const [removed, kept]: [Found[], (Found & { because: string })[]] = [[], []];
+  for (const run of runsIn(ledgers)) {
+    const liveness = isOpen(run) ? await livenessOf(client, run) : 'ended';
+    if (liveness === 'ended') removed.push(run);
+    else if (liveness === 'running') kept.push({ ...run, because: `job ${run.job} is running` });
+    else kept.push({ ...run, because: `the ledger calls it open, and this Temporal knows no job ${run.job}` });
   }
+  const orphans = ledgers.flatMap((ledger) =>
+    ledger.orphans.map((orphan) => ({ ...orphan, destination: ledger.destination })),
+  );
+  return { removed, kept, orphans };
+}
+
+async function planOfOne(
+  client: Client,
+  context: Context,
+  ledgers: readonly LedgerView[],
+  options: { readonly run: string; readonly destination?: string; readonly taskQueue: string },
+): Promise<Plan> {
+  const removed = runsIn(ledgers);
+  if (removed.length === 0) throw await unknownRun(client, context, options);
+  for (const run of removed.filter(isOpen)) {
+    if ((await livenessOf(client, run)) !== 'running') continue;
+    const next = `End it first:  ${context.hint('cancel', run.job)}`;
+    throw new CliError(`Run ${run.run} is under way as job "${run.job}"; nothing was removed.`, EXIT.failed, next);
+  }
+  return { removed, kept: [], orphans: [] };
+}
+
+async function unknownRun(
+  client: Client,
+  context: Context,
+  { run, destination, taskQueue }: { readonly run: string; readonly destination?: string; readonly taskQueue: string },
+): Promise<CliError> {
+  const query = { limit: MOST, ...(destination !== undefined && { destination }) };
+  const ledgers = await askLedgers(client, context, taskQueue, query);
+  const near = didYouMean(
+    run,
+    runsIn(ledgers).map((each) => each.run),
+  );
+  const where = ledgers.map((each) => each.destination).join(', ') || 'any connection';
+  const hint = near === undefined ? '' : ` Did you mean ${near}?`;
+  const next = `The runs there are:  ${context.hint('ls')}`;
+  return new CliError(`No ledger of ${where} knows run "${run}"; nothing was removed.${hint}`, EXIT.wrong, next);
+}
+
+/** Destination by destination: a workflow each, which goes on when this program is ended. */
+async function remove(
+  client: Client,
+  context: Context,
+  taskQueue: string,
+  { removed }: Plan,
+  forget: boolean,
+): Promise<void> {
+  for (const destination of new Set(removed.map((run) => run.destination))) {
+    const runs = removed.filter((run) => run.destination === destination).map(({ run }) => run);
+    await askWorker(client, context, taskQueue, { type: 'cleanRuns', input: { destination, runs, forget } });
+  }
+}
+
+function report({ removed, kept, orphans }: Plan, context: Context, { dryRun, json, run }: CleanOptions): void {
+  const { out, err } = context.screen;
+  if (json) {
+    out.line(JSON.stringify({ dryRun: dryRun === true, removed, kept, orphans }, undefined, 2));
+    return;
+  }
+  for (const each of removed) out.prose(linesOf(each, run === undefined).join('\n'));
+  for (const each of kept)
+    out.prose(`run ${each.run} of job ${each.job} at ${each.destination} is kept: ${each.because}`);
+  const bytes = removed.reduce((sum, { stagingBytes }) => sum + stagingBytes, 0);
+  const what = `${plural(removed.length, 'run')}, ${formatBytes(bytes)} of staging`;
+  if (dryRun) out.line(`${what} would be removed. Nothing was touched.`);
+  else out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
+  for (const { destination, name, bytes: size } of orphans) {
+    err.prose(`${err.colors.yellow('! orphan')}   ${name} at ${destination}, ${formatBytes(size)}`);
+  }
+  if (orphans.length > 0)
+    err.prose(
+      'No run of the ledger there has loaded these. If no other ledger in that database has either, drop them by hand.',
+    );
+}
+
+/** One line for the run, one for each table that something is removed of, or that stays visible. */
+function linesOf(run: Found, forget: boolean): string[] {
+  const tables = run.tables.flatMap(({ table, state, staging, visible }) => [
+    ...(staging === undefined || state === 'published'
+      ? []
+      : [`  ${table}: ${staging.name}, ${formatBytes(staging.bytes)}`]),
+    ...(visible === undefined ? [] : [`  ${table}: ${visible}, and stay so`]),
+  ]);
+  const all = Object.values(run.states).reduce((sum, count) => sum + count, 0);
+  const more = all - run.tables.length;
+  return [
+    `run ${run.run} of job ${run.job} at ${run.destination}: ${statesText(run)}${forget ? '; its plan and receipts' : ''}`,
+    ...tables,
+    ...(more > 0 ? [`  and ${plural(more, 'more table')}`] : []),
+  ];
+}
+
+export function statesText({ states }: RunView): string {
+  return Object.entries(states)
+    .map(([state, count]) => `${count} ${state}`)
+    .join(', ');
 }

@@ -1,31 +1,23 @@
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { JobPhase, JobProgress } from '../../../workflows/messages.js';
 import { progressJson } from '../conclude.js';
 import type { Context } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { queryJob } from '../follow/ask.js';
 import { jobPhaseLabel } from '../follow/phases.js';
-import { jobTable, textTable, troubleLines } from '../follow/report.js';
+import { jobTable, troubleLines } from '../follow/report.js';
 import { timeTaken } from '../follow/view.js';
-import { formatDuration, formatMoment, plural } from '../format.js';
+import { formatDuration, formatMoment } from '../format.js';
 import type { Registry } from '../registry.js';
 import { findJob, withClient } from '../temporal.js';
 
-/** Jobs that are listed, the newest first. */
-const LISTED = 20;
-
 export function addStatus({ command, action }: Registry): void {
-  command(
-    'status [name]',
-    'what a job does now; or list the latest jobs',
-    'longhaul status\nlonghaul status nightly --json',
-  )
-    .option('--json', 'as JSON: one object, or a list without a name')
+  command('status <name>', 'what a job does now, or how it ended', 'longhaul status nightly --json')
+    .option('--json', 'as one JSON object')
     .action(
-      action((context, name: string | undefined, options: { json?: boolean }) =>
+      action((context, name: string, options: { json?: boolean }) =>
         withClient(context, async (client) => {
-          if (name === undefined) await listJobs(client, context, options);
-          else await showJob(client, context, name, options);
+          await showJob(client, context, name, options);
           return EXIT.ok;
         }),
       ),
@@ -67,46 +59,3 @@ function printJob(name: string, progress: JobProgress, { screen, hint }: Context
 }
 
 const ENDED: readonly JobPhase[] = ['complete', 'complete with skips', 'failed', 'cancelled'];
-
-async function listJobs(client: Client, { screen, hint }: Context, { json }: { json?: boolean }): Promise<void> {
-  const { out, err } = screen;
-  const jobs: WorkflowExecutionInfo[] = [];
-  for await (const job of client.workflow.list({ query: "WorkflowType = 'copyJob'", pageSize: LISTED })) {
-    jobs.push(job);
-    if (jobs.length === LISTED) break;
-  }
-  if (json) {
-    out.line(JSON.stringify(jobs.map(jobJson), undefined, 2));
-    return;
-  }
-  if (jobs.length === 0) {
-    err.line(`No job yet. Start one:  ${hint('run', 'job.yaml')}`);
-    return;
-  }
-  const rows = jobs.map(({ workflowId, status, startTime, closeTime, runId }) => [
-    workflowId,
-    status.name.toLowerCase(),
-    formatMoment(startTime),
-    formatDuration((closeTime ?? new Date()).getTime() - startTime.getTime()),
-    runId,
-  ]);
-  out.line(
-    textTable(
-      ['job', 'state', 'started', 'time', 'run'].map((title) => out.colors.dim(title)),
-      rows,
-      5,
-    ),
-  );
-  if (jobs.length === LISTED)
-    err.line(`The latest ${plural(LISTED, 'job')}; older ones:  ${hint('temporal', 'workflow', 'list')}`);
-}
-
-function jobJson({ workflowId, runId, status, startTime, closeTime }: WorkflowExecutionInfo): Record<string, unknown> {
-  return {
-    workflowId,
-    runId,
-    status: status.name.toLowerCase(),
-    startedAt: startTime.toISOString(),
-    ...(closeTime === undefined ? {} : { endedAt: closeTime.toISOString() }),
-  };
-}

@@ -117,7 +117,13 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
     const state = table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`];
     const parked = table.parked.slice(0, LISTED).map((each) => `    ${table.table} ${parkedText(each)}`);
     const more = parkedCount(table) - parked.length;
-    return [...state, ...parked, ...(more > 0 ? [`    … and ${formatCount(more)} more (--json lists all)`] : [])];
+    const visible = table.visible === undefined ? [] : [`    ${table.visible}`];
+    return [
+      ...state,
+      ...visible,
+      ...parked,
+      ...(more > 0 ? [`    … and ${formatCount(more)} more (--json lists all)`] : []),
+    ];
   });
   const counts = quiet.map((phase) => ({
     phase,

@@ -14,8 +14,8 @@ import type {
   SourceTable,
 } from '../types.js';
 import { MemoryTableDigester } from './digester.js';
-import { MemoryLedger, runClosed, totalsOf } from './ledger.js';
-import type { LedgerEntry, MemoryServer, OpenAttempt } from './server.js';
+import { MemoryLedger, move, runClosed, totalsOf } from './ledger.js';
+import type { LedgerEntry, MemoryServer, MemoryTable, OpenAttempt } from './server.js';
 
 const MISSING_LIMIT = 1_000;
 
@@ -53,8 +53,23 @@ export class MemoryDestination implements DestinationSession {
       const { state } = this.ledger.entry(record.run, record.spec.table).record;
       if (state === 'published') return;
       const entry = this.#openEntry(record);
-      if (!this.server.staging.has(entry.record.staging)) this.server.staging.set(entry.record.staging, []);
+      if (record.spec.publish === 'partition') this.#createTarget(entry);
+      else if (!this.server.staging.has(record.staging)) this.server.staging.set(record.staging, []);
     });
+  }
+
+  /** What the run was checked against is then this table. */
+  #createTarget(entry: LedgerEntry): void {
+    const { record } = entry;
+    const { spec, fingerprint } = record;
+    if (this.#fingerprint(spec) !== fingerprint['target']) throw targetChanged(record);
+    if (this.server.tables.has(spec.to)) return;
+    this.server.tables.set(spec.to, { ...this.#made(record), rows: [] });
+    entry.record = { ...record, fingerprint: { ...fingerprint, target: this.#fingerprint(spec) } };
+  }
+
+  #made({ shape, columns }: TableRecord): Pick<MemoryTable, 'columns' | 'primaryKey'> {
+    return { columns: shape.columns.filter(({ name }) => columns.includes(name)), primaryKey: shape.primaryKey };
   }
 
   begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {
@@ -68,9 +83,12 @@ export class MemoryDestination implements DestinationSession {
       if (stored?.predicateHash === hash) return stored;
       if (stored) throw planChanged(record, partition);
       this.#openEntry(record);
+      if (record.spec.publish === 'partition' && this.#fingerprint(record.spec) !== entry.record.fingerprint['target'])
+        throw targetChanged(record);
       const open: OpenAttempt = { alive: true };
       this.server.attempts.set(key, open);
-      const rows = this.server.staging.get(record.staging) ?? [];
+      const target = record.spec.publish === 'partition' ? this.server.tables.get(record.spec.to)?.rows : undefined;
+      const rows = target ?? this.server.staging.get(record.staging) ?? [];
       return new MemoryWriter(entry, rows, open, this.#signal, { ordinal: partition.ordinal, hash, attempt });
     });
   }
@@ -91,9 +109,8 @@ export class MemoryDestination implements DestinationSession {
       this.#openEntry(record);
       const totals = totalsOf(entry, MISSING_LIMIT);
       if (totals.missing.length > 0) return totals;
-      if (this.#fingerprint(record.spec) !== record.fingerprint['target']) throw targetChanged(record);
-      this.#swap(record);
-      entry.record.state = 'published';
+      if (record.spec.publish !== 'partition') this.#show(record);
+      move(entry, 'published');
       return totals;
     });
   }
@@ -138,15 +155,13 @@ export class MemoryDestination implements DestinationSession {
     return JSON.stringify(this.server.tables.get(to)?.columns ?? 'absent');
   }
 
-  #swap(record: TableRecord): void {
-    const { spec, shape, staging } = record;
+  #show(record: TableRecord): void {
+    const { spec, staging } = record;
+    if (this.#fingerprint(spec) !== record.fingerprint['target']) throw targetChanged(record);
     const loaded = this.server.staging.get(staging) ?? [];
     const target = this.server.tables.get(spec.to);
-    if (target && spec.mode === 'append') target.rows = [...target.rows, ...loaded];
-    else {
-      const columns = shape.columns.filter(({ name }) => record.columns.includes(name));
-      this.server.tables.set(spec.to, { columns, primaryKey: shape.primaryKey, rows: loaded });
-    }
+    if (target && spec.mode === 'append') target.rows.push(...loaded);
+    else this.server.tables.set(spec.to, { ...this.#made(record), rows: loaded });
     this.server.staging.delete(staging);
   }
 }

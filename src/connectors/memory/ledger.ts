@@ -1,7 +1,29 @@
 import { LonghaulError } from '../../core/errors.js';
-import type { Mode, Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../core/model.js';
+import type {
+  Mode,
+  Partition,
+  PlanSummary,
+  Receipt,
+  ReceiptTotals,
+  TableRecord,
+  TableSpec,
+  TableState,
+} from '../../core/model.js';
+import { changesSince } from '../../core/resume.js';
 import { targetLeased } from '../target-use.js';
-import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord, TargetUse } from '../types.js';
+import {
+  VISIBLE_RANGES,
+  type Difference,
+  type Ledger,
+  type NewTableRecord,
+  type OrdinalRange,
+  type PlanInput,
+  type RunOverview,
+  type RunQuery,
+  type RunRecord,
+  type TableOverview,
+  type TargetUse,
+} from '../types.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -18,10 +40,13 @@ export class MemoryLedger implements Ledger {
       const stored = this.server.runs.get(run.run);
       if (resume && !stored) throw refused(`no run ${run.run} is known`);
       if (stored) refuseChanges(stored, tables);
+      if (stored?.forgottenAt !== undefined) throw refused(`what was known of run ${run.run} was cleaned away`);
       for (const table of tables) this.#refuseLeased(run.run, table, stored?.tables.get(table.spec.table));
       const opened = stored ?? this.#insert(run, tables);
-      for (const { record } of opened.tables.values()) {
-        if (record.state === 'suspended' || record.state === 'publishing') record.state = 'open';
+      opened.run = { ...opened.run, ...run };
+      for (const entry of opened.tables.values()) {
+        const { state } = entry.record;
+        if (state === 'suspended' || state === 'publishing') move(entry, 'open');
       }
       return recordsOf(opened);
     });
@@ -91,17 +116,35 @@ export class MemoryLedger implements Ledger {
 
   closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
     return this.#step(() => {
-      for (const { record } of this.server.runs.get(run)?.tables.values() ?? []) {
+      for (const entry of this.server.runs.get(run)?.tables.values() ?? []) {
+        const { record } = entry;
         const open = record.state === 'open' || record.state === 'publishing';
-        if (open || (state === 'discarded' && record.state === 'suspended')) record.state = state;
+        if (open || (state === 'discarded' && record.state === 'suspended')) move(entry, state);
       }
     });
   }
 
-  runs(): Promise<readonly RunOverview[]> {
+  runs({ run, unchangedFor, limit }: RunQuery = {}): Promise<readonly RunOverview[]> {
+    const quiet = (each: LedgerRun) =>
+      unchangedFor === undefined ||
+      (each.forgottenAt === undefined && [...each.tables.values()].every((entry) => age(entry) > unchangedFor));
+    return this.#step(() =>
+      [...this.server.runs.values()]
+        .filter((each) => (run === undefined || each.run.run === run) && quiet(each))
+        .reverse()
+        .slice(0, limit)
+        .map((each) => this.#overview(each)),
+    );
+  }
+
+  expire(except: string): Promise<readonly TableRecord[]> {
     return this.#step(() => {
-      const runs = [...this.server.runs.values()];
-      return runs.map(({ run, tables }) => ({ ...run, tables: [...tables.values()].map(({ record }) => record) }));
+      const others = [...this.server.runs.values()].filter(({ run }) => run.run !== except);
+      for (const { run, tables } of others) {
+        for (const entry of tables.values()) if (isOver(entry, run.keepStaging)) move(entry, 'discarded', true);
+      }
+      const records = others.flatMap(recordsOf);
+      return records.filter(({ state, staging }) => state === 'discarded' && this.server.staging.has(staging));
     });
   }
 
@@ -110,6 +153,32 @@ export class MemoryLedger implements Ledger {
     targets: readonly Pick<TableSpec, 'to' | 'mode'>[],
   ): Promise<readonly TargetUse[]> {
     return this.#step(() => targets.flatMap((target) => this.#usesOf(asking, target)));
+  }
+
+  forget(run: string): Promise<boolean> {
+    return this.#step(() => {
+      const found = this.server.runs.get(run);
+      const entries = [...(found?.tables.values() ?? [])];
+      const closed = entries.every(({ record: { state } }) => state === 'published' || state === 'discarded');
+      if (!found || !closed) return false;
+      found.forgottenAt = new Date().toISOString();
+      for (const entry of entries) {
+        entry.receipts.clear();
+        if (entry.plan) entry.plan.partitions = [];
+        const { spec } = entry.record;
+        if (spec.queries) entry.record = { ...entry.record, spec: { ...spec, queries: [] } };
+      }
+      return true;
+    });
+  }
+
+  #overview({ run, forgottenAt, tables }: LedgerRun): RunOverview {
+    const entries = [...tables.values()];
+    return {
+      ...run,
+      ...(forgottenAt !== undefined && { forgottenAt }),
+      tables: entries.map((entry) => tableOverview(entry, this.server.staging.get(entry.record.staging)?.length)),
+    };
   }
 
   entry(run: string, table: string): LedgerEntry {
@@ -125,9 +194,9 @@ export class MemoryLedger implements Ledger {
 
   #insert(run: RunRecord, tables: readonly NewTableRecord[]): LedgerRun {
     const entries = tables.map((table): [string, LedgerEntry] => {
-      const staging = `${table.spec.to} of ${run.run}`;
+      const staging = table.spec.publish === 'partition' ? table.spec.to : `${table.spec.to} of ${run.run}`;
       const record = { ...structuredClone(table), run: run.run, staging, state: 'open' as const };
-      return [table.spec.table, { record, receipts: new Map() }];
+      return [table.spec.table, { record, receipts: new Map(), changedAt: Date.now() }];
     });
     const opened = { run: { startedAt: new Date().toISOString(), ...run }, tables: new Map(entries) };
     this.server.runs.set(run.run, opened);
@@ -186,13 +255,47 @@ function refused(why: string): LonghaulError {
 }
 
 function refuseChanges(stored: LedgerRun, tables: readonly NewTableRecord[]): void {
-  if (tables.length !== stored.tables.size) throw refused('its tables are others');
-  for (const { spec, fingerprint } of tables) {
-    const record = stored.tables.get(spec.table)?.record;
-    if (!record || record.state === 'discarded') throw refused(`${spec.table} is not in it, or was discarded`);
-    const parts = Object.keys({ ...fingerprint, ...record.fingerprint });
-    const changed = parts.filter((part) => fingerprint[part] !== record.fingerprint[part]);
-    const compared = record.state === 'published' ? changed.filter((part) => part !== 'target') : changed;
-    if (compared.length > 0) throw refused(`of ${spec.table}, the ${compared.join(', ')} changed`);
+  const changes = changesSince(recordsOf(stored), tables);
+  if (changes.length > 0) throw refused(changes.join('\n'));
+}
+
+/** A change of state, which is when a table's age begins. */
+export function move(entry: LedgerEntry, state: TableState, expired = false): void {
+  entry.record = { ...entry.record, state, ...(expired && { expired }) };
+  entry.changedAt = Date.now();
+}
+
+function age({ changedAt }: LedgerEntry): number {
+  return Date.now() - changedAt;
+}
+
+/** With `publish: partition` nothing is kept that could expire. */
+function isOver(entry: LedgerEntry, keepStaging: number | undefined): boolean {
+  const { state, spec } = entry.record;
+  if (state !== 'suspended' || spec.publish === 'partition' || keepStaging === undefined) return false;
+  return age(entry) > keepStaging;
+}
+
+function tableOverview(entry: LedgerEntry, staged: number | undefined): TableOverview {
+  const { record, plan, changedAt } = entry;
+  const { spec, state, staging } = record;
+  const { rows, bytes, committed } = totalsOf(entry, 0);
+  const partial = spec.publish === 'partition' && state !== 'published';
+  return {
+    ...{ spec: spec.queries ? { ...spec, queries: [] } : spec, state, changedAt: new Date(changedAt).toISOString() },
+    ...(plan && { partitions: plan.summary.partitions }),
+    ...{ committed, rows, bytes },
+    ...(staged !== undefined && { staging: { name: staging, bytes: staged } }),
+    ...(partial && { visible: rangesOf([...entry.receipts.keys()]).slice(0, VISIBLE_RANGES) }),
+  };
+}
+
+function rangesOf(ordinals: readonly number[]): OrdinalRange[] {
+  const ranges: [number, number][] = [];
+  for (const ordinal of [...ordinals].sort((a, b) => a - b)) {
+    const last = ranges.at(-1);
+    if (last?.[1] === ordinal - 1) last[1] = ordinal;
+    else ranges.push([ordinal, ordinal]);
   }
+  return ranges;
 }

@@ -14,10 +14,13 @@ export interface LedgerEntry {
   plan?: { summary: PlanSummary; partitions: readonly Partition[] };
   readonly receipts: Map<number, Receipt>;
   differences?: readonly Difference[];
+  /** When its state changed last, in ms since 1970. */
+  changedAt: number;
 }
 
 export interface LedgerRun {
-  readonly run: RunRecord;
+  run: RunRecord;
+  forgottenAt?: string;
   readonly tables: Map<string, LedgerEntry>;
 }
 

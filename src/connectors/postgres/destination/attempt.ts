@@ -9,6 +9,8 @@ import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { claimReceipt, completeReceipt, confirmReceipt } from './receipts.js';
 import { readState, runClosed } from './records.js';
+import { stagingIn } from './staging-name.js';
+import { lockTarget, requireUnchanged } from './target.js';
 
 /**
  * See `DestinationSession.begin`. The order is the protocol: the partition's lock, then its receipt, then its rows, then the
@@ -33,6 +35,8 @@ export async function beginPartition(
     // Not the fence, which is the last statement before COMMIT, but it spares loading what could not be committed.
     const state = await readState(session, names, key);
     if (state !== 'open') throw runClosed(key, state);
+    // What nobody swaps in later has to be right now.
+    if (stagingIn(record) === undefined) await requireUnchanged(session, record, await lockTarget(session, record));
     return new PostgresPartitionWriter(session, names, record, key);
   } catch (cause) {
     await session.rollback();

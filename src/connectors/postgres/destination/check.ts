@@ -28,7 +28,11 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
   }
   return transaction(session, async () => {
     const target = await findTarget(session, spec.to);
-    const schema = [...(await schemaFindings(session, relation)), ...(await publicationFindings(session, relation))];
+    // Rows that go straight into a table that is there need no other beside it.
+    const direct = spec.publish === 'partition' && target !== undefined;
+    const schema = direct
+      ? []
+      : [...(await schemaFindings(session, relation)), ...(await publicationFindings(session, relation))];
     const fit = await fitOf(session, spec, source, target);
     const rights = target ? await existingFindings(session, spec, source, target) : [];
     const findings = [...schema, ...fit.findings, ...rights];

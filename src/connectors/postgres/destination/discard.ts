@@ -1,11 +1,12 @@
 import type { TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
-import { quoteRelation, requireRelation } from '../sql.js';
+import { quoteRelation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { endAllOf, relationHolders, stagingWriters } from './locks.js';
 import { transaction } from './queries.js';
 import { readState } from './records.js';
+import { stagingIn } from './staging-name.js';
 import { findRelation } from './target.js';
 
 /**
@@ -17,7 +18,8 @@ export async function discard(session: PgSession, names: LedgerNames, record: Ta
   const state = await readState(session, names, key);
   if (state === 'published') return;
   if (state !== undefined && state !== 'discarded') throw notDiscarded(record, state);
-  const staging = requireRelation(record.staging);
+  const staging = stagingIn(record);
+  if (staging === undefined) return;
   const oid = await findRelation(session, staging);
   if (oid === undefined) return;
   await endAllOf(session, () => stagingWriters(session, oid), `the staging of ${key.table}`);

@@ -10,6 +10,7 @@ import type {
   PartitionWriter,
   SessionOptions,
   SourceTable,
+  StagingTable,
 } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
 import { identityOf } from '../identity.js';
@@ -19,6 +20,7 @@ import { build, buildSteps } from './build.js';
 import { checkTarget } from './check.js';
 import { digestForm, PostgresTableDigester } from './digester.js';
 import { discard } from './discard.js';
+import { orphans } from './housekeeping.js';
 import { ledgerNames } from './ledger-schema.js';
 import { PostgresLedger } from './ledger.js';
 import { prepare } from './prepare.js';
@@ -96,6 +98,10 @@ class PostgresDestination implements DestinationSession {
 
   discard(record: TableRecord): Promise<void> {
     return discard(this.session, this.ledger.names, record);
+  }
+
+  orphans(): Promise<readonly StagingTable[]> {
+    return orphans(this.session, this.ledger.names);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -45,11 +45,16 @@ export async function indexPlans(
   return found.map((row) => indexPlan(row, staging));
 }
 
+/** The primary key of a table that is made after the source's: none when one of its columns isn't copied. */
+export function newKeyColumns({ shape, columns }: TableRecord): readonly string[] {
+  return shape.primaryKey.every((name) => columns.includes(name)) ? shape.primaryKey : [];
+}
+
 function newPrimaryKey(record: TableRecord, staging: Relation): IndexPlan[] {
-  const { primaryKey } = record.shape;
-  if (primaryKey.length === 0 || !primaryKey.every((name) => record.columns.includes(name))) return [];
+  const key = newKeyColumns(record);
+  if (key.length === 0) return [];
   const temporary = temporaryName(staging, 'primary key');
-  const columns = primaryKey.map(quoteIdent).join(', ');
+  const columns = key.map(quoteIdent).join(', ');
   const statement = `ALTER TABLE ${quoteRelation(staging)} ADD CONSTRAINT ${quoteIdent(temporary)} PRIMARY KEY (${columns})`;
   return [{ name: undefined, temporary, label: 'primary key', statements: [statement] }];
 }

@@ -100,6 +100,9 @@ function ddl(names: LedgerNames): string[] {
        difference text NOT NULL CHECK (difference IN ('only in source', 'only in target', 'differs')),
        found_at timestamptz NOT NULL DEFAULT now(),
        PRIMARY KEY (run, table_name, partition, key))`,
+    `ALTER TABLE ${names.runs}
+       ADD COLUMN IF NOT EXISTS keep_staging_ms bigint, ADD COLUMN IF NOT EXISTS forgotten_at timestamptz`,
+    `ALTER TABLE ${names.runTables} ADD COLUMN IF NOT EXISTS expired boolean NOT NULL DEFAULT false`,
     // Last: its presence says that the others are complete.
     `CREATE TABLE IF NOT EXISTS ${names.version} (version int PRIMARY KEY, installed_at timestamptz NOT NULL DEFAULT now())`,
     `INSERT INTO ${names.version} (version) VALUES (${LEDGER_VERSION}) ON CONFLICT DO NOTHING`,
@@ -134,7 +137,18 @@ async function installedVersion(session: PgSession, names: LedgerNames): Promise
   return version;
 }
 
-/** Makes the ledger if there is none. Safe to be called by many at once: one of them makes it, the others wait. */
+/** Whether there is a ledger to read and write: an older one is brought up to this version first. */
+export async function isReady(session: PgSession, names: LedgerNames): Promise<boolean> {
+  if (await isInstalled(session, names)) return true;
+  const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
+    names.version,
+  ]);
+  if (found?.there !== true) return false;
+  await install(session, names);
+  return true;
+}
+
+/** Makes the ledger if there is none, or alters an older one. Safe to be called by many at once: one of them makes it, the others wait. */
 export async function install(session: PgSession, names: LedgerNames): Promise<void> {
   if (await isInstalled(session, names)) return;
   await transaction(session, async () => {

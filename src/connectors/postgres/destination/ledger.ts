@@ -1,8 +1,19 @@
 import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
-import type { Difference, Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord, TargetUse } from '../../types.js';
+import type {
+  Difference,
+  Ledger,
+  NewTableRecord,
+  PlanInput,
+  RunOverview,
+  RunQuery,
+  RunRecord,
+  TargetUse,
+} from '../../types.js';
 import type { PgSession } from '../session.js';
-import { isInstalled, isReadable, type LedgerNames } from './ledger-schema.js';
 import { putDifferences } from './differences.js';
+import { expire, forget } from './housekeeping.js';
+import { isReadable, isReady, type LedgerNames } from './ledger-schema.js';
+import { readRuns } from './overview.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
 import { endPublishing } from './publish-lock.js';
 import { transaction } from './queries.js';
@@ -29,7 +40,7 @@ export class PostgresLedger implements Ledger {
   }
 
   async tables(run: string): Promise<readonly TableRecord[]> {
-    if (!(await isInstalled(this.session, this.names))) return [];
+    if (!(await isReady(this.session, this.names))) return [];
     return readRecords(this.session, this.names, run);
   }
 
@@ -63,7 +74,7 @@ export class PostgresLedger implements Ledger {
 
   /** Ends whoever publishes, and waits for the tables' rows, which a commit holds for a moment: after it, neither happens. */
   async closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
-    if (!(await isInstalled(this.session, this.names))) return;
+    if (!(await isReady(this.session, this.names))) return;
     const from = state === 'discarded' ? ['open', 'publishing', 'suspended'] : ['open', 'publishing'];
     await transaction(this.session, async () => {
       await endPublishing(this.session, this.names, run);
@@ -74,18 +85,18 @@ export class PostgresLedger implements Ledger {
     });
   }
 
-  async runs(): Promise<readonly RunOverview[]> {
-    if (!(await isInstalled(this.session, this.names))) return [];
-    const found = await this.session.query<{
-      run: string;
-      job: string;
-      started: string;
-      tables: RunOverview['tables'];
-    }>(`SELECT run, job, to_json(r.started_at) #>> '{}' AS started,
-              json_agg(json_build_object('spec', t.spec, 'state', t.state) ORDER BY t.position) AS tables
-       FROM ${this.names.runs} r JOIN ${this.names.runTables} t USING (run)
-       GROUP BY run, job, r.started_at ORDER BY r.started_at, run`);
-    return found.map(({ run, job, started, tables }) => ({ run, job, startedAt: started, tables }));
+  async runs(query: RunQuery = {}): Promise<readonly RunOverview[]> {
+    if (!(await isReady(this.session, this.names))) return [];
+    return readRuns(this.session, this.names, query);
+  }
+
+  async expire(except: string): Promise<readonly TableRecord[]> {
+    if (!(await isReady(this.session, this.names))) return [];
+    return expire(this.session, this.names, except);
+  }
+
+  async forget(run: string): Promise<boolean> {
+    return (await isReady(this.session, this.names)) && (await forget(this.session, this.names, run));
   }
 
   async usesOf(

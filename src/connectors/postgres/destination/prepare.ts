@@ -2,12 +2,14 @@ import type { ColumnShape, TableRecord } from '../../../core/model.js';
 import { lockKey } from '../../hash.js';
 import type { PgSession } from '../session.js';
 import { quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
+import { newKeyColumns } from './indexes.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
 import { readTotals } from './receipts.js';
 import { readState, runClosed } from './records.js';
-import { findRelation, findTarget, targetFingerprint, type Target } from './target.js';
+import { stagingIn } from './staging-name.js';
+import { findRelation, findTarget, requireUnchanged, targetFingerprint, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 
 /**
@@ -16,19 +18,43 @@ import { targetChanged } from './target-changed.js';
  */
 export async function prepare(session: PgSession, names: LedgerNames, record: TableRecord): Promise<void> {
   const key = { run: record.run, table: record.spec.table };
-  const staging = requireRelation(record.staging);
+  const loaded = requireRelation(record.staging);
+  const staged = stagingIn(record) !== undefined;
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.prepare', key.run, key.table), `the staging of ${key.table}`);
     const state = await readState(session, names, key, 'FOR SHARE');
     if (state === 'publishing' || state === 'published') return;
     if (state !== 'open') throw runClosed(key, state);
-    if ((await findRelation(session, staging)) !== undefined) return;
-    await requireUnused(session, names, record);
+    const there = (await findRelation(session, loaded)) !== undefined;
+    if (there && staged) return;
+    if (!there) await requireUnused(session, names, record);
     const target = await findTarget(session, record.spec.to);
-    const fingerprint = await targetFingerprint(session, target, record.spec.mode);
-    if (fingerprint !== record.fingerprint['target']) throw targetChanged(session, record);
-    await createStaging(session, record, staging, target);
+    await requireUnchanged(session, record, target);
+    if (staged) await createStaging(session, record, loaded, target);
+    else if (!there) await createTarget(session, names, record, loaded);
   });
+}
+
+/** With its key from the start, since it is visible from then on. What the run was checked against is now this table. */
+async function createTarget(
+  session: PgSession,
+  names: LedgerNames,
+  record: TableRecord,
+  relation: Relation,
+): Promise<void> {
+  const key = newKeyColumns(record).map(quoteIdent).join(', ');
+  const definitions = [...newColumns(record), ...(key === '' ? [] : [`PRIMARY KEY (${key})`])];
+  await session.query(`CREATE TABLE ${quoteRelation(relation)} (${definitions.join(', ')})`);
+  const target = await findTarget(session, record.spec.to);
+  await session.query(
+    `UPDATE ${names.runTables} SET fingerprint = jsonb_set(fingerprint::jsonb, '{target}', to_jsonb($3::text))::json
+     WHERE run = $1 AND table_name = $2`,
+    [record.run, record.spec.table, await targetFingerprint(session, target, record.spec.mode)],
+  );
+}
+
+function newColumns({ shape, columns }: TableRecord): string[] {
+  return shape.columns.filter(({ name }) => columns.includes(name)).map(columnDefinition);
 }
 
 /** An empty staging would turn the receipts of a dropped one into lost rows. */
@@ -36,7 +62,7 @@ async function requireUnused(session: PgSession, names: LedgerNames, record: Tab
   const { committed, skipped } = await readTotals(session, names, record.run, record.spec.table, 0);
   if (committed + skipped === 0) return;
   throw targetChanged(session, record, [
-    `its staging ${record.staging} is gone, with the ${committed} partitions that were committed to it`,
+    `${stagingIn(record) === undefined ? 'it' : `its staging ${record.staging}`} is gone, with the ${committed} partitions that were committed to it`,
   ]);
 }
 
@@ -52,8 +78,7 @@ async function createStaging(
     await session.query(await likeTarget(session, staging, target));
     await copyColumnStatistics(session, staging, target);
   } else {
-    const columns = record.shape.columns.filter(({ name }) => record.columns.includes(name));
-    await session.query(`CREATE TABLE ${quoteRelation(staging)} (${columns.map(columnDefinition).join(', ')})`);
+    await session.query(`CREATE TABLE ${quoteRelation(staging)} (${newColumns(record).join(', ')})`);
   }
   const comment = `Longhaul loads ${record.spec.to} here (run ${record.run}). Don't drop it while that run goes on.`;
   await session.query(`COMMENT ON TABLE ${quoteRelation(staging)} IS ${quoteLiteral(comment)}`);

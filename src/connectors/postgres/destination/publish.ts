@@ -14,7 +14,8 @@ import { readTotals } from './receipts.js';
 import { readState, runClosed, setState } from './records.js';
 import { advance, lastValues, ownedSequences, type LastValues } from './sequences.js';
 import { swapIn } from './swap.js';
-import { findRelation, findTarget, targetFingerprint, type Target } from './target.js';
+import { stagingIn } from './staging-name.js';
+import { findRelation, findTarget, lockTarget, requireUnchanged, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 import type { PublishTuning } from './tuning.js';
 
@@ -36,22 +37,39 @@ interface Publication {
  * the ledger knows, and a repeated publish, or the end of the run, reads it there.
  */
 export async function publish(publication: Publication): Promise<ReceiptTotals> {
-  const { session, names, record, meter, tuning } = publication;
-  const { spec } = record;
+  const { session, record, meter } = publication;
   meter.phase = 'closing the table';
   const fence = await transaction(session, () => fenceTable(publication));
   if (fence.published || fence.totals.missing.length > 0) return fence.totals;
-  const staging = requireRelation(record.staging);
+  const staging = stagingIn(record);
+  if (staging === undefined) await closeVisible(publication, fence.totals);
+  else await showStaging(publication, staging, fence.totals);
+  return fence.totals;
+}
+
+async function showStaging(publication: Publication, staging: Relation, totals: ReceiptTotals): Promise<void> {
+  const { session, names, record, meter, tuning } = publication;
   const oid = await findRelation(session, staging);
   if (oid !== undefined) {
-    const what = `the staging of ${spec.table}`;
+    const what = `the staging of ${record.spec.table}`;
     await endAllOf(session, () => stagingWriters(session, oid), what);
   }
   await waitForReaders(session, names, record, meter, tuning.publishWait);
   meter.phase = 'finding the last values of sequences';
   const last = await transaction(session, () => readLastValues(publication, staging));
-  await swapWhenFree(publication, fence.totals, last);
-  return fence.totals;
+  await swapWhenFree(publication, totals, last);
+}
+
+/** Every partition is visible already: sequences go past the data, and the table is closed. Nobody is waited for or ended. */
+async function closeVisible(publication: Publication, totals: ReceiptTotals): Promise<void> {
+  const { session, record } = publication;
+  const last = await transaction(session, () => readLastValues(publication, requireRelation(record.staging)));
+  await transaction(session, async () => {
+    if (!(await claimSwap(publication))) return;
+    const target = await lockTarget(session, record);
+    if (target) await advanceSequences(session, target, last);
+    await markPublished(publication, totals);
+  });
 }
 
 /** Under the row's lock, which a partition shares while it commits: what is counted here is all that there will be. */
@@ -105,25 +123,32 @@ async function blockedBy(session: PgSession, record: TableRecord): Promise<strin
 
 /** One transaction. Staging is locked before the target, so that nobody waits at the target for whoever still has staging. */
 async function swap(publication: Publication, totals: ReceiptTotals, last: LastValues): Promise<void> {
-  const { session, names, record, tuning } = publication;
-  const key = { run: record.run, table: record.spec.table };
+  const { session, record, tuning } = publication;
   await session.query(`SET LOCAL lock_timeout TO ${tuning.lockWait}`);
-  await lockPublishing(session, key);
-  const state = await readState(session, names, key, 'FOR UPDATE');
-  if (state === 'published') return;
-  if (state === 'open') throw reopened(key);
-  if (state !== 'publishing') throw runClosed(key, state);
+  if (!(await claimSwap(publication))) return;
   const staging = await lockStaging(session, record);
   const target = await lockTarget(session, record);
-  if ((await targetFingerprint(session, target, record.spec.mode)) !== record.fingerprint['target']) {
-    throw targetChanged(session, record);
-  }
+  await requireUnchanged(session, record, target);
   if (record.spec.mode === 'append' && target) await append(publication, staging, target, { rows: totals.rows, last });
   else await swapIn(session, { record, staging, target, last });
+  await markPublished(publication, totals);
+}
+
+/** Takes the table's row for the swap. False: it is published. */
+async function claimSwap({ session, names, record }: Publication): Promise<boolean> {
+  const key = { run: record.run, table: record.spec.table };
+  await lockPublishing(session, key);
+  const state = await readState(session, names, key, 'FOR UPDATE');
+  if (state === 'open') throw reopened(key);
+  if (state !== 'publishing' && state !== 'published') throw runClosed(key, state);
+  return state === 'publishing';
+}
+
+async function markPublished({ session, names, record }: Publication, { rows, bytes }: ReceiptTotals): Promise<void> {
   await session.query(
     `UPDATE ${names.runTables} SET state = 'published', rows = $3, bytes = $4, changed_at = clock_timestamp()
      WHERE run = $1 AND table_name = $2`,
-    [key.run, key.table, totals.rows, totals.bytes],
+    [record.run, record.spec.table, rows, bytes],
   );
 }
 
@@ -133,15 +158,6 @@ async function lockStaging(session: PgSession, record: TableRecord): Promise<Rel
   if (oid === undefined) throw targetChanged(session, record, [`its staging ${record.staging} is gone`]);
   await session.query(`LOCK TABLE ${quoteRelation(staging)} IN ACCESS EXCLUSIVE MODE`);
   return { ...staging, oid };
-}
-
-/** Readers of the target go on while rows are appended. Looked up again under the lock: the name may have moved meanwhile. */
-async function lockTarget(session: PgSession, record: TableRecord): Promise<Target | undefined> {
-  const found = await findTarget(session, record.spec.to);
-  if (!found) return undefined;
-  const mode = record.spec.mode === 'append' ? 'ROW EXCLUSIVE' : 'ACCESS EXCLUSIVE';
-  await session.query(`LOCK TABLE ${quoteRelation(found)} IN ${mode} MODE`);
-  return findTarget(session, record.spec.to);
 }
 
 async function append(
@@ -157,11 +173,15 @@ async function append(
     `INSERT INTO ${quoteRelation(target)} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${quoteRelation(staging)}`,
   );
   if (written !== rows) throw appendedOther(record, rows, written);
+  await advanceSequences(session, target, last);
+  await session.query(`DROP TABLE ${quoteRelation(staging)}`);
+}
+
+async function advanceSequences(session: PgSession, target: Target, last: LastValues): Promise<void> {
   for (const sequence of await ownedSequences(session, target.oid)) {
     const value = last.get(sequence.column);
     if (value !== undefined && sequence.mayAdvance) await advance(session, sequence, sequence, value);
   }
-  await session.query(`DROP TABLE ${quoteRelation(staging)}`);
 }
 
 function appendedOther(record: TableRecord, expected: number, written: number): LonghaulError {

@@ -14,13 +14,14 @@ interface RecordRow {
   fingerprint: string;
   staging: string;
   state: TableState;
+  expired: boolean;
 }
 
 /** JSON is fetched as text, so that its form doesn't depend on what the driver makes of json. */
 const fields = (
   spec: string,
 ) => `run, source, (${spec})::text AS spec, shape::text AS shape, columns::text AS columns, format,
-  fingerprint::text AS fingerprint, staging, state`;
+  fingerprint::text AS fingerprint, staging, state, expired`;
 
 export async function readRecords(session: PgSession, names: LedgerNames, run: string): Promise<TableRecord[]> {
   const found = await session.query<RecordRow>(
@@ -30,8 +31,23 @@ export async function readRecords(session: PgSession, names: LedgerNames, run: s
   return found.map(toRecord);
 }
 
+/** Of every run but `except`, the discarded tables that were loaded into one of these. */
+export async function readDiscarded(
+  session: PgSession,
+  names: LedgerNames,
+  except: string,
+  staging: readonly string[],
+): Promise<TableRecord[]> {
+  const found = await session.query<RecordRow>(
+    `SELECT ${fields(WITHOUT_QUERIES)} FROM ${names.runTables}
+     WHERE run <> $1 AND state = 'discarded' AND staging = ANY ($2::text[]) ORDER BY run, position`,
+    [except, staging],
+  );
+  return found.map(toRecord);
+}
+
 /** That there are queries still shows: the list is empty instead of absent. */
-const WITHOUT_QUERIES = `jsonb_set(spec::jsonb, '{queries}', '[]', false)`;
+export const WITHOUT_QUERIES = `jsonb_set(spec::jsonb, '{queries}', '[]', false)`;
 
 export async function readRecord(
   session: PgSession,
@@ -58,6 +74,7 @@ function toRecord(row: RecordRow): TableRecord {
     fingerprint: JSON.parse(row.fingerprint) as Record<string, string>,
     staging: row.staging,
     state: row.state,
+    ...(row.expired && { expired: true }),
   };
 }
 

@@ -1,14 +1,15 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { changesSince } from '../../../core/resume.js';
 import type { TableRecord, TableState } from '../../../core/model.js';
 import type { NewTableRecord, RunRecord } from '../../types.js';
 import { targetLeased } from '../../target-use.js';
-import { lockKey } from '../../hash.js';
 import { formatRelation } from '../sql.js';
 import type { PgSession } from '../session.js';
+import { lockOpening } from './housekeeping.js';
 import { install, type LedgerNames } from './ledger-schema.js';
 import { endPublishing } from './publish-lock.js';
 import { readRecords } from './records.js';
-import { stagingOf } from './staging-name.js';
+import { loadedInto } from './staging-name.js';
 import { transaction } from './queries.js';
 import { readUses, targetKey } from './uses.js';
 
@@ -22,10 +23,13 @@ export async function openRun(
 ): Promise<readonly TableRecord[]> {
   await install(session, names);
   return transaction(session, async () => {
-    await session.query('SELECT pg_advisory_xact_lock($1)', [lockKey('longhaul.open', names.schema)]);
+    await lockOpening(session, names);
     const stored = await readRecords(session, names, run.run);
     if (resume && stored.length === 0) throw unknownRun(session, run);
-    if (stored.length > 0) refuseChanges(run, stored, tables);
+    if (stored.length > 0) {
+      refuseChanges(run, stored, tables);
+      await refuseForgotten(session, names, run);
+    }
     const wanted = tables.filter(({ spec }) => stateOf(stored, spec.table) !== 'published');
     await refuseLeased(session, names, run, wanted);
     await putRun(session, names, run);
@@ -39,11 +43,14 @@ function stateOf(stored: readonly TableRecord[], table: string): TableState | un
   return stored.find(({ spec }) => spec.table === table)?.state;
 }
 
-async function putRun(session: PgSession, names: LedgerNames, { run, job, name, startedAt }: RunRecord): Promise<void> {
+async function putRun(session: PgSession, names: LedgerNames, record: RunRecord): Promise<void> {
+  const { run, job, name = null, startedAt = null, keepStaging = null } = record;
   await session.query(
-    `INSERT INTO ${names.runs} (run, job, name, started_at) VALUES ($1, $2, $3, coalesce($4::timestamptz, now()))
-     ON CONFLICT (run) DO UPDATE SET job = excluded.job, name = excluded.name`,
-    [run, job, name ?? null, startedAt ?? null],
+    `INSERT INTO ${names.runs} (run, job, name, started_at, keep_staging_ms)
+     VALUES ($1, $2, $3, coalesce($4::timestamptz, now()), $5)
+     ON CONFLICT (run) DO UPDATE
+       SET job = excluded.job, name = excluded.name, keep_staging_ms = excluded.keep_staging_ms`,
+    [run, job, name, startedAt, keepStaging],
   );
 }
 
@@ -55,7 +62,7 @@ async function insertTables(
 ): Promise<void> {
   for (const [position, table] of tables.entries()) {
     const { spec, source, shape, columns, format, fingerprint } = table;
-    const staging = formatRelation(stagingOf(run, spec.table, spec.to));
+    const staging = formatRelation(loadedInto(run, spec));
     const json = [spec, shape, columns, fingerprint].map((value) => JSON.stringify(value));
     await session.query(
       `INSERT INTO ${names.runTables}
@@ -99,13 +106,7 @@ function unknownRun(session: PgSession, { run }: RunRecord): LonghaulError {
 }
 
 function refuseChanges(run: RunRecord, stored: readonly TableRecord[], tables: readonly NewTableRecord[]): void {
-  const changes = [
-    ...stored
-      .filter(({ state }) => state === 'discarded')
-      .map(({ spec }) => `${spec.table}: its staging was discarded`),
-    ...stored.filter(({ spec }) => !find(tables, spec.table)).map(({ spec }) => `${spec.table}: no longer in the job`),
-    ...tables.flatMap((table) => changesOf(table, find(stored, table.spec.table))),
-  ];
+  const changes = changesSince(stored, tables);
   if (changes.length === 0) return;
   throw new LonghaulError(
     'ResumeRefused',
@@ -114,16 +115,10 @@ function refuseChanges(run: RunRecord, stored: readonly TableRecord[], tables: r
   );
 }
 
-function find<T extends NewTableRecord>(tables: readonly T[], name: string): T | undefined {
-  return tables.find(({ spec }) => spec.table === name);
-}
-
-/** Publishing changes the target itself, so a published table's own is not compared. */
-function changesOf(wanted: NewTableRecord, stored: TableRecord | undefined): string[] {
-  if (!stored) return [`${wanted.spec.table}: not in the run`];
-  const parts = new Set([...Object.keys(wanted.fingerprint), ...Object.keys(stored.fingerprint)]);
-  if (stored.state === 'published') parts.delete('target');
-  return [...parts]
-    .filter((part) => wanted.fingerprint[part] !== stored.fingerprint[part])
-    .map((part) => `${wanted.spec.table}: its ${part} changed`);
+async function refuseForgotten(session: PgSession, names: LedgerNames, { run }: RunRecord): Promise<void> {
+  const found = await session.query(`SELECT FROM ${names.runs} WHERE run = $1 AND forgotten_at IS NOT NULL`, [run]);
+  if (found.length === 0) return;
+  throw new LonghaulError('ResumeRefused', `Run ${run} was published, and its plan and receipts were cleaned away.`, {
+    next: 'There is nothing to go on with: start a new run without `resume`.',
+  });
 }

@@ -1,3 +1,4 @@
+import type { TableRecord, TableSpec } from '../../../core/model.js';
 import { shortHash } from '../../hash.js';
 import { requireRelation, type Relation } from '../sql.js';
 
@@ -8,6 +9,22 @@ import { requireRelation, type Relation } from '../sql.js';
 export function stagingOf(run: string, table: string, to: string): Relation {
   return { schema: requireRelation(to).schema, name: `_longhaul_${shortHash(run, table)}` };
 }
+
+/** The relation that attempts load: staging, or with `publish: partition` the target itself. */
+export function loadedInto(run: string, { table, to, publish }: TableSpec): Relation {
+  return publish === 'partition' ? requireRelation(to) : stagingOf(run, table, to);
+}
+
+/**
+ * The table's invisible relation, which is Longhaul's own to swap, lock and drop. Undefined with `publish: partition`: what is
+ * loaded then is the target, where others read and write.
+ */
+export function stagingIn({ spec, staging }: Pick<TableRecord, 'spec' | 'staging'>): Relation | undefined {
+  return spec.publish === 'partition' ? undefined : requireRelation(staging);
+}
+
+/** What every staging table's name matches, as a regular expression of Postgres. */
+export const STAGING_NAMES = '^_longhaul_[0-9a-f]{24}$';
 
 /** The name that an object of the target has on staging until the swap gives it its own. */
 export function temporaryName(staging: Relation, finalName: string): string {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Mode } from '../../../core/model.js';
+import type { Mode, TableRecord } from '../../../core/model.js';
 import { identityOf } from '../identity.js';
 import type { PgSession } from '../session.js';
-import { requireRelation, type Relation } from '../sql.js';
+import { quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { firstRow } from './queries.js';
+import { targetChanged } from './target-changed.js';
 
 /** The table that is there under the target's name, before anything is published. */
 export interface Target extends Relation {
@@ -24,6 +25,25 @@ export async function findTarget(session: PgSession, to: string): Promise<Target
     [relation.schema, relation.name],
   );
   return row && { ...relation, ...row };
+}
+
+/** Readers of the target go on while rows are appended. Looked up again under the lock: the name may have moved meanwhile. */
+export async function lockTarget(session: PgSession, { spec }: TableRecord): Promise<Target | undefined> {
+  const found = await findTarget(session, spec.to);
+  if (!found) return undefined;
+  const mode = spec.mode === 'append' ? 'ROW EXCLUSIVE' : 'ACCESS EXCLUSIVE';
+  await session.query(`LOCK TABLE ${quoteRelation(found)} IN ${mode} MODE`);
+  return findTarget(session, spec.to);
+}
+
+/** Throws TargetChanged when the target is not what the run was checked against, or what it made. */
+export async function requireUnchanged(
+  session: PgSession,
+  record: TableRecord,
+  target: Target | undefined,
+): Promise<void> {
+  const fingerprint = await targetFingerprint(session, target, record.spec.mode);
+  if (fingerprint !== record.fingerprint['target']) throw targetChanged(session, record);
 }
 
 /** The oid of a relation of ours; undefined when it is not there. */

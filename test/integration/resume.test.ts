@@ -1,0 +1,358 @@
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { Client, Connection } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { startTemporalServer } from '../../src/devstack/temporal-server.js';
+import type { JobProgress } from '../../workflows/messages.js';
+import type { ListedRun } from '../../src/cli/commands/ls.js';
+import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
+import { startTestTemporal, type TestTemporal } from '../support/temporal.js';
+import { testWorkers, type TestWorkers } from '../support/worker.js';
+import { until } from '../support/workflows.js';
+
+/** Runs that ended early, from the outside: resumed, discarded, expired, cleaned; with real servers and the program itself. */
+
+const ROWS = 4_000;
+/** While `gate` is shut, the third query fails: a job stops there, with the other three committed. */
+const SOURCE = `
+  CREATE TABLE items (id int PRIMARY KEY, note text);
+  INSERT INTO items SELECT n, 'note ' || n FROM generate_series(0, ${ROWS - 1}) n;
+  CREATE TABLE gate (open int);
+  INSERT INTO gate VALUES (0);
+  ANALYZE;`;
+const QUERIES = ['a', 'b', 'c', 'd'].map((id, n) => ({
+  id,
+  sql: `SELECT id, note FROM public.items WHERE id % 4 = ${n}${n === 2 ? ' AND 1 / (SELECT open FROM public.gate) = 1' : ''}`,
+}));
+
+let postgres: { source: TestPostgres; destination: TestPostgres };
+let temporal: TestTemporal;
+beforeAll(async () => {
+  postgres = { source: await startTestPostgres('source'), destination: await startTestPostgres('destination') };
+  temporal = await startTestTemporal();
+});
+afterAll(async () => {
+  await temporal.stop();
+  await postgres.source.stop();
+  await postgres.destination.stop();
+});
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Two databases, workers on them, and the program beside them; on a Temporal of its own or the run's. */
+class World implements AsyncDisposable {
+  #folder = '';
+
+  private constructor(
+    readonly sourceUrl: string,
+    readonly destinationUrl: string,
+    readonly workers: TestWorkers,
+    readonly client: Client,
+  ) {}
+
+  static async make(name: string, address = temporal.address, fresh = true): Promise<World> {
+    const { source, destination } = postgres;
+    const database = (server: TestPostgres, side: string) =>
+      fresh ? server.createDatabase(`${name}_${side}`) : Promise.resolve(server.url(`${name}_${side}`));
+    const sourceUrl = await database(source, 'shop');
+    const destinationUrl = await database(destination, 'dw');
+    if (fresh) await runSql(sourceUrl, SOURCE);
+    const taskQueue = temporal.unique('queue');
+    const workers = await testWorkers({ temporal: address, taskQueue, sourceUrl, destinationUrl });
+    await workers.start();
+    const world = new World(
+      sourceUrl,
+      destinationUrl,
+      workers,
+      new Client({ connection: await Connection.connect({ address }) }),
+    );
+    world.#folder = await mkdtemp(join(tmpdir(), 'longhaul-resume-'));
+    return world;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workers.stop();
+    await this.client.connection.close();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  longhaul(...args: string[]): Promise<Ran> {
+    const { env, config } = this.workers;
+    const child = spawn(process.execPath, [resolve('bin/longhaul.js'), ...args, '--config', config], { env });
+    const said = { out: '', err: '' };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said.out += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text));
+    return new Promise((done) => child.on('close', (code) => done({ code, ...said })));
+  }
+
+  async jobFile(job: object = {}): Promise<{ file: string; name: string }> {
+    const name = temporal.unique('job');
+    const file = join(this.#folder, `${name}.json`);
+    const table = { table: 'items', to: 'public.items', queries: QUERIES };
+    const base = { name, source: 'shop', destination: 'warehouse', retry: { initialInterval: '1s' }, tables: [table] };
+    await writeFile(file, JSON.stringify({ ...base, ...job }));
+    return { file, name };
+  }
+
+  /** Starts a job that waits for its third partition; answers with its run. */
+  async stuck(job: object = {}): Promise<{ file: string; name: string; run: string }> {
+    const { file, name } = await this.jobFile(job);
+    const { code, err } = await this.longhaul('run', file);
+    expect(code, err).toBe(3);
+    return { file, name, run: (await this.progress(name)).run };
+  }
+
+  progress(name: string): Promise<JobProgress> {
+    return this.client.workflow.getHandle(name).query<JobProgress>('progress');
+  }
+
+  openGate(): Promise<unknown> {
+    return runSql(this.sourceUrl, 'UPDATE gate SET open = 1');
+  }
+
+  /** Receipts by partition: when and by which transaction each was written. */
+  receipts(run: string) {
+    return runSql<{ partition: number; rows: string; xmin: string }>(
+      this.destinationUrl,
+      'SELECT partition, rows, xmin::text FROM longhaul.receipts WHERE run = $1 ORDER BY 1',
+      [run],
+    );
+  }
+
+  async copied(): Promise<{ rows: number; ids: number }> {
+    const sql = 'SELECT count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM items';
+    return (await runSql<{ rows: number; ids: number }>(this.destinationUrl, sql))[0]!;
+  }
+
+  async staging(): Promise<string[]> {
+    const sql = `SELECT relname FROM pg_class WHERE relname ~ '^_longhaul_[0-9a-f]{24}$'`;
+    return (await runSql<{ relname: string }>(this.destinationUrl, sql)).map(({ relname }) => relname);
+  }
+
+  async ls(...args: string[]): Promise<ListedRun[]> {
+    const { out, err, code } = await this.longhaul('ls', ...args, '--destination', 'warehouse', '--json');
+    expect(code, err).toBe(0);
+    return JSON.parse(out) as ListedRun[];
+  }
+}
+
+const ALL = { rows: ROWS, ids: ROWS };
+
+test("a run goes on when Temporal's database was deleted: nothing is copied again, every row arrives once", async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'longhaul-temporal-'));
+  const { cli } = inject('servers').temporal;
+  const first = await startTemporalServer({ dbFile: join(folder, 'a.db'), headless: true, cli });
+  let run: string;
+  let before: unknown[];
+  {
+    await using world = await World.make('lost', first.address);
+    const { name, run: started } = await world.stuck();
+    run = started;
+    const [parked] = (await world.progress(name)).tables[0]!.parked;
+    expect(parked).toMatchObject({ ordinal: 2, label: 'c' });
+    const update = [
+      'workflow',
+      'update',
+      'execute',
+      '--workflow-id',
+      name,
+      '--name',
+      'retry',
+      '--address',
+      first.address,
+    ];
+    const input = ['--input', '{"partitions": ["items/c"]}', '--output', 'json'];
+    expect((await promisify(execFile)(cli, [...update, ...input])).stdout).toContain('"retried": 1');
+    const wrong = promisify(execFile)(cli, [...update, '--input', '{"partitions": ["items/a"]}']);
+    await expect(wrong).rejects.toThrow(/items\/a is not parked; nothing was done/);
+    await until(async () => (await world.progress(name)).phase === 'waiting on parked');
+    before = await world.receipts(run);
+    expect(before).toHaveLength(3);
+  }
+  await first.stop();
+  await rm(join(folder, 'a.db'));
+  const second = await startTemporalServer({ dbFile: join(folder, 'b.db'), headless: true, cli });
+  {
+    await using world = await World.make('lost', second.address, false);
+    const [listed] = await world.ls();
+    expect(listed).toMatchObject({ run, workflow: 'gone', states: { open: 1 }, rows: 3_000 });
+    const kept = await world.longhaul('clean', '--older', '1ms', '--destination', 'warehouse');
+    expect([kept.code, kept.out]).toEqual([0, expect.stringContaining('this Temporal knows no job')]);
+    await world.openGate();
+    const { file } = await world.jobFile();
+    const resumed = await world.longhaul('run', file, '--resume', run);
+    expect(resumed.code, resumed.err).toBe(0);
+    expect(await world.copied()).toEqual(ALL);
+    const after = await world.receipts(run);
+    expect(after).toHaveLength(4);
+    expect(after.filter(({ partition }) => partition !== 2)).toEqual(before);
+    expect(await world.ls(run)).toMatchObject([{ run, states: { published: 1 }, rows: ROWS }]);
+  }
+  await second.stop();
+  await rm(folder, { recursive: true, force: true });
+}, 180_000);
+
+describe('a run whose workflow was terminated', () => {
+  test('holds its target, is refused when something changed, and goes on when nothing did', async () => {
+    await using world = await World.make('ended');
+    const { file, name, run } = await world.stuck();
+    await world.client.workflow.getHandle(name).terminate('by the test');
+    expect(await world.ls(run)).toMatchObject([{ run, job: name, workflow: 'ended', states: { open: 1 } }]);
+    const before = await world.receipts(run);
+
+    const other = await world.longhaul('run', (await world.jobFile()).file);
+    expect(other.code).toBe(1);
+    expect(other.err).toContain(`Target public.items of connection "warehouse" is held by run ${run} of job ${name}`);
+    expect(other.err).toContain(`longhaul clean --run ${run}`);
+
+    const refused = async (job: object, part: string) => {
+      const changed = await world.jobFile(job);
+      const { code, err } = await world.longhaul('run', changed.file, '--resume', run);
+      expect(code).toBe(1);
+      expect(err).toContain(part);
+      expect(await world.receipts(run)).toEqual(before);
+    };
+    const table = { table: 'items', to: 'public.items' };
+    const queries = QUERIES.map((query) => ({ ...query, sql: `${query.sql} AND true` }));
+    await refused({ tables: [{ ...table, queries }] }, 'items: its specification changed: queries');
+    await refused({ tables: [{ ...table, table: 'other', queries: QUERIES }] }, 'items: no longer in the job');
+    await runSql(world.destinationUrl, 'CREATE TABLE public.items (id int, note text)');
+    await refused({}, 'items: its target changed');
+    await runSql(world.destinationUrl, 'DROP TABLE public.items');
+    await runSql(
+      world.destinationUrl,
+      'CREATE SCHEMA there; CREATE TABLE public.items (id int, note text); CREATE TABLE gate (open int)',
+    );
+    await refused({ source: 'warehouse' }, 'items: its source is another server or database');
+    await runSql(world.destinationUrl, 'DROP TABLE public.items, gate');
+    await runSql(world.sourceUrl, 'ALTER TABLE items ALTER note TYPE varchar(50)');
+    await refused({}, 'items: its source changed: column note was text and is character varying(50)');
+    await runSql(world.sourceUrl, 'ALTER TABLE items ALTER note TYPE text');
+    await refused({ tables: [{ ...table, queries: QUERIES }, 'public.gate'] }, 'public.gate: not in the run');
+
+    await world.openGate();
+    const { code, err } = await world.longhaul('run', file, '--resume', run);
+    expect(code, err).toBe(0);
+    expect(await world.copied()).toEqual(ALL);
+    expect((await world.receipts(run)).filter(({ partition }) => partition !== 2)).toEqual(before);
+    const unknown = await world.longhaul('run', file, '--resume', 'nobody');
+    expect(unknown.err).toContain('The ledger of connection "warehouse" knows no run nobody');
+  }, 180_000);
+});
+
+describe('what ended runs leave', () => {
+  test('clean shows it, removes it, and leaves a running job alone', async () => {
+    await using world = await World.make('cleaned');
+    const at = ['--destination', 'warehouse'];
+    const { name, run } = await world.stuck();
+    const running = await world.longhaul('clean', '--run', run, ...at);
+    expect([running.code, running.out]).toEqual([1, '']);
+    expect(running.err).toContain(`Run ${run} is under way as job "${name}"; nothing was removed.`);
+    expect(running.err).toContain(`longhaul cancel ${name}`);
+    const old = await world.longhaul('clean', '--older', '1ms', ...at);
+    expect(old.out).toContain(`is kept: job ${name} is running`);
+    expect(await world.staging()).toHaveLength(1);
+
+    const typo = `${run.slice(0, -1)}x`;
+    const unknown = await world.longhaul('clean', '--run', typo, ...at);
+    expect(unknown.code).toBe(2);
+    expect(unknown.err).toContain(
+      `No ledger of warehouse knows run "${typo}"; nothing was removed. Did you mean ${run}?`,
+    );
+    expect((await world.longhaul('clean', '--older', '7', ...at)).err).toContain('"7" is not a duration');
+
+    expect((await world.longhaul('cancel', name)).code).toBe(0);
+    expect((await world.longhaul('watch', name)).code).toBe(1);
+    const [listed] = await world.ls(run);
+    expect(listed).toMatchObject({ workflow: 'cancelled', states: { suspended: 1 }, keptUntil: expect.anything() });
+    const shown = await world.longhaul('clean', '--run', run, '--dry-run', ...at);
+    expect(shown.out).toMatch(/items: public\._longhaul_[0-9a-f]{24}, .*KB/);
+    expect(shown.out).toContain('Nothing was touched.');
+    expect(await world.staging()).toHaveLength(1);
+    const cleaned = await world.longhaul('clean', '--run', run, ...at);
+    expect([cleaned.code, cleaned.out]).toEqual([0, expect.stringContaining('✔ cleaned')]);
+    expect(await world.staging()).toEqual([]);
+    expect(await world.receipts(run)).toHaveLength(3);
+    await world.longhaul('clean', '--older', '1ms', ...at);
+    expect(await world.receipts(run)).toEqual([]);
+    expect(await world.ls(run)).toMatchObject([{ states: { discarded: 1 }, forgottenAt: expect.anything() }]);
+
+    // As when somebody drops the ledger: who made what is left can still be told.
+    await world.stuck();
+    await runSql(world.destinationUrl, 'DELETE FROM longhaul.run_tables WHERE run <> $1', [run]);
+    const orphan = await world.longhaul('clean', '--dry-run', ...at);
+    expect(orphan.err).toMatch(/! orphan {3}public\._longhaul_[0-9a-f]{24} at warehouse/);
+  }, 180_000);
+
+  test('cancel --discard removes what was loaded; so does its signal alone, should the program end in between', async () => {
+    await using world = await World.make('discarded');
+    const { name, run, file } = await world.stuck();
+    expect((await world.longhaul('cancel', name, '--discard')).code).toBe(0);
+    expect((await world.longhaul('watch', name)).out).toContain('■ cancelled');
+    expect((await world.client.workflow.getHandle(name).describe()).status.name).toBe('CANCELLED');
+    expect(await world.staging()).toEqual([]);
+    expect((await world.longhaul('run', file, '--resume', run)).err).toContain('removed by cancel --discard or clean');
+
+    const second = await world.stuck();
+    const handle = world.client.workflow.getHandle(second.name);
+    await handle.signal('discard');
+    await expect(handle.result()).rejects.toThrow();
+    expect(await world.staging()).toEqual([]);
+    expect(await world.ls(second.run)).toMatchObject([{ states: { discarded: 1 } }]);
+  }, 180_000);
+
+  test('staging whose keepStaging is over is removed by the next run, which says so', async () => {
+    await using world = await World.make('expired');
+    const { name, run, file } = await world.stuck({ keepStaging: '1h' });
+    await world.longhaul('cancel', name);
+    await world.longhaul('watch', name);
+    const age = "UPDATE longhaul.run_tables SET changed_at = changed_at - interval '59 minutes'";
+    await runSql(world.destinationUrl, age);
+    const next = async () => {
+      const { file } = await world.jobFile({ tables: ['public.gate'] });
+      return (JSON.parse((await world.longhaul('run', file, '--json')).out) as JobProgress).warnings;
+    };
+    expect(await next()).toEqual([]);
+    expect(await world.staging()).toHaveLength(1);
+    await runSql(world.destinationUrl, age);
+    expect(await next()).toEqual([
+      expect.stringMatching(`of table items of run ${run} was removed: its keepStaging was over`),
+    ]);
+    expect(await world.staging()).toEqual([]);
+    const resumed = await world.longhaul('run', file, '--resume', run);
+    expect([resumed.code, resumed.err]).toEqual([1, expect.stringContaining('because keepStaging was over')]);
+  }, 180_000);
+});
+
+test('publish: partition shows each partition once, tells which are visible when the job fails, and goes on', async () => {
+  await using world = await World.make('visible');
+  const table = { table: 'items', to: 'public.items', queries: QUERIES, mode: 'append', publish: 'partition' };
+  await runSql(
+    world.destinationUrl,
+    `CREATE TABLE items (id int PRIMARY KEY, note text, extra int DEFAULT 7); INSERT INTO items VALUES (3, 'mine')`,
+  );
+  const { file } = await world.jobFile({ tables: [table], onFailure: 'fail' });
+  const { code, out, err } = await world.longhaul('run', file);
+  expect(code, out + err).toBe(1);
+  expect(err).toContain('but for partitions published one by one');
+  expect(err).toMatch(/d: DataRejected/);
+  expect(err).toContain('items: 2 of 4 partitions are visible in public.items: 1-2');
+  expect(await world.copied()).toEqual({ rows: 2_001, ids: 2_001 });
+  const [listed] = await world.ls();
+  expect(listed!.tables).toMatchObject([{ state: 'suspended', visible: expect.stringContaining('1-2') }]);
+
+  await runSql(world.destinationUrl, 'DELETE FROM items WHERE id = 3');
+  await world.openGate();
+  const resumed = await world.longhaul('run', file, '--resume', listed!.run!);
+  expect(resumed.code, resumed.err).toBe(0);
+  expect(await world.copied()).toEqual(ALL);
+  expect(await world.staging()).toEqual([]);
+  expect(await runSql(world.destinationUrl, 'SELECT DISTINCT extra FROM items')).toEqual([{ extra: 7 }]);
+}, 180_000);
