@@ -240,7 +240,12 @@ test('ls lists what Temporal and the ledgers know; an unknown job or run is a se
     rows: 5,
   } as const;
   const run = {
-    ...{ run: 'run-1', job: tests.temporal.unique('gone'), startedAt: new Date().toISOString(), rows: 5 },
+    ...{
+      run: '01a2051a-0000-7000-8000-000000000001',
+      job: tests.temporal.unique('gone'),
+      startedAt: new Date().toISOString(),
+      rows: 5,
+    },
     ...{ changedAt: new Date().toISOString(), states: { suspended: 1 }, stagingBytes: 8192, tables: [table] },
   };
   const ledgers = [
@@ -251,13 +256,15 @@ test('ls lists what Temporal and the ledgers know; an unknown job or run is a se
     const { file, name } = await jobFile();
     await longhaul('run', file, '--task-queue', queue);
     const listed = JSON.parse((await longhaul('ls', '--json', '--task-queue', queue)).out) as object[];
-    expect(listed).toContainEqual(expect.objectContaining({ run: 'run-1', workflow: 'gone' }));
+    expect(listed).toContainEqual(
+      expect.objectContaining({ run: '01a2051a-0000-7000-8000-000000000001', workflow: 'gone' }),
+    );
     expect(listed).toContainEqual(expect.objectContaining({ job: name, workflow: 'completed' }));
-    const { out, err } = await longhaul('ls', 'run-1', '--task-queue', queue);
-    expect(out).toMatch(/^run-1 +gone-\S+ +\S+ \S+ +gone +1 suspended +5 +8\.0 KB$/m);
+    const { out, err } = await longhaul('ls', '01a2051a-0000-7000-8000-000000000001', '--task-queue', queue);
+    expect(out).toMatch(/^01a2051a-\S+ +gone-\S+ +\S+ \S+ +gone +1 suspended +5 +8\.0 KB$/m);
     expect(out).toMatch(/^public\.a +public\.a +suspended +1\/3 +5$/m);
     expect(err).toContain('! warning  ledger of away: it does not answer');
-    expect(err).toMatch(/longhaul run JOB\.yaml --resume run-1\n.*longhaul clean --run run-1/);
+    expect(err).toMatch(/longhaul run JOB\.yaml --resume 01a2051a-\S+\n.*longhaul clean --run 01a2051a/);
   });
   await tests.during(new FakeActivities(TWO).activities, async (queue) => {
     const unknown = await longhaul('ls', 'run-2', '--task-queue', queue);

@@ -197,7 +197,7 @@ test("a run goes on when Temporal's database was deleted: nothing is copied agai
   }
   await second.stop();
   await rm(folder, { recursive: true, force: true });
-}, 180_000);
+}, 300_000);
 
 describe('a run whose workflow was terminated', () => {
   test('holds its target, is refused when something changed, and goes on when nothing did', async () => {
@@ -244,7 +244,7 @@ describe('a run whose workflow was terminated', () => {
     expect((await world.receipts(run)).filter(({ partition }) => partition !== 2)).toEqual(before);
     const unknown = await world.longhaul('run', file, '--resume', 'nobody');
     expect(unknown.err).toContain('The ledger of connection "warehouse" knows no run nobody');
-  }, 180_000);
+  }, 300_000);
 });
 
 describe('what ended runs leave', () => {
@@ -289,7 +289,7 @@ describe('what ended runs leave', () => {
     await runSql(world.destinationUrl, 'DELETE FROM longhaul.run_tables WHERE run <> $1', [run]);
     const orphan = await world.longhaul('clean', '--dry-run', ...at);
     expect(orphan.err).toMatch(/! orphan {3}public\._longhaul_[0-9a-f]{24} at warehouse/);
-  }, 180_000);
+  }, 300_000);
 
   test('cancel --discard removes what was loaded; so does its signal alone, should the program end in between', async () => {
     await using world = await World.make('discarded');
@@ -306,7 +306,7 @@ describe('what ended runs leave', () => {
     await expect(handle.result()).rejects.toThrow();
     expect(await world.staging()).toEqual([]);
     expect(await world.ls(second.run)).toMatchObject([{ states: { discarded: 1 } }]);
-  }, 180_000);
+  }, 300_000);
 
   test('staging whose keepStaging is over is removed by the next run, which says so', async () => {
     await using world = await World.make('expired');
@@ -328,7 +328,7 @@ describe('what ended runs leave', () => {
     expect(await world.staging()).toEqual([]);
     const resumed = await world.longhaul('run', file, '--resume', run);
     expect([resumed.code, resumed.err]).toEqual([1, expect.stringContaining('because keepStaging was over')]);
-  }, 180_000);
+  }, 300_000);
 });
 
 test('publish: partition shows each partition once, tells which are visible when the job fails, and goes on', async () => {
@@ -355,4 +355,4 @@ test('publish: partition shows each partition once, tells which are visible when
   expect(await world.copied()).toEqual(ALL);
   expect(await world.staging()).toEqual([]);
   expect(await runSql(world.destinationUrl, 'SELECT DISTINCT extra FROM items')).toEqual([{ extra: 7 }]);
-}, 180_000);
+}, 300_000);
