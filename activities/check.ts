@@ -3,6 +3,7 @@ import { parseJob } from '../src/config/job.js';
 import { shortHash } from '../src/connectors/hash.js';
 import {
   findingToProblem,
+  type Connector,
   type DestinationSession,
   type Finding,
   type NewTableRecord,
@@ -65,18 +66,24 @@ async function checkTables(
 
 function connectionProblems(
   { connectors }: Dependencies,
-  job: { readonly source: string; readonly destination: string },
+  job: Pick<Job, 'source' | 'destination' | 'consistency'>,
 ): Problem[] {
   const fix = `the worker's longhaul.yaml has: ${[...connectors.keys()].join(', ') || 'none'}`;
   return (['source', 'destination'] as const).flatMap((path) => {
     const connector = connectors.get(job[path]);
     if (connector === undefined)
       return [{ path, message: lowerFirst(unknownConnection(job[path], connectors.keys())), fix }];
-    if (connector.capabilities[path]) return [];
+    if (connector.capabilities[path]) return path === 'source' ? snapshotProblems(connector, job) : [];
     return [
       { path, message: `a connection of type ${connector.type} can not be a ${path}`, fix: 'name another connection' },
     ];
   });
+}
+
+function snapshotProblems({ name, type, openSnapshots }: Connector, { consistency }: Pick<Job, 'consistency'>): Problem[] {
+  if (consistency !== 'snapshot' || openSnapshots !== undefined) return [];
+  const message = `connection ${JSON.stringify(name)} can't hold a snapshot: it is of type ${type}`;
+  return [{ path: 'consistency', message, fix: 'write consistency: per-partition, and read what that means' }];
 }
 
 function lowerFirst(text: string): string {

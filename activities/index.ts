@@ -1,14 +1,17 @@
 import type { LonghaulActivities } from '../src/core/activities.js';
+import { awaitSnapshot } from './await-snapshot.js';
 import { checkJob } from './check-job.js';
 import { closeRun } from './close-run.js';
 import { copyPartition } from './copy-partition.js';
 import type { Dependencies } from './dependencies.js';
+import { holdSnapshot } from './hold-snapshot.js';
 import { listBuildSteps } from './list-build-steps.js';
 import { openRun } from './open-run.js';
 import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
 import { publishTable } from './publish-table.js';
 import { runBuildStep } from './run-build-step.js';
+import { startOver } from './start-over.js';
 
 export type { Dependencies } from './dependencies.js';
 export { toFailure } from './errors.js';
@@ -25,5 +28,8 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     runBuildStep: (input) => runBuildStep(deps, input),
     publishTable: (input) => publishTable(deps, input),
     closeRun: (input) => closeRun(deps, input),
+    holdSnapshot: (input) => holdSnapshot(deps, input),
+    awaitSnapshot: (input) => awaitSnapshot(deps, input),
+    startOver: (input) => startOver(deps, input),
   };
 }

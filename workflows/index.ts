@@ -3,3 +3,4 @@ export { checkJob } from './check-job.js';
 export { cleanRun } from './clean-run.js';
 export { copyJob } from './copy-job.js';
 export { copyTable } from './copy-table.js';
+export { keepSnapshot } from './keep-snapshot.js';

@@ -1,4 +1,4 @@
-import type { OnFailure, PlanSummary, RetrySpec, Mode } from './model.js';
+import type { OnFailure, OnSnapshotLost, PlanSummary, RetrySpec, Mode } from './model.js';
 import type { Problem } from './errors.js';
 
 /**
@@ -38,6 +38,8 @@ export interface OpenedRun {
   readonly retry: RetrySpec;
   readonly tables: readonly OpenedTable[];
   readonly warnings: readonly Problem[];
+  /** With `consistency: snapshot`: the number of the one that its unpublished tables are read under. */
+  readonly snapshot?: { readonly number: number; readonly onLost: OnSnapshotLost };
 }
 
 export interface OpenedTable {
@@ -46,6 +48,20 @@ export interface OpenedTable {
   readonly mode: Mode;
   /** Published already, by the run that this one resumes. */
   readonly published: boolean;
+}
+
+/** Names one of a run's snapshots: they are numbered from 1 on. */
+export interface SnapshotRef {
+  readonly run: string;
+  /** Names of connections. */
+  readonly source: string;
+  readonly destination: string;
+  readonly snapshot: number;
+}
+
+/** The task queue of those that hold snapshots: in slots of their own, so that the copying can't keep them from beginning. */
+export function snapshotQueue(taskQueue: string): string {
+  return `${taskQueue}-snapshots`;
 }
 
 /** What `prepareTable` made ready. */
@@ -120,4 +136,16 @@ export interface LonghaulActivities {
   publishTable(input: TableRef): Promise<PublishOutcome>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
   closeRun(input: { run: string; destination: string; state: 'suspended' | 'discarded' }): Promise<void>;
+  /**
+   * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`. Never
+   * answers. Throws SnapshotLost, SourceRewritten.
+   */
+  holdSnapshot(input: SnapshotRef): Promise<void>;
+  /** Answers when a session holds the snapshot, and the ledger says that it is the one. */
+  awaitSnapshot(input: SnapshotRef): Promise<{ takenAt: string }>;
+  /**
+   * Starts the unpublished tables that are read under `snapshot` over, under the next one: what they had committed is forgotten.
+   * Answers with the number that unpublished tables have now, and with the tables that turned out to be published. Idempotent.
+   */
+  startOver(input: SnapshotRef): Promise<{ snapshot: number; published: readonly string[] }>;
 }

@@ -92,6 +92,9 @@ export class FakeActivities {
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
       publishTable: (input) => this.#publish(input),
       closeRun: (input) => Promise.resolve(void this.closed.push(input)),
+      holdSnapshot: () => Promise.reject(new Error('no snapshot is faked')),
+      awaitSnapshot: () => Promise.reject(new Error('no snapshot is faked')),
+      startOver: () => Promise.reject(new Error('no snapshot is faked')),
     };
   }
 

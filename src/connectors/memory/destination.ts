@@ -12,7 +12,7 @@ import type {
   SourceStream,
   SourceTable,
 } from '../types.js';
-import { MemoryLedger, runClosed, totalsOf } from './ledger.js';
+import { MemoryLedger, runClosed, startedOver, totalsOf } from './ledger.js';
 import type { LedgerEntry, MemoryServer, OpenAttempt } from './server.js';
 
 const MISSING_LIMIT = 1_000;
@@ -65,7 +65,7 @@ export class MemoryDestination implements DestinationSession {
       const open: OpenAttempt = { alive: true };
       this.server.attempts.set(key, open);
       const rows = this.server.staging.get(record.staging) ?? [];
-      return new MemoryWriter(entry, rows, open, this.#signal, { ordinal: partition.ordinal, hash, attempt });
+      return new MemoryWriter(this.ledger, entry, rows, open, this.#signal, { ordinal: partition.ordinal, hash, attempt });
     });
   }
 
@@ -111,8 +111,11 @@ export class MemoryDestination implements DestinationSession {
     return Promise.resolve(work());
   }
 
-  #openEntry({ run, spec }: TableRecord): LedgerEntry {
+  #openEntry(record: TableRecord): LedgerEntry {
+    const { run, spec } = record;
     const entry = this.ledger.entry(run, spec.table);
+    const over = startedOver(record, entry);
+    if (over) throw over;
     if (entry.record.state !== 'open') throw runClosed(run, spec.table, entry.record.state);
     return entry;
   }
@@ -139,6 +142,7 @@ class MemoryWriter implements PartitionWriter {
   readonly #startedAt = new Date().toISOString();
 
   constructor(
+    private readonly ledger: MemoryLedger,
     private readonly entry: LedgerEntry,
     private readonly staging: unknown[][],
     private readonly open: OpenAttempt,
@@ -161,6 +165,8 @@ class MemoryWriter implements PartitionWriter {
   commit(rowsRead: number): Promise<Receipt> {
     return this.#unlessAborted(Promise.resolve()).then(() => {
       const { run, spec, state } = this.entry.record;
+      const over = startedOver(this.entry.record, this.ledger.entry(run, spec.table));
+      if (over) throw over;
       const rows = this.#loaded.length;
       if (!this.open.alive) throw new LonghaulError('ConnectionFailed', 'The session was ended by another attempt.');
       if (rows !== rowsRead) throw new LonghaulError('CountMismatch', `${rowsRead} rows were read, ${rows} written.`);

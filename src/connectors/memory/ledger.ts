@@ -1,6 +1,6 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, PlanSummary, ReceiptTotals, TableRecord } from '../../core/model.js';
-import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../types.js';
+import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord, SnapshotKey } from '../types.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -22,6 +22,7 @@ export class MemoryLedger implements Ledger {
       for (const { record } of opened.tables.values()) {
         if (record.state === 'suspended' || record.state === 'publishing') record.state = 'open';
       }
+      if (resume) this.#startOver(opened, lastSnapshot(opened));
       return recordsOf(opened);
     });
   }
@@ -81,6 +82,27 @@ export class MemoryLedger implements Ledger {
     });
   }
 
+  putSnapshot({ run, snapshot }: SnapshotKey): Promise<{ takenAt: string }> {
+    return this.#step(() => {
+      const { snapshots } = this.server.runs.get(run)!;
+      const taken = snapshots.get(snapshot) ?? { takenAt: new Date().toISOString() };
+      snapshots.set(snapshot, taken);
+      return taken;
+    });
+  }
+
+  snapshot({ run, snapshot }: SnapshotKey): Promise<{ takenAt: string } | undefined> {
+    return this.#step(() => this.server.runs.get(run)?.snapshots.get(snapshot));
+  }
+
+  startOver({ run, snapshot }: SnapshotKey): Promise<readonly TableRecord[]> {
+    return this.#step(() => {
+      const stored = this.server.runs.get(run);
+      if (stored) this.#startOver(stored, snapshot);
+      return recordsOf(stored);
+    });
+  }
+
   runs(): Promise<readonly RunOverview[]> {
     return this.#step(() => {
       const runs = [...this.server.runs.values()];
@@ -101,13 +123,28 @@ export class MemoryLedger implements Ledger {
 
   #insert(run: RunRecord, tables: readonly NewTableRecord[]): LedgerRun {
     const entries = tables.map((table): [string, LedgerEntry] => {
-      const staging = `${table.spec.to} of ${run.run}`;
-      const record = { ...structuredClone(table), run: run.run, staging, state: 'open' as const };
+      const snapshot = table.spec.consistency === 'snapshot' ? { snapshot: 1 } : {};
+      const staging = stagingOf(table, run.run, 1);
+      const record = { ...structuredClone(table), ...snapshot, run: run.run, staging, state: 'open' as const };
       return [table.spec.table, { record, receipts: new Map() }];
     });
-    const opened = { run: { startedAt: new Date().toISOString(), ...run }, tables: new Map(entries) };
+    const opened: LedgerRun = {
+      run: { startedAt: new Date().toISOString(), ...run },
+      tables: new Map(entries),
+      snapshots: new Map(),
+    };
     this.server.runs.set(run.run, opened);
     return opened;
+  }
+
+  #startOver({ tables }: LedgerRun, last: number): void {
+    for (const [table, { record }] of tables) {
+      const open = record.state === 'open' || record.state === 'publishing';
+      if (!open || record.snapshot === undefined || record.snapshot > last) continue;
+      this.server.staging.delete(record.staging);
+      const staging = stagingOf(record, record.run, last + 1);
+      tables.set(table, { record: { ...record, state: 'open', snapshot: last + 1, staging }, receipts: new Map() });
+    }
   }
 
   #refuseLeased(own: string, { spec }: NewTableRecord, entry: LedgerEntry | undefined): void {
@@ -125,6 +162,23 @@ export class MemoryLedger implements Ledger {
 
 export function runClosed(run: string, table: string, state: string): LonghaulError {
   return new LonghaulError('RunClosed', `Table ${table} of run ${run} is ${state}: this attempt wrote nothing.`);
+}
+
+function stagingOf({ spec }: NewTableRecord, run: string, snapshot: number): string {
+  return `${spec.to} of ${run}${snapshot > 1 ? ` under ${snapshot}` : ''}`;
+}
+
+function lastSnapshot({ tables }: LedgerRun): number {
+  return Math.max(0, ...[...tables.values()].map(({ record }) => record.snapshot ?? 0));
+}
+
+/** The table was started over since the record was read: its plan, receipts and staging are others now. */
+export function startedOver({ run, spec, snapshot }: TableRecord, entry: LedgerEntry): LonghaulError | undefined {
+  if (entry.record.snapshot === snapshot) return undefined;
+  return new LonghaulError(
+    'RunClosed',
+    `Table ${spec.table} of run ${run} was started over under snapshot ${entry.record.snapshot}: this attempt wrote nothing.`,
+  );
 }
 
 export function totalsOf(entry: LedgerEntry, limit: number): ReceiptTotals {

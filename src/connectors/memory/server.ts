@@ -18,6 +18,8 @@ export interface LedgerEntry {
 export interface LedgerRun {
   readonly run: RunRecord;
   readonly tables: Map<string, LedgerEntry>;
+  /** By number. */
+  readonly snapshots: Map<number, { readonly takenAt: string }>;
 }
 
 /** An attempt's transaction, alive until it commits, rolls back, or is ended by another that wants its partition. */

@@ -1,6 +1,7 @@
 import type { Connector } from '../types.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { openDestinationSession } from './destination/index.js';
+import { openSnapshotSession } from './snapshot/session.js';
 import { openSourceSession } from './source.js';
 
 export type { PostgresConnectionConfig } from './config.js';
@@ -12,6 +13,7 @@ export function createPostgresConnector(config: PostgresConnectionConfig): Conne
     type: config.type,
     capabilities: { formats: ['postgres.copy.binary', 'postgres.copy.text'], source: true, destination: true },
     openSource: (options) => openSourceSession(config, options),
+    openSnapshots: (options) => openSnapshotSession(config, options),
     openDestination: (options) => openDestinationSession(config, options),
   };
 }

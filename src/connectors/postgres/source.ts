@@ -9,7 +9,7 @@ import { identityOf } from './identity.js';
 import { planTable } from './plan.js';
 import { openSession, type PgSession } from './session.js';
 import { formatRelation, parsePattern } from './sql.js';
-import { openStream } from './stream.js';
+import { beginReading, openStream } from './stream.js';
 import { verifyTable } from './unchanged.js';
 
 /** The oldest server that is read from. */
@@ -51,7 +51,11 @@ class PostgresSource implements SourceSession {
   }
 
   async plan(record: TableRecord): Promise<PlanInput> {
-    return this.#reading(() => planTable(this.session, record));
+    const begin = () => this.session.begin('source');
+    return this.#reading(
+      () => planTable(this.session, record),
+      () => beginReading(this.session, record, begin),
+    );
   }
 
   async stream(record: TableRecord, partition: Partition): Promise<ByteStream> {
@@ -67,8 +71,8 @@ class PostgresSource implements SourceSession {
   }
 
   /** One transaction: everything is seen at one time, under pinned settings, and nothing can be written. */
-  async #reading<T>(work: () => Promise<T>): Promise<T> {
-    await this.session.begin('source');
+  async #reading<T>(work: () => Promise<T>, begin = () => this.session.begin('source')): Promise<T> {
+    await begin();
     try {
       return await work();
     } finally {

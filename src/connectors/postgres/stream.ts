@@ -4,6 +4,9 @@ import type { ByteStream } from '../types.js';
 import { compareLeaves, compareShape, sourceChanged } from './unchanged.js';
 import { findRelation } from './catalog.js';
 import type { PgSession } from './session.js';
+import { beginUnder } from './snapshot/holders.js';
+import { readNone } from './snapshot/lock.js';
+import { refuseRewritten } from './snapshot/rewritten.js';
 import { asSubquery, describeColumns, describeQuery } from './shape.js';
 import { formatRelation, quoteColumns, quoteRelation, requireRelation, type Relation } from './sql.js';
 import { CopyOut } from './wire/index.js';
@@ -33,8 +36,10 @@ function byteFormat(format: string): ByteStream['format'] {
 }
 
 async function queryRows(session: PgSession, record: TableRecord, { predicate, label }: Partition): Promise<string> {
-  await session.begin('source');
-  compareShape(record, await describeQuery(session, predicate), `query ${label}`);
+  await beginReading(session, record, () => session.begin('source'));
+  const columns = await describeQuery(session, predicate);
+  if (record.snapshot !== undefined) await refuseRewritten(session, record);
+  compareShape(record, columns, `query ${label}`);
   return `(SELECT ${quoteColumns(record.columns)} FROM (${asSubquery(predicate)}) AS query)`;
 }
 
@@ -44,9 +49,13 @@ async function relationRows(
   { predicate }: Partition,
   relation: Relation,
 ): Promise<string> {
-  await beginLocked(session, relation);
+  await beginReading(session, record, () => beginLocked(session, relation));
   const found = await findRelation(session, relation);
   if (found === undefined) throw sourceChanged(record, `${formatRelation(relation)} is gone`);
+  if (record.snapshot !== undefined) {
+    if (found.kind === 'materialized view') await readNone(session, relation, record.columns);
+    await refuseRewritten(session, record, relation);
+  }
   await compareLeaves(session, record);
   compareShape(record, await describeColumns(session, found), formatRelation(relation));
   const [name, columns] = [quoteRelation(relation), quoteColumns(record.columns)];
@@ -54,6 +63,12 @@ async function relationRows(
   return predicate === 'TRUE' && found.kind === 'table'
     ? `${name} (${columns})`
     : `(SELECT ${columns} FROM ONLY ${name} WHERE ${predicate})`;
+}
+
+/** Of the record's snapshot, if it is read under one; else of this moment. `begin` reads nothing. */
+export async function beginReading(session: PgSession, record: TableRecord, begin: () => Promise<void>): Promise<void> {
+  const { run, snapshot } = record;
+  await (snapshot === undefined ? begin() : beginUnder(session, { run, snapshot }, begin));
 }
 
 /** LOCK takes no snapshot, so that the transaction's comes after it. It refuses what isn't a table or a view: that is read without. */

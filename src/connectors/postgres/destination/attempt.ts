@@ -8,7 +8,7 @@ import { CopyIn, pipeFrames } from '../wire/index.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { claimReceipt, completeReceipt, confirmReceipt } from './receipts.js';
-import { readState, runClosed } from './records.js';
+import { readOwnState, runClosed } from './records.js';
 
 /**
  * See `DestinationSession.begin`. The order is the protocol: the partition's lock, then its receipt, then its rows, then the
@@ -31,7 +31,7 @@ export async function beginPartition(
       return await storedReceipt(session, names, key, { hash, what });
     }
     // Not the fence, which is the last statement before COMMIT, but it spares loading what could not be committed.
-    const state = await readState(session, names, key);
+    const state = await readOwnState(session, names, record);
     if (state !== 'open') throw runClosed(key, state);
     return new PostgresPartitionWriter(session, names, record, key);
   } catch (cause) {
@@ -88,7 +88,7 @@ class PostgresPartitionWriter implements PartitionWriter {
   async commit(rowsRead: number): Promise<Receipt> {
     if (rowsRead !== this.#written) throw countMismatch(this.record, this.key, rowsRead, this.#written);
     const receipt = await completeReceipt(this.session, this.names, this.key, { rows: rowsRead, bytes: this.#bytes });
-    const state = await readState(this.session, this.names, this.key, 'FOR SHARE');
+    const state = await readOwnState(this.session, this.names, this.record, 'FOR SHARE');
     if (state !== 'open') throw runClosed(this.key, state);
     await this.session.commit();
     this.#over = true;

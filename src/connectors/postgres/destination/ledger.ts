@@ -1,5 +1,5 @@
 import type { Partition, PlanSummary, ReceiptTotals, TableRecord } from '../../../core/model.js';
-import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord } from '../../types.js';
+import type { Ledger, NewTableRecord, PlanInput, RunOverview, RunRecord, SnapshotKey } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
@@ -8,6 +8,7 @@ import { transaction } from './queries.js';
 import { readPending, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
 import { openRun } from './runs.js';
+import { putSnapshot, readSnapshot, startOver } from './snapshots.js';
 
 /** The ledger in a schema of the destination's own database. Each call is one transaction; none may be made while another is open. */
 export class PostgresLedger implements Ledger {
@@ -62,6 +63,18 @@ export class PostgresLedger implements Ledger {
         [run, state, from],
       );
     });
+  }
+
+  putSnapshot(key: SnapshotKey): Promise<{ takenAt: string }> {
+    return putSnapshot(this.session, this.names, key);
+  }
+
+  snapshot(key: SnapshotKey): Promise<{ takenAt: string } | undefined> {
+    return readSnapshot(this.session, this.names, key);
+  }
+
+  startOver(key: SnapshotKey): Promise<readonly TableRecord[]> {
+    return startOver(this.session, this.names, key);
   }
 
   async runs(): Promise<readonly RunOverview[]> {

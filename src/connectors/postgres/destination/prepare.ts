@@ -3,10 +3,12 @@ import { lockKey } from '../../hash.js';
 import type { PgSession } from '../session.js';
 import { quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
+import { dropStagings } from './discard.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
 import { readTotals } from './receipts.js';
-import { readState, runClosed } from './records.js';
+import { readOwnState, runClosed } from './records.js';
+import { earlierStagings } from './staging-name.js';
 import { findRelation, findTarget, targetFingerprint, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 
@@ -17,9 +19,10 @@ import { targetChanged } from './target-changed.js';
 export async function prepare(session: PgSession, names: LedgerNames, record: TableRecord): Promise<void> {
   const key = { run: record.run, table: record.spec.table };
   const staging = requireRelation(record.staging);
+  await dropStagings(session, earlierStagings(record), key.table);
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.prepare', key.run, key.table), `the staging of ${key.table}`);
-    const state = await readState(session, names, key, 'FOR SHARE');
+    const state = await readOwnState(session, names, record, 'FOR SHARE');
     if (state === 'publishing' || state === 'published') return;
     if (state !== 'open') throw runClosed(key, state);
     if ((await findRelation(session, staging)) !== undefined) return;

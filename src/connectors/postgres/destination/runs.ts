@@ -7,6 +7,7 @@ import type { PgSession } from '../session.js';
 import { install, type LedgerNames } from './ledger-schema.js';
 import { endPublishing } from './publish-lock.js';
 import { readRecords } from './records.js';
+import { startOverAll } from './snapshots.js';
 import { stagingOf } from './staging-name.js';
 import { transaction } from './queries.js';
 
@@ -29,6 +30,7 @@ export async function openRun(
     await putRun(session, names, run);
     if (stored.length === 0) await insertTables(session, names, run, tables);
     else await reopen(session, names, run);
+    if (resume) await startOverAll(session, names, run);
     return readRecords(session, names, run.run);
   });
 }
@@ -53,13 +55,14 @@ async function insertTables(
 ): Promise<void> {
   for (const [position, table] of tables.entries()) {
     const { spec, source, shape, columns, format, fingerprint } = table;
-    const staging = formatRelation(stagingOf(run, spec.table, spec.to));
+    const snapshot = spec.consistency === 'snapshot' ? 1 : undefined;
+    const staging = formatRelation(stagingOf(run, spec.table, spec.to, snapshot));
     const json = [spec, shape, columns, fingerprint].map((value) => JSON.stringify(value));
     await session.query(
       `INSERT INTO ${names.runTables}
-         (run, table_name, position, target, mode, state, source, format, staging, spec, shape, columns, fingerprint)
-       VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12)`,
-      [run, spec.table, position, targetKey(spec.to), spec.mode, source, format, staging, ...json],
+         (run, table_name, position, target, mode, state, source, format, staging, spec, shape, columns, fingerprint, snapshot)
+       VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13)`,
+      [run, spec.table, position, targetKey(spec.to), spec.mode, source, format, staging, ...json, snapshot ?? null],
     );
   }
 }
