@@ -80,8 +80,9 @@ function connectionProblems(
   });
 }
 
-function snapshotProblems({ name, type, openSnapshots }: Connector, { consistency }: Pick<Job, 'consistency'>): Problem[] {
-  if (consistency !== 'snapshot' || openSnapshots !== undefined) return [];
+function snapshotProblems(connector: Connector, { consistency }: Pick<Job, 'consistency'>): Problem[] {
+  if (consistency !== 'snapshot' || connector.openSnapshots !== undefined) return [];
+  const { name, type } = connector;
   const message = `connection ${JSON.stringify(name)} can't hold a snapshot: it is of type ${type}`;
   return [{ path: 'consistency', message, fix: 'write consistency: per-partition, and read what that means' }];
 }

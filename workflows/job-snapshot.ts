@@ -18,7 +18,7 @@ export interface Loss {
   readonly message: string;
 }
 
-export function isLoss(code: string | undefined): code is string {
+export function isLoss(code: string | undefined): boolean {
   return code !== undefined && LOSSES.has(code);
 }
 

@@ -9,7 +9,7 @@ import {
 import type { Logger } from 'pino';
 import { createActivities } from '../../activities/index.js';
 import { loadTemporalConfig, type Environment, type TemporalConfig, type WorkerConfig } from '../config/index.js';
-import { snapshotQueue } from '../core/activities.js';
+import { snapshotQueue, type SnapshotRef } from '../core/activities.js';
 import { createConnector } from '../connectors/registry.js';
 import { failureInterceptor } from './activity-interceptor.js';
 import { createLog, sdkLogger } from './logging.js';
@@ -71,7 +71,9 @@ async function work({ config, temporal, signal, log }: Work, connection: NativeC
   const workers = await createWorkers(config, connection, temporal.namespace, log);
   const { address, namespace } = temporal;
   log.info({ address, namespace, taskQueue: config.worker.taskQueue }, 'Worker started');
-  const stop = (): void => workers.forEach(shutDown);
+  const stop = (): void => {
+    for (const worker of workers) shutDown(worker);
+  };
   const stopped = Promise.all(workers.map((worker) => untilStopped(worker, log).finally(stop)));
   if (signal?.aborted) stop();
   signal?.addEventListener('abort', stop, { once: true });
@@ -104,7 +106,7 @@ function createWorkers(config: WorkerConfig, connection: NativeConnection, names
   const holders = Worker.create({
     ...common,
     taskQueue: snapshotQueue(taskQueue),
-    activities: { holdSnapshot: activities.holdSnapshot },
+    activities: { holdSnapshot: (ref: SnapshotRef) => activities.holdSnapshot(ref) },
     maxConcurrentActivityTaskExecutions: HOLDERS,
   });
   const copying = Worker.create({

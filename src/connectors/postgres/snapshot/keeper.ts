@@ -32,12 +32,12 @@ export class Keeper {
     const timer = setInterval(() => void this.#wake(), this.lease.renewEvery);
     try {
       await this.session.query('SAVEPOINT lease');
-      while (!this.#over) {
+      while (!this.#isOver()) {
         await this.#sleep();
-        if (!this.#over) await this.session.query('ROLLBACK TO SAVEPOINT lease');
+        if (!this.#isOver()) await this.session.query('ROLLBACK TO SAVEPOINT lease');
       }
     } catch (error) {
-      if (!this.#over) throw error;
+      if (!this.#isOver()) throw error;
     } finally {
       clearInterval(timer);
     }
@@ -50,8 +50,12 @@ export class Keeper {
     else if (this.#state === 'idle') await this.session[Symbol.asyncDispose]();
   }
 
-  get #over(): boolean {
+  #isOver(): boolean {
     return this.#state === 'over';
+  }
+
+  #isWaking(): boolean {
+    return this.#state === 'waking';
   }
 
   /** Whoever cancels a sleep, the savepoint is there; should it not be, the next statement says so. */
@@ -63,7 +67,7 @@ export class Keeper {
     } catch (error) {
       if (!(error instanceof LonghaulError) || error.code !== 'Unknown') throw error;
     } finally {
-      if (!this.#over) this.#state = 'waking';
+      if (!this.#isOver()) this.#state = 'waking';
     }
   }
 
@@ -77,7 +81,7 @@ export class Keeper {
     if (this.#state !== 'asleep') return;
     this.#state = 'waking';
     const reached = await cancelOnServer(this.session.client);
-    if (!reached && this.#state === 'waking') this.#asleep();
+    if (!reached && this.#isWaking()) this.#asleep();
   }
 
   #abandon(): void {

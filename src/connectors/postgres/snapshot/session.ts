@@ -46,6 +46,15 @@ class PostgresSnapshotSession implements SnapshotSession {
   }
 
   async hold(key: SnapshotKey, tables: readonly TableRecord[], taken: () => Promise<boolean>): Promise<void> {
+    try {
+      await this.#hold(key, tables, taken);
+    } catch (error) {
+      await this.session.rollback();
+      throw error;
+    }
+  }
+
+  async #hold(key: SnapshotKey, tables: readonly TableRecord[], taken: () => Promise<boolean>): Promise<void> {
     const gone = new Set<string>();
     const deadline = Date.now() + OTHER_TAKES;
     for (;;) {
