@@ -44,7 +44,8 @@ function opened(run: string, job: Job, records: readonly TableRecord[], warnings
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };
   const unfinished = records.filter(({ state, snapshot }) => state !== 'published' && snapshot !== undefined);
   const number = unfinished[0]?.snapshot;
-  const all = job.resume !== undefined && number !== undefined ? [startsOver(unfinished.length, number), ...warnings] : warnings;
+  const all =
+    job.resume !== undefined && number !== undefined ? [startsOver(unfinished.length, number), ...warnings] : warnings;
   return {
     ...{ ...head, tables, warnings: all.slice(0, MAX_WARNINGS) },
     ...(number !== undefined && { snapshot: { number, onLost: job.onSnapshotLost } }),

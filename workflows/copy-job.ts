@@ -278,7 +278,10 @@ const ENDED: ReadonlySet<string> = new Set(['published', 'failed', 'cancelled'])
 
 function lostMessage(message: string, run: string): string {
   const next = `Its unpublished tables are as they were. Start it again with "resume": "${run}": they start over under a new snapshot.`;
-  return bounded(`The job's snapshot can't be used any more, and the job says onSnapshotLost: fail. ${message} ${next}`, FAILURE_BYTES);
+  return bounded(
+    `The job's snapshot can't be used any more, and the job says onSnapshotLost: fail. ${message} ${next}`,
+    FAILURE_BYTES,
+  );
 }
 
 function refuseCron(): void {

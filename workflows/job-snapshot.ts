@@ -93,7 +93,10 @@ export class JobSnapshot {
     this.#note = short(`snapshot ${this.#number}: ${message}`);
     const request = this.#ref;
     const summary = `start over: snapshot ${this.#number} is lost`;
-    const { snapshot, published } = await steadily(() => jobActivity('startOver', summary)(request), JOB_CONNECTION_WAIT);
+    const { snapshot, published } = await steadily(
+      () => jobActivity('startOver', summary)(request),
+      JOB_CONNECTION_WAIT,
+    );
     this.#number = snapshot;
     return published;
   }
@@ -131,7 +134,9 @@ export class JobSnapshot {
   async #held(): Promise<void> {
     const scope = new CancellationScope();
     let over = false;
-    const asked = scope.run(() => steadily(() => awaitingActivity(`wait for snapshot ${this.#number}`)(this.#ref), HOLDER_WAIT));
+    const asked = scope.run(() =>
+      steadily(() => awaitingActivity(`wait for snapshot ${this.#number}`)(this.#ref), HOLDER_WAIT),
+    );
     const waiting = asked.then(
       ({ takenAt }) => {
         if (this.#ending === undefined) this.#become('held');

@@ -65,7 +65,11 @@ export class MemoryDestination implements DestinationSession {
       const open: OpenAttempt = { alive: true };
       this.server.attempts.set(key, open);
       const rows = this.server.staging.get(record.staging) ?? [];
-      return new MemoryWriter(this.ledger, entry, rows, open, this.#signal, { ordinal: partition.ordinal, hash, attempt });
+      return new MemoryWriter(this.ledger, entry, rows, open, this.#signal, {
+        ordinal: partition.ordinal,
+        hash,
+        attempt,
+      });
     });
   }
 

@@ -100,11 +100,7 @@ const AS: Readonly<Record<SessionSide, string>> = {
 };
 
 function noSlot({ name, maxSessions }: PostgresConnectionConfig, side: SessionSide): LonghaulError {
-  return new LonghaulError(
-    'SessionLimit',
-    `Connection "${name}": all ${maxSessions} sessions ${AS[side]} are in use`,
-    {
-      next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
-    },
-  );
+  return new LonghaulError('SessionLimit', `Connection "${name}": all ${maxSessions} sessions ${AS[side]} are in use`, {
+    next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
+  });
 }

@@ -35,6 +35,8 @@ function rewritten({ spec, snapshot }: TableRecord, changed: Relation): Longhaul
   return new LonghaulError(
     'SourceRewritten',
     `The source of ${spec.table} can't be read as snapshot ${snapshot} had it: ${formatRelation(changed)} was truncated, rewritten or replaced since (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE).`,
-    { next: 'With `onSnapshotLost: restart` it starts over under a new snapshot. Keep such statements off the source.' },
+    {
+      next: 'With `onSnapshotLost: restart` it starts over under a new snapshot. Keep such statements off the source.',
+    },
   );
 }

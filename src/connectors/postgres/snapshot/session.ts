@@ -113,7 +113,9 @@ class PostgresSnapshotSession implements SnapshotSession {
     const { session } = this;
     await lockByReading(session, unlocked);
     for (const record of tables) await refuseRewritten(session, record);
-    await session.query(`SELECT set_config('application_name', $1 || pg_export_snapshot(), false)`, [holderPrefix(key)]);
+    await session.query(`SELECT set_config('application_name', $1 || pg_export_snapshot(), false)`, [
+      holderPrefix(key),
+    ]);
   }
 }
 
