@@ -108,7 +108,7 @@ const holders = (record: TableRecord) =>
 const asleep = (record: TableRecord) =>
   until(async () => (await holders(record)).some(({ query }) => query.includes('pg_sleep')));
 
-const blocked = async (record: TableRecord, statement: string): Promise<void> => {
+const blocked = async (statement: string): Promise<void> => {
   await expect(sql(`SET lock_timeout TO '200ms'; ${statement}`)).rejects.toThrow(/lock timeout/);
 };
 
@@ -134,7 +134,7 @@ describe('a held snapshot', () => {
     const { stop } = await hold(record);
     const { table } = record.spec;
     for (const statement of [`TRUNCATE ${table}`, `ALTER TABLE ${table} ALTER n TYPE bigint`, `DROP TABLE ${table}`])
-      await blocked(record, statement);
+      await blocked(statement);
     stop();
   });
 
@@ -146,7 +146,7 @@ describe('a held snapshot', () => {
     first.stop();
     await first.ended;
     expect(await rowsOf(record)).toEqual(TEN);
-    await blocked(record, `TRUNCATE ${record.spec.table}`);
+    await blocked(`TRUNCATE ${record.spec.table}`);
     const third = await hold(record, always);
     second.stop();
     await second.ended;
@@ -308,7 +308,7 @@ test('views, materialized views, foreign tables and leaves are locked by a holde
   const parted = { ...base, spec: { ...base.spec, table: 'public.parted', from: 'public.parted' } };
   const holder = await openHolder();
   await holder.hold(base, [view, materialized, parted], never);
-  await blocked(base, `TRUNCATE ${view.spec.table}_rows`);
-  await blocked(base, `REFRESH MATERIALIZED VIEW ${materialized.spec.table}`);
-  await blocked(base, 'TRUNCATE public.parted_1');
+  await blocked(`TRUNCATE ${view.spec.table}_rows`);
+  await blocked(`REFRESH MATERIALIZED VIEW ${materialized.spec.table}`);
+  await blocked('TRUNCATE public.parted_1');
 });

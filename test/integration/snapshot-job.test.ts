@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([source.stop(), destination.stop(), temporal.stop()]));
 
 const TABLES = ['s.a', 's.b'];
-const ROWS = 30_000;
+const ROWS = 10_000;
 
 interface Scene {
   readonly sourceUrl: string;
@@ -50,24 +50,28 @@ async function scene(): Promise<Scene> {
   const taskQueue = temporal.unique('longhaul');
   const workers = await testWorkers({ temporal: temporal.address, taskQueue, sourceUrl, destinationUrl });
   onTestFinished(() => workers.stop(), 60_000);
-  writeAllTheTime(sourceUrl);
+  await writeAllTheTime(sourceUrl);
   return { sourceUrl, destinationUrl, workers };
 }
 
 /** Inserts, updates and deletes rows anywhere in the tables until the test ends. */
-function writeAllTheTime(url: string): void {
+async function writeAllTheTime(url: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
   let writing = true;
   const written = (async () => {
-    for (let i = 1; writing; i = (i * 7919 + 13) % ROWS)
+    for (let i = 1; writing; i = (i * 7919 + 13) % ROWS) {
       for (const table of TABLES)
-        await runSql(
-          url,
-          `INSERT INTO ${table} (n, note) VALUES (-${i}, 'new'); UPDATE ${table} SET n = n + 1 WHERE id % ${ROWS} = ${i}; DELETE FROM ${table} WHERE id = ${i} + 5`,
+        await client.query(
+          `INSERT INTO ${table} (n, note) VALUES (-${i}, 'new'); UPDATE ${table} SET n = n + 1 WHERE id IN (${i}, ${i + 3}); DELETE FROM ${table} WHERE id = ${i + 5}`,
         );
+      await sleep(5);
+    }
   })();
   onTestFinished(async () => {
     writing = false;
     await written;
+    await client.end();
   });
 }
 
@@ -75,7 +79,7 @@ function start({ workers }: Scene, more: object = {}): Promise<WorkflowHandle> {
   const job = {
     ...{ name: 'snap', source: 'shop', destination: 'warehouse', parallelism: 2, consistency: 'snapshot' },
     retry: { heartbeatTimeout: '5s', initialInterval: '1s', maximumAttempts: 2 },
-    ...{ tables: TABLES, defaults: { partition: { count: 40 } }, ...more },
+    ...{ tables: TABLES, defaults: { partition: { count: 20 } }, ...more },
   };
   return temporal.client.workflow.start('copyJob', {
     ...{ taskQueue: workers.taskQueue, workflowId: temporal.unique('job'), args: [job] },
