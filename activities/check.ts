@@ -60,6 +60,7 @@ export async function checkJob(
     work && told(findings, side, asking.tell, work);
   await using source = await open('source', from && (() => from.openSource(running.session())));
   await using destination = await open('destination', to && (() => to.openDestination(running.session())));
+  findings.addProblems(from ? snapshotProblems(from, compiled) : []);
   const undigested = from && to && undigestedBetween(from, to);
   const check = new JobCheck({ compiled, parsed, source, destination, asking, undigested }, findings);
   await check.servers();
@@ -75,6 +76,13 @@ interface Checking {
   readonly asking: Asking;
   /** Why `verify: checksum` can't be had between the two connections. */
   readonly undigested: string | undefined;
+}
+
+function snapshotProblems(connector: Connector, { consistency }: Pick<Job, 'consistency'>): Problem[] {
+  if (consistency !== 'snapshot' || connector.openSnapshots !== undefined) return [];
+  const { name, type } = connector;
+  const message = `connection ${JSON.stringify(name)} can't hold a snapshot: it is of type ${type}`;
+  return [{ path: 'consistency', message, fix: 'write consistency: per-partition, and read what that means' }];
 }
 
 /** A checksum needs two connectors that digest rows in the same way. */

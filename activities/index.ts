@@ -1,10 +1,12 @@
 import type { LonghaulActivities } from '../src/core/activities.js';
+import { awaitSnapshot } from './await-snapshot.js';
 import { checkJob } from './check-job.js';
 import { closeRun } from './close-run.js';
 import { copyPartition } from './copy-partition.js';
 import { comparePartitions } from './compare-partitions.js';
 import type { Dependencies } from './dependencies.js';
 import { digestTarget } from './digest-target.js';
+import { holdSnapshot } from './hold-snapshot.js';
 import { listBuildSteps } from './list-build-steps.js';
 import { listVerifiable } from './list-verifiable.js';
 import { listRuns } from './list-runs.js';
@@ -14,6 +16,7 @@ import { prepareTable } from './prepare-table.js';
 import { publishTable } from './publish-table.js';
 import { runBuildStep } from './run-build-step.js';
 import { verifyTable } from './verify-table.js';
+import { startOver } from './start-over.js';
 
 export type { Dependencies } from './dependencies.js';
 export { toFailure } from './errors.js';
@@ -35,5 +38,8 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     digestTarget: (input) => digestTarget(deps, input),
     closeRun: (input) => closeRun(deps, input),
     listRuns: (input) => listRuns(deps, input),
+    holdSnapshot: (input) => holdSnapshot(deps, input),
+    awaitSnapshot: (input) => awaitSnapshot(deps, input),
+    startOver: (input) => startOver(deps, input),
   };
 }

@@ -1,5 +1,6 @@
 import type { LonghaulActivities, OpenedRun, OpenedTable } from '../src/core/activities.js';
 import { jobInvalid, type Problem } from '../src/core/errors.js';
+import { counted } from '../src/core/text.js';
 import type { Job, TableRecord } from '../src/core/model.js';
 import { attempt, type Attempt } from './attempt.js';
 import { checkJob } from './check.js';
@@ -55,5 +56,18 @@ function opened(run: string, job: Job, records: readonly TableRecord[], warnings
     };
   });
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };
-  return { ...head, tables, warnings: boundedProblems(warnings.slice(0, MAX_WARNINGS), WARNING_BYTES).shown };
+  const unfinished = records.filter(({ state, snapshot }) => state !== 'published' && snapshot !== undefined);
+  const number = unfinished[0]?.snapshot;
+  const all =
+    job.resume !== undefined && number !== undefined ? [startsOver(unfinished.length, number), ...warnings] : warnings;
+  return {
+    ...{ ...head, tables, warnings: boundedProblems(all.slice(0, MAX_WARNINGS), WARNING_BYTES).shown },
+    ...(number !== undefined && { snapshot: { number, onLost: job.onSnapshotLost } }),
+  };
+}
+
+/** All that is unfinished of a run has one number. */
+function startsOver(tables: number, snapshot: number): Problem {
+  const message = `${counted(tables, 'unfinished table')} of this run start over under snapshot ${snapshot}: the one that they were read under was let go when the run ended`;
+  return { path: 'resume', message };
 }

@@ -8,25 +8,44 @@ import {
   ParentClosePolicy,
   sleep,
   startChild,
+  type Workflow,
 } from '@temporalio/workflow';
 import type { copyTable } from './copy-table.js';
+import type { SnapshotRef } from '../src/core/activities.js';
+import type { keepSnapshot } from './keep-snapshot.js';
 import type { CopyTableInput } from './messages.js';
 
 export type TableChild = ChildWorkflowHandle<typeof copyTable>;
+export type HolderChild = ChildWorkflowHandle<typeof keepSnapshot>;
 
 const LONGEST_PAUSE = 30_000;
 
+/** Starts the child of one table. */
+export function startTable(workflowId: string, summary: string, input: CopyTableInput): Promise<TableChild> {
+  return startAlone<typeof copyTable>('copyTable', workflowId, summary, [input]);
+}
+
+/** Starts the child that holds the job's snapshot. */
+export function startHolder(workflowId: string, input: SnapshotRef): Promise<HolderChild> {
+  return startAlone<typeof keepSnapshot>('keepSnapshot', workflowId, `snapshot ${input.snapshot}`, [input]);
+}
+
 /**
- * Starts the child of one table. A job that was reset may find the child of its earlier life under the same id: that one is
- * cancelled, and its end awaited, so that two children never copy one table.
+ * A job that was reset may find the child of its earlier life under the same id: that one is cancelled, and its end awaited, so
+ * that two children never do one thing.
  */
-export async function startTable(workflowId: string, summary: string, input: CopyTableInput): Promise<TableChild> {
+async function startAlone<T extends Workflow>(
+  type: string,
+  workflowId: string,
+  staticSummary: string,
+  args: Parameters<T>,
+): Promise<ChildWorkflowHandle<T>> {
   for (let pause = 500; ; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
     try {
-      return await startChild<typeof copyTable>('copyTable', {
+      return await startChild<Workflow>(type, {
         workflowId,
-        args: [input],
-        staticSummary: summary,
+        args,
+        staticSummary,
         cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       });

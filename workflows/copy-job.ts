@@ -9,11 +9,12 @@ import {
   setWorkflowOptions,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ClosedRun, OpenedRun, TableRef } from '../src/core/activities.js';
+import type { ClosedRun, OpenedRun, OpenedTable, TableRef } from '../src/core/activities.js';
 import { handlingOf, isErrorCode } from '../src/core/errors.js';
 import { bounded, boundedLines, counted } from '../src/core/text.js';
 import { jobDetails, parkedLines } from './details.js';
 import { failure, short } from './failures.js';
+import { JobSnapshot, type Loss } from './job-snapshot.js';
 import { JobTables } from './job-tables.js';
 import {
   discard,
@@ -55,6 +56,7 @@ class JobRun {
   readonly #startedAt = workflowInfo().startTime.toISOString();
   #opened: OpenedRun | undefined;
   #tables: JobTables | undefined;
+  #snapshot: JobSnapshot | undefined;
   #ended: { phase: JobPhase; at: string } | undefined;
   #dirty = false;
   #suspended = false;
@@ -137,6 +139,7 @@ class JobRun {
       parallelism: this.#tables?.parallelism ?? 0,
       tables: (this.#tables?.progress ?? []).map((table) => this.#seen(table)),
       warnings: (this.#opened?.warnings ?? []).map(({ path, message }) => (path ? `${path}: ${message}` : message)),
+      ...(this.#snapshot && { snapshot: this.#snapshot.progress }),
       startedAt: this.#startedAt,
       ...(this.#ended && { endedAt: this.#ended.at }),
       ...(this.#discard && { discarded: true }),
@@ -179,8 +182,9 @@ class JobRun {
   async #openAndCopy(): Promise<JobReport> {
     this.#opened = await this.#open();
     this.#tables = new JobTables(workflowInfo().workflowId, this.#opened, () => (this.#dirty = true));
-    await this.#publishedBefore(this.#opened, this.#tables);
-    await this.#copy(this.#tables);
+    const published = this.#opened.tables.filter((table) => table.published);
+    await this.#publishedBefore(this.#opened, published, this.#tables);
+    await this.#copyAll(this.#tables);
     if (this.#tables.failures.length > 0) await CancellationScope.nonCancellable(() => this.#suspend());
     return this.#report(this.#tables);
   }
@@ -201,10 +205,10 @@ class JobRun {
     });
   }
 
-  /** A resumed run may have published tables already; the ledger still knows their sums. */
-  async #publishedBefore(opened: OpenedRun, rows: JobTables): Promise<void> {
-    const { run, source, destination, servers, tables } = opened;
-    for (const { table } of tables.filter(({ published }) => published)) {
+  /** A run that is resumed or starts over may have published tables already; the ledger still knows their sums. */
+  async #publishedBefore(opened: OpenedRun, tables: readonly OpenedTable[], rows: JobTables): Promise<void> {
+    const { run, source, destination, servers } = opened;
+    for (const { table } of tables) {
       const ref = { run, table, source, destination, ...(servers && { servers }) };
       const sums = await this.#sumsOf(ref, 'sums of what was published before');
       rows.published(table, sums, 'published before this run was resumed');
@@ -222,9 +226,39 @@ class JobRun {
     return { ...sums, partitions: sums.committed + sums.skipped };
   }
 
-  /** Until no table runs or waits. A table that fails doesn't stop the others. */
-  async #copy(tables: JobTables): Promise<void> {
-    while (!tables.done) {
+  /** Without a snapshot, once; with one, again under the next when it is lost before everything is published. */
+  async #copyAll(tables: JobTables): Promise<void> {
+    const opened = this.#opened!;
+    if (opened.snapshot === undefined || tables.done) return this.#copy(tables);
+    const snapshot = new JobSnapshot(opened, () => this.#changed());
+    this.#snapshot = snapshot;
+    for (;;) {
+      const loss = (await snapshot.hold()) ?? (await this.#copyUnder(snapshot, tables));
+      await snapshot.release();
+      if (loss === undefined) return;
+      if (opened.snapshot.onLost === 'fail') throw failure(loss.code, lostMessage(loss.message, this.#runId));
+      await tables.startOver();
+      const published = await snapshot.startOver(loss);
+      const ended = opened.tables.filter(({ table }) => published.includes(table) && tables.isQueued(table));
+      await this.#publishedBefore(opened, ended, tables);
+    }
+  }
+
+  /** Answers with why the snapshot is of no use any more, if tables are left that need it. */
+  async #copyUnder(snapshot: JobSnapshot, tables: JobTables): Promise<Loss | undefined> {
+    const lost = () => tables.loss ?? (tables.queued ? snapshot.loss : undefined);
+    await this.#copy(tables, lost);
+    return lost();
+  }
+
+  #changed(): void {
+    this.#dirty = true;
+    this.#show();
+  }
+
+  /** Until no table runs or waits, or `stop` says why not. A table that fails doesn't stop the others. */
+  async #copy(tables: JobTables, stop: () => unknown = () => undefined): Promise<void> {
+    while (!tables.done && stop() === undefined) {
       this.#dirty = false;
       tables.deal();
       this.#show();
@@ -266,6 +300,7 @@ class JobRun {
     // After a bug nobody would deal slots or hear of tables that wait: they would never end by themselves.
     this.#tables?.cancel();
     await condition(() => (this.#tables?.active ?? 0) === 0);
+    await this.#snapshot?.release();
     if (mayBeOpen(error) && !this.#suspended) await this.#suspend();
     this.#end(isCancellation(error) ? 'cancelled' : 'failed');
   }
@@ -318,6 +353,14 @@ class JobRun {
 const PUBLISHED_AFTER_ALL = 'published: the answer was lost when it ended, and the ledger has it';
 
 const ENDED: ReadonlySet<string> = new Set(['published', 'failed', 'cancelled']);
+
+function lostMessage(message: string, run: string): string {
+  const next = `Its unpublished tables are as they were. Start it again with "resume": "${run}": they start over under a new snapshot.`;
+  return bounded(
+    `The job's snapshot can't be used any more, and the job says onSnapshotLost: fail. ${message} ${next}`,
+    FAILURE_BYTES,
+  );
+}
 
 function refuseCron(): void {
   if (!workflowInfo().cronSchedule) return;

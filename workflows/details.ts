@@ -1,7 +1,9 @@
 import { bounded } from '../src/core/text.js';
 import {
   parkedCount,
+  snapshotText,
   type JobProgress,
+  type SnapshotProgress,
   type ParkedPartition,
   type TablePhase,
   type TableProgress,
@@ -32,7 +34,7 @@ const URGENCY: Record<TablePhase, number> = {
 const LEVELS = [0, 1, 2, 3, 4, 5, 6];
 
 export function jobDetails(progress: JobProgress): string {
-  const { phase, parallelism, tables, warnings } = progress;
+  const { phase, parallelism, tables, warnings, snapshot } = progress;
   const published = tables.filter((table) => table.phase === 'published').length;
   const shown = LEVELS.flatMap((level) => tables.filter((table) => URGENCY[table.phase] === level)).slice(
     0,
@@ -41,6 +43,7 @@ export function jobDetails(progress: JobProgress): string {
   const more = tables.length - shown.length;
   return [
     `**${phase}** · ${published} of ${tables.length} tables published · parallelism ${parallelism}`,
+    ...(snapshot === undefined ? [] : ['', snapshotLine(snapshot)]),
     '',
     `| ${HEADS.map((head) => `${head}${GAP}`).join(' | ')} |`,
     '| --- | --- | ---: | ---: | ---: | --- |',
@@ -48,6 +51,12 @@ export function jobDetails(progress: JobProgress): string {
     ...(more > 0 ? ['', `and ${number(more)} more`] : []),
     ...(warnings.length > 0 ? ['', ...warnings.slice(0, 10).map((each) => `- warning: ${cell(each)}`)] : []),
   ].join('\n');
+}
+
+function snapshotLine(snapshot: SnapshotProgress): string {
+  const { takenAt, note } = snapshot;
+  const taken = takenAt === undefined ? '' : ` · taken ${takenAt}`;
+  return `${snapshotText(snapshot)}${taken}${note === undefined ? '' : ` · ${cell(note)}`}`;
 }
 
 function tableRow(table: TableProgress): string {

@@ -81,6 +81,8 @@ export interface ChildEnding {
   readonly cancelled: boolean;
   /** The target isn't as it was before. */
   readonly published: boolean;
+  /** The type of its failure: an error's code, or a workflow's own. */
+  readonly code?: string;
   readonly message: string;
 }
 
@@ -90,5 +92,6 @@ export function childEnding(error: unknown): ChildEnding {
   if (!(error instanceof ChildWorkflowFailure)) throw error;
   const { cause } = error;
   const published = cause instanceof ApplicationFailure && cause.details?.[0] === AFTER_PUBLISH;
-  return { cancelled: false, published, message: cause?.message ?? error.message };
+  const code = cause instanceof ApplicationFailure ? cause.type : undefined;
+  return { cancelled: false, published, ...(code != null && { code }), message: cause?.message ?? error.message };
 }

@@ -10,6 +10,11 @@ export function childWorkflowId(jobId: string, table: string, index: number): st
   return clean === table ? `${jobId}/${table}` : `${jobId}/${clean}~${index + 1}`;
 }
 
+/** The workflow id of the child that holds the job's snapshot; no table's child has a name that begins so. */
+export function snapshotWorkflowId(jobId: string): string {
+  return `${jobId}/~snapshot`;
+}
+
 /** How a partition is called before the ledger has told its label: by its place, never by its keys. */
 export function partitionLabel(ordinal: number, partitions: number): string {
   return `${ordinal + 1}/${partitions}`;

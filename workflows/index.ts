@@ -5,3 +5,4 @@ export { copyJob } from './copy-job.js';
 export { copyTable } from './copy-table.js';
 export { verifyJob } from './verify-job.js';
 export { listRuns } from './list-runs.js';
+export { keepSnapshot } from './keep-snapshot.js';

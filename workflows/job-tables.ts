@@ -1,9 +1,10 @@
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { OpenedRun, OpenedTable } from '../src/core/activities.js';
 import { Dealer, type Grant } from '../src/core/deal.js';
 import { startTable, unlessGone, type TableChild } from './children.js';
 import { childEnding, short, type ChildEnding } from './failures.js';
 import { childWorkflowId } from './ids.js';
+import { isLoss, type Loss } from './job-snapshot.js';
 import { grantSlots, retryParked, type CopyTableInput, type TableProgress, type TableReport } from './messages.js';
 
 interface Row {
@@ -23,7 +24,7 @@ export class JobTables {
   readonly #rows = new Map<string, Row>();
   readonly #queue: OpenedTable[] = [];
   readonly #dealer: Dealer;
-  readonly #children = new CancellationScope();
+  #children = new CancellationScope();
   #active = 0;
   #bug: unknown;
 
@@ -77,6 +78,37 @@ export class JobTables {
     this.#children.cancel();
   }
 
+  /** Some tables have not begun to be read. */
+  get queued(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  isQueued(table: string): boolean {
+    return this.#queue.some((each) => each.table === table);
+  }
+
+  /** The first table that can't go on under the job's snapshot. */
+  get loss(): Loss | undefined {
+    const lost = this.failures.find(({ code }) => isLoss(code));
+    return lost && { code: lost.code!, message: lost.message };
+  }
+
+  /** Ends all running children, as `cancel`, and begins again with those tables that had not ended by themselves. */
+  async startOver(): Promise<void> {
+    this.cancel();
+    await condition(() => this.#active === 0);
+    this.#children = new CancellationScope();
+    this.#queue.splice(0);
+    for (const table of this.opened.tables) {
+      const row = this.#rows.get(table.table)!;
+      const { failure, progress } = row;
+      const over = progress.phase === 'published' || (failure && !failure.cancelled && !isLoss(failure.code));
+      if (over) continue;
+      this.#rows.set(table.table, { child: row.child, progress: queued(table), ended: false });
+      this.#queue.push(table);
+    }
+  }
+
   setParallelism(parallelism: number): void {
     this.#dealer.total = parallelism;
     this.changed();
@@ -95,6 +127,8 @@ export class JobTables {
   /** A table that the ledger calls published, with its sums there: its child had no part in that, or didn't hear of it. */
   published(table: string, progress: Partial<TableProgress>, note: string): void {
     const row = this.#rows.get(table)!;
+    const place = this.#queue.findIndex((each) => each.table === table);
+    if (place >= 0) this.#queue.splice(place, 1);
     row.progress = { ...row.progress, ...progress, phase: 'published', note };
     delete row.failure;
   }

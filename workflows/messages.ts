@@ -76,6 +76,18 @@ export function parkedCount({ parked, parkedMore = 0 }: TableProgress): number {
 export type JobPhase =
   'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
 
+/** The snapshot that a job's unpublished tables are read under. */
+export interface SnapshotProgress {
+  /** The run's first is 1. */
+  readonly number: number;
+  readonly state: 'waiting' | 'held' | 'lost' | 'released';
+  readonly takenAt?: string;
+  /** How often this job had to start its unpublished tables over. */
+  readonly restarts: number;
+  /** Why, the last time; or what the job waits for. */
+  readonly note?: string;
+}
+
 /**
  * What the parent knows: running tables are as of their last word to it. `watch` asks each running child for its own progress,
  * whose workflow id is in `child`.
@@ -87,10 +99,18 @@ export interface JobProgress {
   readonly parallelism: number;
   readonly tables: readonly (TableProgress & { readonly child?: string })[];
   readonly warnings: readonly string[];
+  /** With `consistency: snapshot`, once the run is open. */
+  readonly snapshot?: SnapshotProgress;
   readonly startedAt: string;
   readonly endedAt?: string;
   /** Given up on a person's word: there is nothing to resume. */
   readonly discarded?: true;
+}
+
+/** `snapshot 2, held, started over once`: for details and screens. */
+export function snapshotText({ number, state, restarts }: SnapshotProgress): string {
+  const times = restarts === 1 ? 'once' : `${restarts} times`;
+  return `snapshot ${number}, ${state}${restarts === 0 ? '' : `, started over ${times}`}`;
 }
 
 /** The result of a job that ended well. */

@@ -1,5 +1,5 @@
-import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
-import type { LonghaulActivities } from '../src/core/activities.js';
+import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
+import { snapshotQueue, type LonghaulActivities } from '../src/core/activities.js';
 import type { RetrySpec } from '../src/core/model.js';
 
 /** The only place with timeouts and retry policies. Durations as Temporal writes them, or milliseconds. */
@@ -32,7 +32,7 @@ export const JOB_CONNECTION_WAIT = {
 const AS_LONG_AS_IT_TAKES = '30 days';
 
 /** An activity that concerns the job as a whole. Summaries, here and below, are what the web UI shows. */
-export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'listRuns' | 'publishTable'>(
+export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'listRuns' | 'publishTable' | 'startOver'>(
   name: K,
   summary: string,
 ): LonghaulActivities[K] {
@@ -44,6 +44,37 @@ export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'lis
     summary,
   });
   return activities[name];
+}
+
+/**
+ * A lock on the source's tables may be long in coming; beyond that a holder is begun again as often as its worker dies, and as long
+ * as its connection is away. Milliseconds.
+ */
+export const HOLDER_WAIT = {
+  initialInterval: 500,
+  backoffCoefficient: 2,
+  maximumInterval: 10_000,
+  maximumCrashes: Number.MAX_SAFE_INTEGER,
+};
+
+/** Silence of a holder's worker that counts as its death: far less than what is left of the lease that it leaves behind. */
+const HOLDER_HEARTBEAT = '15s';
+
+const HOLDER_OPTIONS = {
+  startToCloseTimeout: AS_LONG_AS_IT_TAKES,
+  heartbeatTimeout: HOLDER_HEARTBEAT,
+  retry: { ...CHECK_RETRY, maximumAttempts: 20 },
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+} as const;
+
+/** Holds a snapshot, on a task queue and in slots that no copying takes up. */
+export function holderActivity(summary: string): LonghaulActivities['holdSnapshot'] {
+  const taskQueue = snapshotQueue(workflowInfo().taskQueue);
+  return proxyActivities<LonghaulActivities>({ ...HOLDER_OPTIONS, taskQueue, summary }).holdSnapshot;
+}
+
+export function awaitingActivity(summary: string): LonghaulActivities['awaitSnapshot'] {
+  return proxyActivities<LonghaulActivities>({ ...HOLDER_OPTIONS, summary }).awaitSnapshot;
 }
 
 /** One activity of a table beside the copying. */

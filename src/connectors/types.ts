@@ -64,6 +64,38 @@ export interface Connector {
   readonly capabilities: Capabilities;
   openSource(options: SessionOptions): Promise<SourceSession>;
   openDestination(options: SessionOptions): Promise<DestinationSession>;
+  /** Absent for a source that can't hold a snapshot: then `consistency: snapshot` is refused. */
+  openSnapshots?(options: SessionOptions): Promise<SnapshotSession>;
+}
+
+/** One of a run's snapshots. */
+export interface SnapshotKey {
+  readonly run: string;
+  /** From 1 on. */
+  readonly snapshot: number;
+}
+
+/**
+ * A session at the source that looks for a snapshot or holds it. While any session holds it, `SourceSession.plan` and `stream` of
+ * records with its number read under it, and its tables can't be truncated or rewritten. The source itself tells who holds it:
+ * nothing of it is kept elsewhere. Such sessions are counted apart from those that read.
+ */
+export interface SnapshotSession extends AsyncDisposable {
+  /** Whether a session holds it now. */
+  held(key: SnapshotKey): Promise<boolean>;
+  /**
+   * Makes this session a holder: it imports the snapshot from another holder, or takes a new one, unless `taken` says that there was
+   * one before. Two that try at the same time never take two. The tables are locked against truncation and rewriting before
+   * anything is read under it. Throws SnapshotLost, SourceRewritten, LockTimeout.
+   */
+  hold(key: SnapshotKey, tables: readonly TableRecord[], taken: () => Promise<boolean>): Promise<void>;
+  /**
+   * Keeps what `hold` got, so that it would outlive this process by a lease of some minutes: time for another session to import it.
+   * Resolves after `leave`; rejects when the snapshot is lost to this session, and with `signal.reason`, which lets go of it at once.
+   */
+  keep(): Promise<void>;
+  /** Leaves a snapshot that is kept at the source for its lease and ends the session. Without one, only ends it. */
+  leave(): Promise<void>;
 }
 
 export interface Finding {
@@ -104,16 +136,21 @@ export interface SourceSession extends AsyncDisposable {
    * beside problems too.
    */
   describe(spec: TableSpec): Promise<{ table?: SourceTable; findings: Finding[] }>;
-  /** Cuts a table, from catalog statistics, never by a scan. Yields partitions in order; the whole list is never in memory. */
+  /**
+   * Cuts a table, from catalog statistics, never by a scan. Yields partitions in order; the whole list is never in memory. Under
+   * `record.snapshot` as `stream`.
+   */
   plan(record: TableRecord): Promise<PlanInput>;
   /**
    * Opens the stream of one partition in `record.format`. Throws SourceChanged when the source's shape is not `record.shape`.
-   * At most one stream a session.
+   * At most one stream a session. With `record.snapshot`, rows are as that snapshot has them; throws SnapshotLost when no session
+   * holds it any more, SourceRewritten when the table was truncated or rewritten since.
    */
   stream(record: TableRecord, partition: Partition): Promise<SourceStream>;
   /**
    * Asked once more before a table is published, when no stream will compare any more: throws SourceChanged when the source's
-   * shape is not `record.shape`. Absent for sources whose tables can't change in a way that a stream would not notice.
+   * shape is not `record.shape`. Not asked under a snapshot, where later changes are of no matter. Absent for sources whose tables
+   * can't change in a way that a stream would not notice.
    */
   verifyUnchanged?(record: TableRecord): Promise<void>;
   /**
@@ -280,8 +317,8 @@ export interface PlanInput {
   readonly estimatedRows?: number;
 }
 
-/** What a run is opened with: the ledger itself names the staging and keeps the state. */
-export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state'>;
+/** What a run is opened with: the ledger itself names the staging, keeps the state and numbers the snapshots. */
+export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state' | 'snapshot'>;
 
 /** One row that is not the same in source and target; its key as a JSON array of texts. */
 export interface Difference {
@@ -298,7 +335,8 @@ export interface Ledger {
   /**
    * Opens a run and its tables in one step, leasing every target (exclusive for replace, shared for append), or opens them
    * again when they are suspended or open and their fingerprints are equal. Returns the records as stored. Throws
-   * TargetLeased naming the holder, ResumeRefused naming what changed. `resume`: the run must exist.
+   * TargetLeased naming the holder, ResumeRefused naming what changed. `resume`: the run must exist; its unpublished tables that are
+   * read under a snapshot start over under the next.
    */
   openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]>;
   /**
@@ -322,6 +360,16 @@ export interface Ledger {
    * stay. Whoever publishes at that time is ended. Idempotent.
    */
   closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
+  /** Says that this snapshot was taken, unless it is said already; answers with the time of the first word. */
+  putSnapshot(key: SnapshotKey): Promise<{ takenAt: string }>;
+  /** When the snapshot was taken; undefined when it never was. */
+  snapshot(key: SnapshotKey): Promise<{ takenAt: string } | undefined>;
+  /**
+   * In one step: the open tables of the run whose snapshot has this number or a lower one get the next number, and lose their
+   * receipts and plans; their staging has another name from then on. What an earlier attempt has not committed by then can't be
+   * committed any more. Answers with all records. Idempotent.
+   */
+  startOver(key: SnapshotKey): Promise<readonly TableRecord[]>;
   /** Newest first. */
   runs(query?: RunQuery): Promise<readonly RunOverview[]>;
   /**

@@ -1,5 +1,5 @@
 import type { Copied, Digested, Verdict } from './digest.js';
-import type { OnFailure, PlanSummary, Publish, RetrySpec, Mode, TableState } from './model.js';
+import type { OnFailure, OnSnapshotLost, PlanSummary, Publish, RetrySpec, Mode, TableState } from './model.js';
 import type { Problem } from './errors.js';
 
 /**
@@ -53,6 +53,8 @@ export interface OpenedRun {
   readonly servers?: Servers;
   readonly tables: readonly OpenedTable[];
   readonly warnings: readonly Problem[];
+  /** With `consistency: snapshot`: the number of the one that its unpublished tables are read under. */
+  readonly snapshot?: { readonly number: number; readonly onLost: OnSnapshotLost };
 }
 
 export interface OpenedTable {
@@ -65,6 +67,21 @@ export interface OpenedTable {
   readonly published: boolean;
   /** What was loaded is to be digested and compared before it is published. */
   readonly checksum?: true;
+}
+
+/** Names one of a run's snapshots: they are numbered from 1 on. */
+export interface SnapshotRef {
+  readonly run: string;
+  /** Names of connections. */
+  readonly source: string;
+  readonly destination: string;
+  readonly servers?: Servers;
+  readonly snapshot: number;
+}
+
+/** The task queue of those that hold snapshots: in slots of their own, so that the copying can't keep them from beginning. */
+export function snapshotQueue(taskQueue: string): string {
+  return `${taskQueue}-snapshots`;
 }
 
 /** What `prepareTable` made ready. */
@@ -288,4 +305,16 @@ export interface LonghaulActivities {
   closeRun(input: CloseRun): Promise<ClosedRun>;
   /** What ledgers know of runs. A ledger that was not named and can't be asked is answered with its problem. */
   listRuns(input: RunsQuery): Promise<{ ledgers: readonly LedgerView[] }>;
+  /**
+   * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`. Never
+   * answers. Throws SnapshotLost, SourceRewritten.
+   */
+  holdSnapshot(input: SnapshotRef): Promise<void>;
+  /** Answers when a session holds the snapshot, and the ledger says that it is the one. */
+  awaitSnapshot(input: SnapshotRef): Promise<{ takenAt: string }>;
+  /**
+   * Starts the unpublished tables that are read under `snapshot` over, under the next one: what they had committed is forgotten.
+   * Answers with the number that unpublished tables have now, and with the tables that turned out to be published. Idempotent.
+   */
+  startOver(input: SnapshotRef): Promise<{ snapshot: number; published: readonly string[] }>;
 }

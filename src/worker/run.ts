@@ -1,8 +1,15 @@
 import { hostname } from 'node:os';
-import { GracefulShutdownPeriodExpiredError, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  GracefulShutdownPeriodExpiredError,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../../activities/index.js';
 import { loadTemporalConfig, type Environment, type TemporalConfig, type WorkerConfig } from '../config/index.js';
+import { snapshotQueue, type SnapshotRef } from '../core/activities.js';
 import { createConnector } from '../connectors/registry.js';
 import { failureInterceptor } from './activity-interceptor.js';
 import { createLog, sdkLogger } from './logging.js';
@@ -23,6 +30,9 @@ export interface RunWorkerOptions {
  * started, so this covers many jobs, and keeps an idle worker small.
  */
 const CACHED_WORKFLOWS = 100;
+
+/** Snapshots that a worker holds at the same time. Each is one idle session at its source, and a timer. */
+const HOLDERS = 100;
 
 /**
  * Longest pause between heartbeats that are sent to the server. It is also how long a cancellation may take to reach an
@@ -58,11 +68,13 @@ interface Work {
 async function work({ config, temporal, signal, log }: Work, connection: NativeConnection): Promise<void> {
   // A worker that was made must run before its connection can be closed.
   if (signal?.aborted) return;
-  const worker = await createWorker(config, connection, temporal.namespace, log);
+  const workers = await createWorkers(config, connection, temporal.namespace, log);
   const { address, namespace } = temporal;
   log.info({ address, namespace, taskQueue: config.worker.taskQueue }, 'Worker started');
-  const stopped = untilStopped(worker, log);
-  const stop = (): void => worker.shutdown();
+  const stop = (): void => {
+    for (const worker of workers) shutDown(worker);
+  };
+  const stopped = Promise.all(workers.map((worker) => untilStopped(worker, log).finally(stop)));
   if (signal?.aborted) stop();
   signal?.addEventListener('abort', stop, { once: true });
   await stopped.finally(() => signal?.removeEventListener('abort', stop));
@@ -78,24 +90,41 @@ function installRuntime(log: Logger): void {
   });
 }
 
-function createWorker(config: WorkerConfig, connection: NativeConnection, namespace: string, log: Logger) {
+/** One for everything, and one for the holders of snapshots alone. Both or none run. */
+function createWorkers(config: WorkerConfig, connection: NativeConnection, namespace: string, log: Logger) {
   const { taskQueue, maxConcurrentPartitions, shutdownGrace } = config.worker;
   const connectors = new Map([...config.connections].map(([name, connection]) => [name, createConnector(connection)]));
   const identity = `longhaul ${process.pid}@${hostname()}`;
-  return Worker.create({
-    ...workflowSource(),
-    ...{ connection, namespace, taskQueue, identity },
-    activities: createActivities({ connectors, log, worker: identity }),
+  const activities = createActivities({ connectors, log, worker: identity });
+  const common: Omit<WorkerOptions, 'taskQueue'> = {
+    ...{ connection, namespace, identity },
     interceptors: { activity: [failureInterceptor(log)] },
-    maxConcurrentActivityTaskExecutions: maxConcurrentPartitions,
-    maxCachedWorkflows: CACHED_WORKFLOWS,
-    workflowThreadPoolSize: 1,
-    stickyQueueScheduleToStartTimeout: STICKY_WAIT,
     maxHeartbeatThrottleInterval: HEARTBEAT_EVERY,
     // Attempts are told at once, and have this long to roll back.
     shutdownGraceTime: 0,
     shutdownForceTime: shutdownGrace,
+  };
+  const holders = Worker.create({
+    ...common,
+    taskQueue: snapshotQueue(taskQueue),
+    activities: { holdSnapshot: (ref: SnapshotRef) => activities.holdSnapshot(ref) },
+    maxConcurrentActivityTaskExecutions: HOLDERS,
   });
+  const copying = Worker.create({
+    ...common,
+    ...workflowSource(),
+    ...{ taskQueue, activities },
+    maxConcurrentActivityTaskExecutions: maxConcurrentPartitions,
+    maxCachedWorkflows: CACHED_WORKFLOWS,
+    workflowThreadPoolSize: 1,
+    stickyQueueScheduleToStartTimeout: STICKY_WAIT,
+  });
+  return Promise.all([copying, holders]);
+}
+
+/** The signal of a runtime, or the end of the other, may have been there before. */
+function shutDown(worker: Worker): void {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
 async function untilStopped(worker: Worker, log: Logger): Promise<void> {

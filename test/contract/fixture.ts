@@ -105,7 +105,8 @@ export class Scene implements AsyncDisposable {
     return { ordinal, label: `${ordinal + 1}/${PARTITIONS}`, relation: this.spec.from!, predicate };
   }
 
-  async stream(record: TableRecord, partition: Partition): Promise<SourceStream> {
+  /** Rows as they are now, also of a table that is to be read under a snapshot: what the ledger does with it doesn't depend on that. */
+  async stream({ snapshot: _, ...record }: TableRecord, partition: Partition): Promise<SourceStream> {
     const source = await this.source();
     return source.stream(record, partition);
   }

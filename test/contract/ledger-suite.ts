@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Mode } from '../../src/core/model.js';
+import type { Consistency, Mode } from '../../src/core/model.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, type Scene } from './fixture.js';
 
 export interface SceneOptions {
   readonly mode?: Mode;
   readonly to?: string;
   readonly publish?: 'partition';
+  readonly consistency?: Consistency;
 }
 
 /** The part of the connector contract that is the ledger's alone: plans, runs and leases. `scene` gives a new run, into a target of its own. */

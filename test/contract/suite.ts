@@ -24,10 +24,8 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         from: 'public.items',
         partition: { by: 'auto' },
       };
-      const spec: TableSpec = {
-        ...{ ...base, to, mode: options.mode ?? 'replace' },
-        ...(options.publish && { publish: options.publish }),
-      };
+      const { mode = 'replace', publish, consistency } = options;
+      const spec: TableSpec = { ...base, to, mode, ...(publish && { publish }), ...(consistency && { consistency }) };
       return new Scene(fixture, `run-${randomUUID()}`, spec);
     }
 
@@ -194,6 +192,78 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         }
         await expect.poll(() => fixture.sessions(label), { timeout: 10_000 }).toBe(0);
         expect((await s.copy(await s.destination(), record, 0)).rows).toBe(ROWS / PARTITIONS);
+      });
+    });
+
+    describe('a run under a snapshot', () => {
+      const underSnapshot = () => scene({ consistency: 'snapshot' });
+
+      it('keeps the first word on when a snapshot was taken', async () => {
+        await using s = underSnapshot();
+        const { ledger } = await s.destination();
+        const { snapshot } = await s.open(await s.destination());
+        expect(snapshot).toBe(1);
+        const key = { run: s.run, snapshot: 1 };
+        expect(await ledger.snapshot(key)).toBeUndefined();
+        const taken = await ledger.putSnapshot(key);
+        expect(await ledger.putSnapshot(key)).toEqual(taken);
+        expect(await ledger.snapshot(key)).toEqual(taken);
+        expect(await ledger.snapshot({ ...key, snapshot: 2 })).toBeUndefined();
+      });
+
+      it('starts over: receipts, plan and staging of the first are gone, and nothing of it commits any more', async () => {
+        await using s = underSnapshot();
+        const [session, other] = [await s.destination(), await s.destination()];
+        const first = await s.begun(session);
+        await s.copy(session, first, 0);
+        {
+          await using writer = await writerOf(session.begin(first, s.partition(1), 1));
+          const read = await s.load(writer, first, s.partition(1));
+          const [again] = await other.ledger.startOver({ run: s.run, snapshot: 1 });
+          expect(again).toMatchObject({ snapshot: 2, state: 'open' });
+          expect(again!.staging).not.toBe(first.staging);
+          await expect(writer.commit(read)).rejects.toEqual(code('RunClosed'));
+        }
+        await expect(session.prepare(first)).rejects.toEqual(code('RunClosed'));
+        await expect(session.begin(first, s.partition(2), 1)).rejects.toEqual(code('RunClosed'));
+        await expect(session.publish(first, newMeter())).rejects.toEqual(code('RunClosed'));
+        expect(await session.ledger.plan(s.run, s.spec.table)).toBeUndefined();
+        expect((await session.ledger.totals(s.run, s.spec.table, 10)).committed).toBe(0);
+        const second = await s.begun(session);
+        expect(second.snapshot).toBe(2);
+        await s.copyAll(session, second);
+        await s.buildAll(session, second);
+        await session.publish(second, newMeter());
+        expect(await s.visible()).toEqual(ALL_IDS);
+      });
+
+      it('starts over once for one loss, and never what is published', async () => {
+        await using s = underSnapshot();
+        const session = await s.destination();
+        const record = await s.begun(session);
+        const key = { run: s.run, snapshot: 1 };
+        for (let call = 0; call < 2; call++)
+          expect(await session.ledger.startOver(key)).toMatchObject([{ snapshot: 2 }]);
+        await session.ledger.startOver({ run: s.run, snapshot: 2 });
+        const third = await s.begun(session);
+        expect(third.staging).not.toBe(record.staging);
+        await s.copyAll(session, third);
+        await s.buildAll(session, third);
+        await session.publish(third, newMeter());
+        expect(await session.ledger.startOver({ run: s.run, snapshot: 3 })).toMatchObject([
+          { snapshot: 3, state: 'published' },
+        ]);
+      });
+
+      it('starts over when it is resumed', async () => {
+        await using s = underSnapshot();
+        const session = await s.destination();
+        const record = await s.begun(session);
+        await s.copy(session, record, 0);
+        expect(await s.open(session)).toMatchObject({ snapshot: 1 });
+        await session.ledger.closeRun(s.run, 'suspended');
+        expect(await s.open(session, true)).toMatchObject({ snapshot: 2, state: 'open' });
+        expect((await session.ledger.totals(s.run, s.spec.table, 10)).committed).toBe(0);
       });
     });
 

@@ -106,6 +106,9 @@ export class FakeActivities {
       comparePartitions: () => Promise.reject(new Error('not faked')),
       digestTarget: () => Promise.reject(new Error('not faked')),
       listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
+      holdSnapshot: () => Promise.reject(new Error('no snapshot is faked')),
+      awaitSnapshot: () => Promise.reject(new Error('no snapshot is faked')),
+      startOver: () => Promise.reject(new Error('no snapshot is faked')),
     };
   }
 

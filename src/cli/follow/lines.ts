@@ -1,4 +1,4 @@
-import { parkedCount, type TableProgress } from '../../../workflows/messages.js';
+import { parkedCount, snapshotText, type TableProgress } from '../../../workflows/messages.js';
 import { formatBytes, formatClock, formatCount, formatDuration, plural } from '../format.js';
 import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
@@ -51,6 +51,7 @@ export function summaryLine(view: JobView, pace: Pace): string {
   const left = pace.timeLeft(tables.filter((table) => isRunning(table) || table.phase === 'queued'));
   return [
     `${published} of ${plural(tables.length, 'table')} published`,
+    ...(view.job.snapshot === undefined ? [] : [snapshotText(view.job.snapshot)]),
     `${formatCount(rows)} rows`,
     ...(rate > 0 ? [`${formatCount(rate)} rows/s`] : []),
     ...(left === undefined || left === 0 ? [] : [`about ${formatDuration(left)} left`]),

@@ -14,7 +14,7 @@ import type {
   SourceTable,
 } from '../types.js';
 import { MemoryTableDigester } from './digester.js';
-import { MemoryLedger, move, runClosed, totalsOf } from './ledger.js';
+import { MemoryLedger, move, runClosed, startedOver, totalsOf } from './ledger.js';
 import type { LedgerEntry, MemoryServer, MemoryTable, OpenAttempt } from './server.js';
 
 const MISSING_LIMIT = 1_000;
@@ -89,7 +89,11 @@ export class MemoryDestination implements DestinationSession {
       this.server.attempts.set(key, open);
       const target = record.spec.publish === 'partition' ? this.server.tables.get(record.spec.to)?.rows : undefined;
       const rows = target ?? this.server.staging.get(record.staging) ?? [];
-      return new MemoryWriter(entry, rows, open, this.#signal, { ordinal: partition.ordinal, hash, attempt });
+      return new MemoryWriter(this.ledger, entry, rows, open, this.#signal, {
+        ordinal: partition.ordinal,
+        hash,
+        attempt,
+      });
     });
   }
 
@@ -145,8 +149,11 @@ export class MemoryDestination implements DestinationSession {
     return Promise.resolve(work());
   }
 
-  #openEntry({ run, spec }: TableRecord): LedgerEntry {
+  #openEntry(record: TableRecord): LedgerEntry {
+    const { run, spec } = record;
     const entry = this.ledger.entry(run, spec.table);
+    const over = startedOver(record, entry);
+    if (over) throw over;
     if (entry.record.state !== 'open') throw runClosed(run, spec.table, entry.record.state);
     return entry;
   }
@@ -171,6 +178,7 @@ class MemoryWriter implements PartitionWriter {
   readonly #startedAt = new Date().toISOString();
 
   constructor(
+    private readonly ledger: MemoryLedger,
     private readonly entry: LedgerEntry,
     private readonly staging: unknown[][],
     private readonly open: OpenAttempt,
@@ -193,6 +201,8 @@ class MemoryWriter implements PartitionWriter {
   commit(rowsRead: number, digest?: string): Promise<Receipt> {
     return this.#unlessAborted(Promise.resolve()).then(() => {
       const { run, spec, state } = this.entry.record;
+      const over = startedOver(this.entry.record, this.ledger.entry(run, spec.table));
+      if (over) throw over;
       const rows = this.#loaded.length;
       if (!this.open.alive) throw new LonghaulError('ConnectionFailed', 'The session was ended by another attempt.');
       if (rows !== rowsRead) throw new LonghaulError('CountMismatch', `${rowsRead} rows were read, ${rows} written.`);

@@ -21,6 +21,7 @@ import {
   type RunOverview,
   type RunQuery,
   type RunRecord,
+  type SnapshotKey,
   type TableOverview,
   type TargetUse,
 } from '../types.js';
@@ -48,6 +49,7 @@ export class MemoryLedger implements Ledger {
         const { state } = entry.record;
         if (state === 'suspended' || state === 'publishing') move(entry, 'open');
       }
+      if (resume) this.#startOver(opened, lastSnapshot(opened));
       return recordsOf(opened);
     });
   }
@@ -124,6 +126,27 @@ export class MemoryLedger implements Ledger {
     });
   }
 
+  putSnapshot({ run, snapshot }: SnapshotKey): Promise<{ takenAt: string }> {
+    return this.#step(() => {
+      const { snapshots } = this.server.runs.get(run)!;
+      const taken = snapshots.get(snapshot) ?? { takenAt: new Date().toISOString() };
+      snapshots.set(snapshot, taken);
+      return taken;
+    });
+  }
+
+  snapshot({ run, snapshot }: SnapshotKey): Promise<{ takenAt: string } | undefined> {
+    return this.#step(() => this.server.runs.get(run)?.snapshots.get(snapshot));
+  }
+
+  startOver({ run, snapshot }: SnapshotKey): Promise<readonly TableRecord[]> {
+    return this.#step(() => {
+      const stored = this.server.runs.get(run);
+      if (stored) this.#startOver(stored, snapshot);
+      return recordsOf(stored);
+    });
+  }
+
   runs({ run, unchangedFor, limit }: RunQuery = {}): Promise<readonly RunOverview[]> {
     const quiet = (each: LedgerRun) =>
       unchangedFor === undefined ||
@@ -194,13 +217,29 @@ export class MemoryLedger implements Ledger {
 
   #insert(run: RunRecord, tables: readonly NewTableRecord[]): LedgerRun {
     const entries = tables.map((table): [string, LedgerEntry] => {
-      const staging = table.spec.publish === 'partition' ? table.spec.to : `${table.spec.to} of ${run.run}`;
-      const record = { ...structuredClone(table), run: run.run, staging, state: 'open' as const };
+      const snapshot = table.spec.consistency === 'snapshot' ? { snapshot: 1 } : {};
+      const staging = table.spec.publish === 'partition' ? table.spec.to : stagingOf(table, run.run, 1);
+      const record = { ...structuredClone(table), ...snapshot, run: run.run, staging, state: 'open' as const };
       return [table.spec.table, { record, receipts: new Map(), changedAt: Date.now() }];
     });
-    const opened = { run: { startedAt: new Date().toISOString(), ...run }, tables: new Map(entries) };
+    const opened: LedgerRun = {
+      run: { startedAt: new Date().toISOString(), ...run },
+      tables: new Map(entries),
+      snapshots: new Map(),
+    };
     this.server.runs.set(run.run, opened);
     return opened;
+  }
+
+  #startOver({ tables }: LedgerRun, last: number): void {
+    for (const [table, { record }] of tables) {
+      const open = record.state === 'open' || record.state === 'publishing';
+      if (!open || record.snapshot === undefined || record.snapshot > last) continue;
+      this.server.staging.delete(record.staging);
+      const staging = stagingOf(record, record.run, last + 1);
+      const renewed = { ...record, state: 'open' as const, snapshot: last + 1, staging };
+      tables.set(table, { record: renewed, receipts: new Map(), changedAt: Date.now() });
+    }
   }
 
   #refuseLeased(own: string, { spec }: NewTableRecord, entry: LedgerEntry | undefined): void {
@@ -232,6 +271,23 @@ function useOf({ record, receipts }: LedgerEntry, mode: Mode, sameName: boolean)
 
 export function runClosed(run: string, table: string, state: string): LonghaulError {
   return new LonghaulError('RunClosed', `Table ${table} of run ${run} is ${state}: this attempt wrote nothing.`);
+}
+
+function stagingOf({ spec }: NewTableRecord, run: string, snapshot: number): string {
+  return `${spec.to} of ${run}${snapshot > 1 ? ` under ${snapshot}` : ''}`;
+}
+
+function lastSnapshot({ tables }: LedgerRun): number {
+  return Math.max(0, ...[...tables.values()].map(({ record }) => record.snapshot ?? 0));
+}
+
+/** The table was started over since the record was read: its plan, receipts and staging are others now. */
+export function startedOver({ run, spec, snapshot }: TableRecord, entry: LedgerEntry): LonghaulError | undefined {
+  if (entry.record.snapshot === snapshot) return undefined;
+  return new LonghaulError(
+    'RunClosed',
+    `Table ${spec.table} of run ${run} was started over under snapshot ${entry.record.snapshot}: this attempt wrote nothing.`,
+  );
 }
 
 export function totalsOf(entry: LedgerEntry, limit: number): ReceiptTotals {

@@ -22,6 +22,8 @@ export interface LedgerRun {
   run: RunRecord;
   forgottenAt?: string;
   readonly tables: Map<string, LedgerEntry>;
+  /** By number. */
+  readonly snapshots: Map<number, { readonly takenAt: string }>;
 }
 
 /** An attempt's transaction, alive until it commits, rolls back, or is ended by another that wants its partition. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { LonghaulError } from '../../core/errors.js';
@@ -46,6 +47,12 @@ export async function connect(
 /** Ends the connection from our side at once; what the client was waiting for rejects. */
 export function destroySocket(client: pg.Client): void {
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+}
+
+/** As `destroySocket`, after what was written has gone out. */
+export function endSocket(client: pg.Client): void {
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  stream.end(() => stream.destroy());
 }
 
 /** A client without a listener ends the process when its server goes away. What went wrong is told to whoever waits for an answer. */

@@ -1,6 +1,7 @@
 import type { Connector } from '../types.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { openDestinationSession } from './destination/index.js';
+import { openSnapshotSession } from './snapshot/session.js';
 import { openSourceSession } from './source.js';
 
 export type { PostgresConnectionConfig } from './config.js';
@@ -17,6 +18,7 @@ export function createPostgresConnector(config: PostgresConnectionConfig): Conne
       digest: 'postgres rows',
     },
     openSource: (options) => openSourceSession(config, options),
+    openSnapshots: (options) => openSnapshotSession(config, options),
     openDestination: (options) => openDestinationSession(config, options),
   };
 }

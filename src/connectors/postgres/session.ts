@@ -2,11 +2,11 @@ import type pg from 'pg';
 import { LonghaulError } from '../../core/errors.js';
 import type { SessionOptions } from '../types.js';
 import type { PostgresConnectionConfig } from './config.js';
-import { connect, destroySocket } from './connect.js';
+import { connect, destroySocket, endSocket } from './connect.js';
 import { mapError } from './errors.js';
 import { backendPid, isPooled, refuseTransactionPooling } from './pooler.js';
 import type { Leave } from './gate.js';
-import { enterGate, takeSlot } from './slots.js';
+import { enterGate, takeSlot, type SessionSide } from './slots.js';
 import { beginStatements, type TransactionKind } from './transaction.js';
 import { cancelOnServer } from './wire/index.js';
 
@@ -51,6 +51,8 @@ export interface PgSession extends AsyncDisposable {
   commit(): Promise<void>;
   /** Never throws: a session that can't roll back is destroyed, and its server rolls back. */
   rollback(): Promise<void>;
+  /** Ends our side alone: the server goes on with the running statement, and ends the session when it would answer. */
+  abandon(): void;
   /** A driver's error of this session as a LonghaulError, or the reason of the abort. */
   mapped(error: unknown, grant?: string): unknown;
 }
@@ -62,7 +64,7 @@ export interface PgSession extends AsyncDisposable {
 export async function openSession(
   config: PostgresConnectionConfig,
   options: SessionOptions,
-  side: TransactionKind,
+  side: SessionSide,
 ): Promise<PgSession> {
   const leave = await enterGate(config, side, options.signal);
   const session = await signIn(config, options, side, leave);
@@ -78,7 +80,7 @@ export async function openSession(
 async function signIn(
   config: PostgresConnectionConfig,
   options: SessionOptions,
-  side: TransactionKind,
+  side: SessionSide,
   leave: Leave,
 ): Promise<Session> {
   try {
@@ -107,7 +109,7 @@ class Session implements PgSession {
   constructor(
     readonly config: PostgresConnectionConfig,
     readonly options: SessionOptions,
-    private readonly side: TransactionKind,
+    private readonly side: SessionSide,
     readonly client: pg.Client,
     private readonly leave: Leave,
   ) {
@@ -175,6 +177,14 @@ class Session implements PgSession {
     const { signal } = this.options;
     const context = { connection: this.name, signal, readOnly: this.#readOnly };
     return mapError(error, grant === undefined ? context : { ...context, grant });
+  }
+
+  abandon(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.options.signal.removeEventListener('abort', this.#onAbort);
+    endSocket(this.client);
+    this.leave();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

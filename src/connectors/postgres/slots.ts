@@ -6,14 +6,20 @@ import type { PostgresConnectionConfig } from './config.js';
 import { Gate, type Leave } from './gate.js';
 import type { TransactionKind } from './transaction.js';
 
+/**
+ * What a session is counted as. Those that hold a snapshot are counted apart: they last as long as a job, and the copying must not
+ * keep them from beginning.
+ */
+export type SessionSide = TransactionKind | 'snapshot';
+
 /** How long a session waits for a place in this process, before it signs in, in milliseconds. */
 const GATE_WAIT_MS = 5_000;
 /** How long a session that has signed in waits for a slot, and how often it looks, in milliseconds: it takes up a connection. */
 const SLOT_WAIT_MS = 1_000;
 const LOOK_EVERY_MS = 250;
 
-/** One pair for each connection of this process, for as long as its configuration is in use. */
-const gates = new WeakMap<PostgresConnectionConfig, Readonly<Record<TransactionKind, Gate>>>();
+/** One set for each connection of this process, for as long as its configuration is in use. */
+const gates = new WeakMap<PostgresConnectionConfig, Readonly<Record<SessionSide, Gate>>>();
 
 /**
  * Waits until this process has fewer than `maxSessions` sessions at this side of the connection, so that those who wait for a slot
@@ -21,12 +27,13 @@ const gates = new WeakMap<PostgresConnectionConfig, Readonly<Record<TransactionK
  */
 export async function enterGate(
   config: PostgresConnectionConfig,
-  side: TransactionKind,
+  side: SessionSide,
   signal: AbortSignal,
 ): Promise<Leave> {
   let pair = gates.get(config);
   if (pair === undefined) {
-    pair = { source: new Gate(config.maxSessions), destination: new Gate(config.maxSessions) };
+    const gate = () => new Gate(config.maxSessions);
+    pair = { source: gate(), destination: gate(), snapshot: gate() };
     gates.set(config, pair);
   }
   const leave = await pair[side].enter(GATE_WAIT_MS, signal);
@@ -39,7 +46,7 @@ export async function enterGate(
  * side of it: an attempt holds a session at its destination while it waits for one at its source, so that in one pool of both the
  * attempts could take all slots and wait for each other.
  */
-export function slotClass(connection: string, side: TransactionKind): number {
+export function slotClass(connection: string, side: SessionSide): number {
   const parts = JSON.stringify(['longhaul sessions', connection, side]);
   return createHash('sha256').update(parts).digest().readInt32BE(0);
 }
@@ -53,7 +60,7 @@ export function slotClass(connection: string, side: TransactionKind): number {
 export async function takeSlot(
   client: pg.Client,
   config: PostgresConnectionConfig,
-  side: TransactionKind,
+  side: SessionSide,
   signal: AbortSignal,
 ): Promise<number> {
   const until = Date.now() + SLOT_WAIT_MS;
@@ -86,12 +93,14 @@ async function trySlot(client: pg.Client, lockClass: number, slots: number): Pro
   return rows[0]?.slot;
 }
 
-function noSlot({ name, maxSessions }: PostgresConnectionConfig, side: TransactionKind): LonghaulError {
-  return new LonghaulError(
-    'SessionLimit',
-    `Connection "${name}": all ${maxSessions} sessions as a ${side} are in use`,
-    {
-      next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
-    },
-  );
+const AS: Readonly<Record<SessionSide, string>> = {
+  source: 'as a source',
+  destination: 'as a destination',
+  snapshot: 'that hold snapshots',
+};
+
+function noSlot({ name, maxSessions }: PostgresConnectionConfig, side: SessionSide): LonghaulError {
+  return new LonghaulError('SessionLimit', `Connection "${name}": all ${maxSessions} sessions ${AS[side]} are in use`, {
+    next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
+  });
 }

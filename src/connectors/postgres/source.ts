@@ -13,7 +13,7 @@ import { planTable } from './plan.js';
 import { openSession, type PgSession } from './session.js';
 import { checkSourceServer } from './source-server.js';
 import { formatRelation, parsePattern } from './sql.js';
-import { openPartition, openStream, type OpenPartition } from './stream.js';
+import { beginReading, openPartition, openStream, type OpenPartition } from './stream.js';
 import { verifyTable } from './unchanged.js';
 
 /** Opens a session that reads. Throws as `openSession`. */
@@ -56,7 +56,11 @@ class PostgresSource implements SourceSession {
   }
 
   async plan(record: TableRecord): Promise<PlanInput> {
-    return this.#reading(() => planTable(this.session, record));
+    const begin = () => this.session.begin('source');
+    return this.#reading(
+      () => planTable(this.session, record),
+      () => beginReading(this.session, record, begin),
+    );
   }
 
   async stream(record: TableRecord, partition: Partition): Promise<ByteStream> {
@@ -92,8 +96,8 @@ class PostgresSource implements SourceSession {
   }
 
   /** One transaction: everything is seen at one time, under pinned settings, and nothing can be written. */
-  async #reading<T>(work: () => Promise<T>): Promise<T> {
-    await this.session.begin('source');
+  async #reading<T>(work: () => Promise<T>, begin = () => this.session.begin('source')): Promise<T> {
+    await begin();
     try {
       return await work();
     } finally {

@@ -4,6 +4,9 @@ import type { ByteStream } from '../types.js';
 import { compareLeaves, compareShape, sourceChanged } from './unchanged.js';
 import { findRelation } from './catalog.js';
 import type { PgSession } from './session.js';
+import { beginUnder } from './snapshot/holders.js';
+import { readNone } from './snapshot/lock.js';
+import { refuseRewritten } from './snapshot/rewritten.js';
 import { asSubquery, describeColumns, describeQuery } from './shape.js';
 import { formatRelation, quoteColumns, quoteRelation, requireRelation, type Relation } from './sql.js';
 import { CopyOut } from './wire/index.js';
@@ -48,8 +51,10 @@ async function queryRows(
   record: TableRecord,
   { predicate, label }: Partition,
 ): Promise<OpenPartition> {
-  await session.begin('source');
-  compareShape(record, await describeQuery(session, predicate), `query ${label}`);
+  await beginReading(session, record, () => session.begin('source'));
+  const columns = await describeQuery(session, predicate);
+  if (record.snapshot !== undefined) await refuseRewritten(session, record);
+  compareShape(record, columns, `query ${label}`);
   const from = `(${asSubquery(predicate)}) AS query`;
   return { from, copied: `(SELECT ${quoteColumns(record.columns)} FROM ${from})` };
 }
@@ -60,9 +65,13 @@ async function relationRows(
   { predicate }: Partition,
   relation: Relation,
 ): Promise<OpenPartition> {
-  await beginLocked(session, relation);
+  await beginReading(session, record, () => beginLocked(session, relation));
   const found = await findRelation(session, relation);
   if (found === undefined) throw sourceChanged(record, `${formatRelation(relation)} is gone`);
+  if (record.snapshot !== undefined) {
+    if (found.kind === 'materialized view') await readNone(session, relation, record.columns);
+    await refuseRewritten(session, record, relation);
+  }
   await compareLeaves(session, record);
   compareShape(record, await describeColumns(session, found), formatRelation(relation));
   const [name, columns] = [quoteRelation(relation), quoteColumns(record.columns)];
@@ -70,6 +79,12 @@ async function relationRows(
   const whole = predicate === 'TRUE' && found.kind === 'table';
   const from = `ONLY ${name} WHERE ${predicate}`;
   return { from, copied: whole ? `${name} (${columns})` : `(SELECT ${columns} FROM ${from})` };
+}
+
+/** Of the record's snapshot, if it is read under one; else of this moment. `begin` reads nothing. */
+export async function beginReading(session: PgSession, record: TableRecord, begin: () => Promise<void>): Promise<void> {
+  const { run, snapshot } = record;
+  await (snapshot === undefined ? begin() : beginUnder(session, { run, snapshot }, begin));
 }
 
 /** LOCK takes no snapshot, so that the transaction's comes after it. It refuses what isn't a table or a view: that is read without. */

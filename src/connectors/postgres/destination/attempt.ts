@@ -8,7 +8,7 @@ import { CopyIn, pipeFrames } from '../wire/index.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { claimReceipt, completeReceipt, confirmReceipt } from './receipts.js';
-import { readState, runClosed } from './records.js';
+import { readOwnState, runClosed } from './records.js';
 import { stagingIn } from './staging-name.js';
 import { lockTarget, requireUnchanged } from './target.js';
 
@@ -33,7 +33,7 @@ export async function beginPartition(
       return await storedReceipt(session, names, key, { hash, what });
     }
     // Not the fence, which is the last statement before COMMIT, but it spares loading what could not be committed.
-    const state = await readState(session, names, key);
+    const state = await readOwnState(session, names, record);
     if (state !== 'open') throw runClosed(key, state);
     // What nobody swaps in later has to be right now.
     if (stagingIn(record) === undefined) await requireUnchanged(session, record, await lockTarget(session, record));
@@ -93,7 +93,7 @@ class PostgresPartitionWriter implements PartitionWriter {
     if (rowsRead !== this.#written) throw countMismatch(this.record, this.key, rowsRead, this.#written);
     const done = { rows: rowsRead, bytes: this.#bytes, digest };
     const receipt = await completeReceipt(this.session, this.names, this.key, done);
-    const state = await readState(this.session, this.names, this.key, 'FOR SHARE');
+    const state = await readOwnState(this.session, this.names, this.record, 'FOR SHARE');
     if (state !== 'open') throw runClosed(this.key, state);
     await this.session.commit();
     this.#over = true;

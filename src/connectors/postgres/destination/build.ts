@@ -9,7 +9,7 @@ import { indexPlans, type IndexPlan } from './indexes.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { transaction } from './queries.js';
-import { readState, runClosed } from './records.js';
+import { readOwnState, runClosed } from './records.js';
 import { findRelation, findTarget, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 
@@ -42,7 +42,7 @@ export async function build(
   meter.phase = `building ${step.label}`;
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.build', key.run, key.table), `the building of ${key.table}`);
-    const state = await readState(session, names, key);
+    const state = await readOwnState(session, names, record);
     if (state === 'published') return;
     if (state !== 'open' && state !== 'publishing') throw runClosed(key, state);
     if (step.label === ANALYZE) {

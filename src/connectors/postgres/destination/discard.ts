@@ -1,12 +1,12 @@
 import type { TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
-import { quoteRelation } from '../sql.js';
+import { formatRelation, quoteRelation, type Relation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { endAllOf, relationHolders, stagingWriters } from './locks.js';
 import { transaction } from './queries.js';
 import { readState } from './records.js';
-import { stagingIn } from './staging-name.js';
+import { earlierStagings, stagingIn } from './staging-name.js';
 import { findRelation } from './target.js';
 
 /**
@@ -20,19 +20,28 @@ export async function discard(session: PgSession, names: LedgerNames, record: Ta
   if (state !== undefined && state !== 'discarded') throw notDiscarded(record, state);
   const staging = stagingIn(record);
   if (staging === undefined) return;
+  await dropStagings(session, [...earlierStagings(record), staging], key.table);
+}
+
+/** Drops staging tables that nobody may write to any more, after ending whoever still would. Idempotent. */
+export async function dropStagings(session: PgSession, stagings: readonly Relation[], table: string): Promise<void> {
+  for (const staging of stagings) await dropStaging(session, staging, table);
+}
+
+async function dropStaging(session: PgSession, staging: Relation, table: string): Promise<void> {
   const oid = await findRelation(session, staging);
   if (oid === undefined) return;
-  await endAllOf(session, () => stagingWriters(session, oid), `the staging of ${key.table}`);
+  await endAllOf(session, () => stagingWriters(session, oid), `the staging of ${table}`);
   try {
     await transaction(session, () => session.query(`DROP TABLE IF EXISTS ${quoteRelation(staging)}`));
   } catch (cause) {
     throw cause instanceof LonghaulError && cause.code === 'LockTimeout'
-      ? await stillRead(session, record, oid)
+      ? await stillRead(session, formatRelation(staging), oid)
       : cause;
   }
 }
 
-async function stillRead(session: PgSession, { staging }: TableRecord, oid: number): Promise<LonghaulError> {
+async function stillRead(session: PgSession, staging: string, oid: number): Promise<LonghaulError> {
   const [holder] = await relationHolders(session, [oid]);
   const who = holder
     ? `session ${holder.pid}${holder.application === '' ? '' : ` (${holder.application})`}`

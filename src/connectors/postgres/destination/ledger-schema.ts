@@ -15,6 +15,7 @@ export interface LedgerNames {
   readonly planPages: string;
   readonly receipts: string;
   readonly differences: string;
+  readonly snapshots: string;
 }
 
 /** Raised with every change of the tables below; `install` is then where the older ones are altered. */
@@ -30,6 +31,7 @@ export function ledgerNames(schema: string): LedgerNames {
     planPages: named('plan_pages'),
     receipts: named('receipts'),
     differences: named('differences'),
+    snapshots: named('snapshots'),
   };
 }
 
@@ -61,6 +63,7 @@ function ddl(names: LedgerNames): string[] {
        format text NOT NULL,
        fingerprint json NOT NULL,
        staging text NOT NULL,
+       snapshot int,
        partitions bigint,
        pages int,
        estimated_rows bigint,
@@ -103,6 +106,13 @@ function ddl(names: LedgerNames): string[] {
     `ALTER TABLE ${names.runs}
        ADD COLUMN IF NOT EXISTS keep_staging_ms bigint, ADD COLUMN IF NOT EXISTS forgotten_at timestamptz`,
     `ALTER TABLE ${names.runTables} ADD COLUMN IF NOT EXISTS expired boolean NOT NULL DEFAULT false`,
+    `CREATE TABLE IF NOT EXISTS ${names.snapshots} (
+       run text NOT NULL REFERENCES ${names.runs},
+       snapshot int NOT NULL,
+       taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+       PRIMARY KEY (run, snapshot))`,
+    // Version 1 knew no snapshots.
+    `ALTER TABLE ${names.runTables} ADD COLUMN IF NOT EXISTS snapshot int`,
     // Last: its presence says that the others are complete.
     `CREATE TABLE IF NOT EXISTS ${names.version} (version int PRIMARY KEY, installed_at timestamptz NOT NULL DEFAULT now())`,
     `INSERT INTO ${names.version} (version) VALUES (${LEDGER_VERSION}) ON CONFLICT DO NOTHING`,
@@ -208,7 +218,7 @@ interface LedgerRights {
 const RIGHTS = `
   WITH ledger AS (SELECT oid FROM pg_namespace WHERE nspname = $1),
        kept AS (SELECT c.oid, c.relname FROM pg_class c JOIN ledger l ON c.relnamespace = l.oid
-                WHERE c.relname IN (${['version', 'runs', 'run_tables', 'plan_pages', 'receipts', 'differences'].map(quoteLiteral).join(', ')}))
+                WHERE c.relname IN (${['version', 'runs', 'run_tables', 'plan_pages', 'receipts', 'differences', 'snapshots'].map(quoteLiteral).join(', ')}))
   SELECT current_user::text AS role, current_database()::text AS database,
          EXISTS (SELECT FROM ledger) AS present,
          EXISTS (SELECT FROM kept WHERE relname = 'version') AS installed,
@@ -216,5 +226,4 @@ const RIGHTS = `
          (SELECT has_schema_privilege(oid, 'USAGE') FROM ledger) AS can_use,
          (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE') FROM ledger) AS can_create,
          (SELECT bool_and(has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-                          AND has_table_privilege(oid, 'UPDATE')
-                          AND (relname <> 'differences' OR has_table_privilege(oid, 'DELETE'))) FROM kept WHERE relname <> 'version') AS can_write`;
+                          AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) FROM kept WHERE relname <> 'version') AS can_write`;

@@ -7,6 +7,7 @@ import type {
   RunOverview,
   RunQuery,
   RunRecord,
+  SnapshotKey,
   TargetUse,
 } from '../../types.js';
 import type { PgSession } from '../session.js';
@@ -20,6 +21,7 @@ import { transaction } from './queries.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
 import { openRun } from './runs.js';
+import { putSnapshot, readSnapshot, startOver } from './snapshots.js';
 import { readUses } from './uses.js';
 
 /** The ledger in a schema of the destination's own database. Each call is one transaction; none may be made while another is open. */
@@ -83,6 +85,18 @@ export class PostgresLedger implements Ledger {
         [run, state, from],
       );
     });
+  }
+
+  putSnapshot(key: SnapshotKey): Promise<{ takenAt: string }> {
+    return putSnapshot(this.session, this.names, key);
+  }
+
+  snapshot(key: SnapshotKey): Promise<{ takenAt: string } | undefined> {
+    return readSnapshot(this.session, this.names, key);
+  }
+
+  startOver(key: SnapshotKey): Promise<readonly TableRecord[]> {
+    return startOver(this.session, this.names, key);
   }
 
   async runs(query: RunQuery = {}): Promise<readonly RunOverview[]> {

@@ -4,11 +4,12 @@ import type { PgSession } from '../session.js';
 import { quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { newKeyColumns } from './indexes.js';
 import type { LedgerNames } from './ledger-schema.js';
+import { dropStagings } from './discard.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
 import { readTotals } from './receipts.js';
-import { readState, runClosed } from './records.js';
-import { stagingIn } from './staging-name.js';
+import { readOwnState, runClosed } from './records.js';
+import { earlierStagings, stagingIn } from './staging-name.js';
 import { findRelation, findTarget, requireUnchanged, targetFingerprint, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 
@@ -20,9 +21,10 @@ export async function prepare(session: PgSession, names: LedgerNames, record: Ta
   const key = { run: record.run, table: record.spec.table };
   const loaded = requireRelation(record.staging);
   const staged = stagingIn(record) !== undefined;
+  await dropStagings(session, earlierStagings(record), key.table);
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.prepare', key.run, key.table), `the staging of ${key.table}`);
-    const state = await readState(session, names, key, 'FOR SHARE');
+    const state = await readOwnState(session, names, record, 'FOR SHARE');
     if (state === 'publishing' || state === 'published') return;
     if (state !== 'open') throw runClosed(key, state);
     const there = (await findRelation(session, loaded)) !== undefined;

@@ -11,7 +11,7 @@ import { lockPublishing } from './publish-lock.js';
 import { transaction } from './queries.js';
 import { waitForReaders } from './readers.js';
 import { readTotals } from './receipts.js';
-import { readState, runClosed, setState } from './records.js';
+import { readOwnState, runClosed, setState } from './records.js';
 import { advance, lastValues, ownedSequences, type LastValues } from './sequences.js';
 import { swapIn } from './swap.js';
 import { stagingIn } from './staging-name.js';
@@ -77,7 +77,7 @@ async function fenceTable(publication: Publication): Promise<{ totals: ReceiptTo
   const { session, names, record } = publication;
   const key = { run: record.run, table: record.spec.table };
   await lockPublishing(session, key);
-  const state = await readState(session, names, key, 'FOR UPDATE');
+  const state = await readOwnState(session, names, record, 'FOR UPDATE');
   if (state !== 'open' && state !== 'publishing' && state !== 'published') throw runClosed(key, state);
   if ((await readPlan(session, names, key)) === undefined) throw unplanned(key);
   const totals = await readTotals(session, names, key.run, key.table, MISSING_LIMIT);
@@ -138,7 +138,7 @@ async function swap(publication: Publication, totals: ReceiptTotals, last: LastV
 async function claimSwap({ session, names, record }: Publication): Promise<boolean> {
   const key = { run: record.run, table: record.spec.table };
   await lockPublishing(session, key);
-  const state = await readState(session, names, key, 'FOR UPDATE');
+  const state = await readOwnState(session, names, record, 'FOR UPDATE');
   if (state === 'open') throw reopened(key);
   if (state !== 'publishing' && state !== 'published') throw runClosed(key, state);
   return state === 'publishing';

@@ -15,13 +15,14 @@ interface RecordRow {
   staging: string;
   state: TableState;
   expired: boolean;
+  snapshot: number | null;
 }
 
 /** JSON is fetched as text, so that its form doesn't depend on what the driver makes of json. */
 const fields = (
   spec: string,
 ) => `run, source, (${spec})::text AS spec, shape::text AS shape, columns::text AS columns, format,
-  fingerprint::text AS fingerprint, staging, state, expired`;
+  fingerprint::text AS fingerprint, staging, state, expired, snapshot`;
 
 export async function readRecords(session: PgSession, names: LedgerNames, run: string): Promise<TableRecord[]> {
   const found = await session.query<RecordRow>(
@@ -75,6 +76,7 @@ function toRecord(row: RecordRow): TableRecord {
     staging: row.staging,
     state: row.state,
     ...(row.expired && { expired: true }),
+    ...(row.snapshot === null ? {} : { snapshot: row.snapshot }),
   };
 }
 
@@ -96,6 +98,25 @@ export async function readState(
   return row?.state;
 }
 
+/**
+ * As `readState`, for whoever works on what the record describes. Throws RunClosed when the table was started over under another
+ * snapshot: its plan, receipts and staging are others now.
+ */
+export async function readOwnState(
+  session: PgSession,
+  names: LedgerNames,
+  { run, spec: { table }, snapshot }: TableRecord,
+  lock: '' | 'FOR SHARE' | 'FOR UPDATE' = '',
+): Promise<TableState | undefined> {
+  const row = await firstRow<{ state: TableState; snapshot: number | null }>(
+    session,
+    `SELECT state, snapshot FROM ${names.runTables} WHERE run = $1 AND table_name = $2 ${lock}`,
+    [run, table],
+  );
+  if (row && row.snapshot !== (snapshot ?? null)) throw startedOver({ run, table }, row.snapshot);
+  return row?.state;
+}
+
 export async function setState(
   session: PgSession,
   names: LedgerNames,
@@ -106,6 +127,11 @@ export async function setState(
     `UPDATE ${names.runTables} SET state = $3, changed_at = clock_timestamp() WHERE run = $1 AND table_name = $2`,
     [key.run, key.table, state],
   );
+}
+
+function startedOver({ run, table }: { run: string; table: string }, snapshot: number | null): LonghaulError {
+  const message = `Table ${table} of run ${run} was started over under snapshot ${snapshot}: this attempt wrote nothing.`;
+  return new LonghaulError('RunClosed', message, { next: 'Nothing: its partitions are copied again.' });
 }
 
 /** Nothing of this table may be written any more. */

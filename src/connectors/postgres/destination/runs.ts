@@ -9,6 +9,7 @@ import { lockOpening } from './housekeeping.js';
 import { install, type LedgerNames } from './ledger-schema.js';
 import { endPublishing } from './publish-lock.js';
 import { readRecords } from './records.js';
+import { startOverAll } from './snapshots.js';
 import { loadedInto } from './staging-name.js';
 import { transaction } from './queries.js';
 import { readUses, targetKey } from './uses.js';
@@ -35,6 +36,7 @@ export async function openRun(
     await putRun(session, names, run);
     if (stored.length === 0) await insertTables(session, names, run, tables);
     else await reopen(session, names, run);
+    if (resume) await startOverAll(session, names, run);
     return readRecords(session, names, run.run);
   });
 }
@@ -62,13 +64,14 @@ async function insertTables(
 ): Promise<void> {
   for (const [position, table] of tables.entries()) {
     const { spec, source, shape, columns, format, fingerprint } = table;
-    const staging = formatRelation(loadedInto(run, spec));
+    const snapshot = spec.consistency === 'snapshot' ? 1 : undefined;
+    const staging = formatRelation(loadedInto(run, spec, snapshot));
     const json = [spec, shape, columns, fingerprint].map((value) => JSON.stringify(value));
     await session.query(
       `INSERT INTO ${names.runTables}
-         (run, table_name, position, target, mode, state, source, format, staging, spec, shape, columns, fingerprint)
-       VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12)`,
-      [run, spec.table, position, targetKey(spec.to), spec.mode, source, format, staging, ...json],
+         (run, table_name, position, target, mode, state, source, format, staging, spec, shape, columns, fingerprint, snapshot)
+       VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13)`,
+      [run, spec.table, position, targetKey(spec.to), spec.mode, source, format, staging, ...json, snapshot ?? null],
     );
   }
 }

@@ -5,14 +5,21 @@ import { requireRelation, type Relation } from '../sql.js';
 /**
  * Where a table of a run is loaded before anybody sees it: beside its target, so that the swap is a rename. The same for every
  * attempt and worker, different for every run, and far below Postgres' 63 bytes: `_longhaul_` and 24 hex characters.
+ * A table that starts over under another snapshot gets another.
  */
-export function stagingOf(run: string, table: string, to: string): Relation {
-  return { schema: requireRelation(to).schema, name: `_longhaul_${shortHash(run, table)}` };
+export function stagingOf(run: string, table: string, to: string, snapshot?: number): Relation {
+  const parts = snapshot === undefined ? [run, table] : [run, table, snapshot];
+  return { schema: requireRelation(to).schema, name: `_longhaul_${shortHash(...parts)}` };
+}
+
+/** Where the table was loaded under the snapshots before this one. */
+export function earlierStagings({ run, spec, snapshot = 1 }: TableRecord): Relation[] {
+  return Array.from({ length: snapshot - 1 }, (_, index) => stagingOf(run, spec.table, spec.to, index + 1));
 }
 
 /** The relation that attempts load: staging, or with `publish: partition` the target itself. */
-export function loadedInto(run: string, { table, to, publish }: TableSpec): Relation {
-  return publish === 'partition' ? requireRelation(to) : stagingOf(run, table, to);
+export function loadedInto(run: string, { table, to, publish }: TableSpec, snapshot?: number): Relation {
+  return publish === 'partition' ? requireRelation(to) : stagingOf(run, table, to, snapshot);
 }
 
 /**

@@ -1,0 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SnapshotRef } from '../src/core/activities.js';
+import { attempt } from './attempt.js';
+import { connectorOf, type Dependencies } from './dependencies.js';
+import { openSnapshots } from './snapshots.js';
+
+/** Milliseconds between two looks at the source. */
+const LOOK_EVERY = 200;
+
+/**
+ * Answers when the snapshot is held, and the ledger says that it was taken: before that, one that is seen at the source may still
+ * make way for another.
+ */
+export function awaitSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<{ takenAt: string }> {
+  return attempt(deps, {}, async (running) => {
+    running.meter.phase = `waiting for snapshot ${ref.snapshot}`;
+    await using session = await openSnapshots(deps, ref, running.session());
+    await using destination = await connectorOf(deps, ref.destination).openDestination(running.session());
+    for (;;) {
+      const taken = await destination.ledger.snapshot(ref);
+      if (taken !== undefined && (await session.held(ref))) return taken;
+      await sleep(LOOK_EVERY, undefined, { signal: running.signal });
+    }
+  });
+}

@@ -1,0 +1,55 @@
+import { Context } from '@temporalio/activity';
+import type { SnapshotRef } from '../src/core/activities.js';
+import type { TableRecord } from '../src/core/model.js';
+import type { SnapshotSession } from '../src/connectors/types.js';
+import { attempt, type Attempt } from './attempt.js';
+import { connectorOf, type Dependencies } from './dependencies.js';
+import { openSnapshots } from './snapshots.js';
+
+/**
+ * Holds a snapshot until the activity is cancelled. Ended in any other way (its worker shuts down, or was taken to be dead), the
+ * snapshot stays at the source for its lease, where the next attempt finds it.
+ */
+export function holdSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<void> {
+  return attempt(deps, {}, async (running) => {
+    const ending = new AbortController();
+    await using session = await openSnapshots(deps, ref, { ...running.session(), signal: ending.signal });
+    const ended = end(running, ending, session);
+    await hold(deps, ref, running, session);
+    running.log.info({ run: ref.run, snapshot: ref.snapshot }, 'Snapshot held');
+    running.meter.phase = `holding snapshot ${ref.snapshot}`;
+    await session.keep();
+    await ended;
+  });
+}
+
+/** Of the tables only what is not published yet has to be kept as it is. */
+async function hold(deps: Dependencies, ref: SnapshotRef, running: Attempt, session: SnapshotSession): Promise<void> {
+  running.meter.phase = `taking snapshot ${ref.snapshot}`;
+  await using destination = await connectorOf(deps, ref.destination).openDestination(running.session());
+  const { ledger } = destination;
+  const tables = (await ledger.tables(ref.run)).filter((record) => isUnder(record, ref));
+  await session.hold(ref, tables, async () => (await ledger.snapshot(ref)) !== undefined);
+  await ledger.putSnapshot(ref);
+}
+
+function isUnder({ state, snapshot }: TableRecord, ref: SnapshotRef): boolean {
+  return snapshot === ref.snapshot && (state === 'open' || state === 'publishing');
+}
+
+/** Only a cancellation that the workflow asked for lets go of the snapshot. Rejects with the reason of the attempt's end. */
+function end({ signal }: Attempt, ending: AbortController, session: SnapshotSession): Promise<never> {
+  const context = Context.current();
+  const ended = new Promise<never>((_, reject) => {
+    const stop = (): void => {
+      const reason = signal.reason as Error;
+      if (context.cancellationDetails?.cancelRequested) ending.abort(reason);
+      else session.leave().catch((error: unknown) => ending.abort(error));
+      reject(reason);
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  ended.catch(() => undefined);
+  return ended;
+}

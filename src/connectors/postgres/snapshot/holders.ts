@@ -1,0 +1,68 @@
+import { LonghaulError } from '../../../core/errors.js';
+import { shortHash } from '../../hash.js';
+import type { SnapshotKey } from '../../types.js';
+import type { PgSession } from '../session.js';
+import { quoteLiteral } from '../sql.js';
+
+/** Of the run's hash, so that the whole name stays below the 63 bytes of an application_name. */
+const HASH_LENGTH = 16;
+
+/** What the name of every session that holds this snapshot begins with; the id to import it by comes after it. */
+export function holderPrefix({ run, snapshot }: SnapshotKey): string {
+  return `longhaul snapshot ${shortHash(run).slice(0, HASH_LENGTH)} ${snapshot} `;
+}
+
+/**
+ * Ids by which the snapshot may be imported from sessions that say they hold it, in a transaction that has read something already,
+ * or outside of any. A name proves nothing: only the import does, which the server refuses for a snapshot that is gone. Names of other roles
+ * are not looked at.
+ */
+export async function holderIds(session: PgSession, key: SnapshotKey): Promise<string[]> {
+  const prefix = holderPrefix(key);
+  const rows = await session.query<{ id: string }>(
+    `SELECT pg_catalog.substr(application_name, pg_catalog.length($1::text) + 1) AS id FROM pg_catalog.pg_stat_activity
+     WHERE datname = pg_catalog.current_database() AND usename = session_user
+       AND pg_catalog.starts_with(application_name, $1) ORDER BY backend_start`,
+    [prefix],
+  );
+  return rows.map(({ id }) => id).filter((id) => /^[0-9A-F]+(-[0-9A-F]+)+$/.test(id));
+}
+
+/**
+ * Makes the open transaction, which has read nothing yet, see the snapshot. Answers false when it is gone: the transaction is then
+ * of no more use. Throws what concerns the connection.
+ */
+export async function importSnapshot(session: PgSession, id: string): Promise<boolean> {
+  try {
+    await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || error.handling === 'connection') throw error;
+    session.options.log.debug({ connection: session.name, error: error.message }, 'a snapshot could not be imported');
+    return false;
+  }
+}
+
+/**
+ * Begins a transaction that sees the snapshot. `begin` begins it and locks what will be read, without reading: the lock comes
+ * first, so that whoever holds the snapshot at the import has kept the table from being rewritten until then, and the lock does from
+ * then on. Throws SnapshotLost.
+ */
+export async function beginUnder(session: PgSession, key: SnapshotKey, begin: () => Promise<void>): Promise<void> {
+  const gone = new Set<string>();
+  for (;;) {
+    const id = (await holderIds(session, key)).find((each) => !gone.has(each));
+    if (id === undefined) throw snapshotLost(session, key);
+    await begin();
+    if (await importSnapshot(session, id)) return;
+    await session.rollback();
+    gone.add(id);
+  }
+}
+
+export function snapshotLost(session: PgSession, { run, snapshot }: SnapshotKey): LonghaulError {
+  const message = `Connection "${session.name}": no session holds snapshot ${snapshot} of run ${run} any more.`;
+  return new LonghaulError('SnapshotLost', message, {
+    next: `With \`onSnapshotLost: restart\` its unpublished tables start over under a new one; otherwise start the job again with \`resume: ${run}\`.`,
+  });
+}

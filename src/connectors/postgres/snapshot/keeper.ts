@@ -1,0 +1,91 @@
+import { LonghaulError } from '../../../core/errors.js';
+import type { PgSession } from '../session.js';
+import { cancelOnServer } from '../wire/index.js';
+
+export interface Lease {
+  /** Seconds that a holder's backend sleeps. A sleeping backend does not notice that its client is gone: so long it holds on. */
+  readonly seconds: number;
+  /** Milliseconds after which the sleep is begun anew: never less is left of the lease than the difference. */
+  readonly renewEvery: number;
+}
+
+export const LEASE: Lease = { seconds: 120, renewEvery: 30_000 };
+
+/**
+ * Keeps the transaction of a session asleep at its server, on a lease that is renewed by cancelling the sleep within a savepoint.
+ * The transaction, its locks and its snapshot outlive this process by what is left of the lease. Only between two sleeps, for a round
+ * trip or two, would the backend notice at once that its client is gone.
+ */
+export class Keeper {
+  /** `waking`: the sleep is being cancelled, or the next is about to be sent. */
+  #state: 'idle' | 'asleep' | 'waking' | 'over' = 'idle';
+  #leaving = false;
+
+  constructor(
+    private readonly session: PgSession,
+    private readonly lease: Lease,
+  ) {}
+
+  /** Resolves after `leave`; rejects when the session has ended otherwise. */
+  async keep(): Promise<void> {
+    this.#state = 'waking';
+    const timer = setInterval(() => void this.#wake(), this.lease.renewEvery);
+    try {
+      await this.session.query('SAVEPOINT lease');
+      while (!this.#isOver()) {
+        await this.#sleep();
+        if (!this.#isOver()) await this.session.query('ROLLBACK TO SAVEPOINT lease');
+      }
+    } catch (error) {
+      if (!this.#isOver()) throw error;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** What is not asleep by now is abandoned as soon as it is: it would find nobody when it wakes up. */
+  async leave(): Promise<void> {
+    this.#leaving = true;
+    if (this.#state === 'asleep') this.#abandon();
+    else if (this.#state === 'idle') await this.session[Symbol.asyncDispose]();
+  }
+
+  #isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  #isWaking(): boolean {
+    return this.#state === 'waking';
+  }
+
+  /** Whoever cancels a sleep, the savepoint is there; should it not be, the next statement says so. */
+  async #sleep(): Promise<void> {
+    const asleep = this.session.query(`SELECT pg_catalog.pg_sleep(${this.lease.seconds})`);
+    this.#asleep();
+    try {
+      await asleep;
+    } catch (error) {
+      if (!(error instanceof LonghaulError) || error.code !== 'Unknown') throw error;
+    } finally {
+      if (!this.#isOver()) this.#state = 'waking';
+    }
+  }
+
+  #asleep(): void {
+    this.#state = 'asleep';
+    if (this.#leaving) this.#abandon();
+  }
+
+  /** A cancellation that does not reach the server is tried again with the next renewal. */
+  async #wake(): Promise<void> {
+    if (this.#state !== 'asleep') return;
+    this.#state = 'waking';
+    const reached = await cancelOnServer(this.session.client);
+    if (!reached && this.#isWaking()) this.#asleep();
+  }
+
+  #abandon(): void {
+    this.#state = 'over';
+    this.session.abandon();
+  }
+}
