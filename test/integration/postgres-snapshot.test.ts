@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openSourceSession } from '../../src/connectors/postgres/source.js';
@@ -187,7 +188,7 @@ describe('a held snapshot', () => {
     for (let round = 0; round < 20; round++) {
       const record = await tableOf();
       const { holder, ended } = await hold(record, never, { seconds: 30, renewEvery: 1 });
-      await new Promise((resolve) => setTimeout(resolve, round));
+      await sleep(round);
       await holder.leave();
       expect(await ended).toBe('left');
       expect(await rowsOf(record)).toEqual(TEN);
@@ -218,10 +219,13 @@ describe('a held snapshot', () => {
   test('is one snapshot, when many would take it at the same time', async () => {
     const record = await tableOf();
     let was = false;
-    const taken = () => Promise.resolve(was);
-    let writing = true;
-    const writer = (async () => {
-      for (let i = 100; writing; i++) await sql(`INSERT INTO ${record.spec.table} VALUES (${i}, ${i})`);
+    const taken = async () => {
+      await sleep(50);
+      return was;
+    };
+    const writer = { on: true };
+    const written = (async () => {
+      for (let i = 100; writer.on; i++) await sql(`INSERT INTO ${record.spec.table} VALUES (${i}, ${i})`);
     })();
     const all = await Promise.all(
       Array.from({ length: 5 }, async () => {
@@ -230,8 +234,8 @@ describe('a held snapshot', () => {
         return held;
       }),
     );
-    writing = false;
-    await writer;
+    writer.on = false;
+    await written;
     const seen: number[][] = [];
     for (const { stop, ended } of all) {
       seen.push(await rowsOf(record));

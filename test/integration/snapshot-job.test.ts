@@ -58,9 +58,9 @@ async function scene(): Promise<Scene> {
 async function writeAllTheTime(url: string): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();
-  let writing = true;
+  const writer = { on: true };
   const written = (async () => {
-    for (let i = 1; writing; i = (i * 7919 + 13) % ROWS) {
+    for (let i = 1; writer.on; i = (i * 7919 + 13) % ROWS) {
       for (const table of TABLES)
         await client.query(
           `INSERT INTO ${table} (n, note) VALUES (-${i}, 'new'); UPDATE ${table} SET n = n + 1 WHERE id IN (${i}, ${i + 3}); DELETE FROM ${table} WHERE id = ${i + 5}`,
@@ -69,7 +69,7 @@ async function writeAllTheTime(url: string): Promise<void> {
     }
   })();
   onTestFinished(async () => {
-    writing = false;
+    writer.on = false;
     await written;
     await client.end();
   });

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
 import { cancelOnServer } from '../wire/index.js';
@@ -8,6 +9,9 @@ export interface Lease {
   /** Milliseconds after which the sleep is begun anew: never less is left of the lease than the difference. */
   readonly renewEvery: number;
 }
+
+/** Milliseconds within which a cancelled sleep ends, if it was reached at all. */
+const CANCEL_TAKES = 1_000;
 
 export const LEASE: Lease = { seconds: 120, renewEvery: 30_000 };
 
@@ -20,6 +24,8 @@ export class Keeper {
   /** `waking`: the sleep is being cancelled, or the next is about to be sent. */
   #state: 'idle' | 'asleep' | 'waking' | 'over' = 'idle';
   #leaving = false;
+  /** Sleeps that have ended. */
+  #sleeps = 0;
 
   constructor(
     private readonly session: PgSession,
@@ -67,6 +73,7 @@ export class Keeper {
     } catch (error) {
       if (!(error instanceof LonghaulError) || error.code !== 'Unknown') throw error;
     } finally {
+      this.#sleeps += 1;
       if (!this.#isOver()) this.#state = 'waking';
     }
   }
@@ -76,12 +83,16 @@ export class Keeper {
     if (this.#leaving) this.#abandon();
   }
 
-  /** A cancellation that does not reach the server is tried again with the next renewal. */
+  /**
+   * A cancellation may come to nothing: it does not reach the server, or comes before the backend has read that it is to sleep. The
+   * sleep then goes on, and the next renewal tries again.
+   */
   async #wake(): Promise<void> {
     if (this.#state !== 'asleep') return;
     this.#state = 'waking';
-    const reached = await cancelOnServer(this.session.client);
-    if (!reached && this.#isWaking()) this.#asleep();
+    const sleeps = this.#sleeps;
+    if (await cancelOnServer(this.session.client)) await wait(CANCEL_TAKES, undefined, { ref: false });
+    if (this.#sleeps === sleeps && this.#isWaking()) this.#asleep();
   }
 
   #abandon(): void {
