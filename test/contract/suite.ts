@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Mode, TableSpec } from '../../src/core/model.js';
+import { addDigested } from '../../src/core/digest.js';
 import type { LonghaulError } from '../../src/core/errors.js';
 import { ALL_IDS, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from './fixture.js';
 
@@ -137,6 +138,46 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         }
         await expect.poll(() => fixture.sessions(label), { timeout: 10_000 }).toBe(0);
         expect((await s.copy(await s.destination(), record, 0)).rows).toBe(ROWS / PARTITIONS);
+      });
+    });
+
+    describe('digests', () => {
+      it('of partitions add up to what was loaded, and are kept with the receipts', async () => {
+        await using s = scene();
+        const session = await s.destination();
+        const record = await s.begun(session);
+        const form = await session.digestForm!(record);
+        const target = session.digester!(record, form);
+        const parts = [];
+        for (const partition of s.partitions()) {
+          const source = await s.source();
+          await using writer = await writerOf(session.begin(record, partition, 1));
+          const stream = await source.stream(record, partition);
+          await writer.load(stream, newMeter());
+          const digested = await source.digester!(record, form).digest(partition);
+          expect(digested.rows).toBe(await stream.rows);
+          expect((await writer.commit(digested.rows, digested.digest)).digest).toBe(digested.digest);
+          parts.push(digested);
+        }
+        expect(await target.whole()).toEqual(addDigested(target.form, parts));
+        const receipts = await session.ledger.receipts(s.run, s.spec.table, 1, 3);
+        expect(receipts.map(({ ordinal, digest }) => [ordinal, digest])).toEqual([
+          [1, parts[1]!.digest],
+          [2, parts[2]!.digest],
+        ]);
+      });
+
+      it('of buckets add up to their partition, and rows are found in theirs', async () => {
+        await using s = scene();
+        const session = await s.destination();
+        const record = await s.begun(session);
+        const source = (await s.source()).digester!(record, await session.digestForm!(record));
+        const buckets = await source.buckets(s.partition(0), 3);
+        const whole = await source.digest(s.partition(0));
+        expect(addDigested(source.form, [...buckets.values()])).toEqual(whole);
+        const rows = await source.rows(s.partition(0), { of: 3, index: 1 }, 1_000);
+        expect(rows).toHaveLength(buckets.get(1)!.rows);
+        expect(await source.rows(s.partition(0), { of: 3, index: 1 }, 5)).toEqual(rows.slice(0, 5));
       });
     });
 
