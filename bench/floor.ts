@@ -11,6 +11,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Verify } from '../src/core/model.js';
 import { startPostgres } from '../src/devstack/postgres.js';
 import { startLonghaul, type LonghaulContestant } from './longhaul-worker.js';
 import { prepare, run } from './lineitem.js';
@@ -31,6 +32,8 @@ export interface FloorTask {
   readonly destination: string;
   readonly parallelism: number;
   readonly rows: number;
+  /** Of the job; counts, when absent. */
+  readonly verify?: Verify;
 }
 
 type Contestant = (task: FloorTask) => Promise<Usage>;

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { addDigested } from '../../src/core/digest.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, writerOf, type Scene } from './fixture.js';
 import type { SceneOptions } from './ledger-suite.js';
 
 /** The part of the connector contract that is about rows visible before the end, and about what runs leave behind. */
-export function runsContract(scene: (options?: SceneOptions) => Scene, createTarget: (to: string) => Promise<void>): void {
+export function runsContract(
+  scene: (options?: SceneOptions) => Scene,
+  createTarget: (to: string) => Promise<void>,
+): void {
   describe('publish: partition', () => {
     const direct = (to?: string) =>
       scene({ mode: 'append', publish: 'partition', ...(to === undefined ? {} : { to }) });
@@ -149,6 +153,117 @@ export function runsContract(scene: (options?: SceneOptions) => Scene, createTar
       expect(runsOf(await session.ledger.runs({ unchangedFor: 0 }))).not.toContain(s.run);
       await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
       expect(await s.visible()).toEqual(ALL_IDS);
+    });
+  });
+
+  describe('a run under a snapshot', () => {
+    const underSnapshot = () => scene({ consistency: 'snapshot' });
+
+    it('keeps the first word on when a snapshot was taken', async () => {
+      await using s = underSnapshot();
+      const { ledger } = await s.destination();
+      const { snapshot } = await s.open(await s.destination());
+      expect(snapshot).toBe(1);
+      const key = { run: s.run, snapshot: 1 };
+      expect(await ledger.snapshot(key)).toBeUndefined();
+      const taken = await ledger.putSnapshot(key);
+      expect(await ledger.putSnapshot(key)).toEqual(taken);
+      expect(await ledger.snapshot(key)).toEqual(taken);
+      expect(await ledger.snapshot({ ...key, snapshot: 2 })).toBeUndefined();
+    });
+
+    it('starts over: receipts, plan and staging of the first are gone, and nothing of it commits any more', async () => {
+      await using s = underSnapshot();
+      const [session, other] = [await s.destination(), await s.destination()];
+      const first = await s.begun(session);
+      await s.copy(session, first, 0);
+      {
+        await using writer = await writerOf(session.begin(first, s.partition(1), 1));
+        const read = await s.load(writer, first, s.partition(1));
+        const [again] = await other.ledger.startOver({ run: s.run, snapshot: 1 });
+        expect(again).toMatchObject({ snapshot: 2, state: 'open' });
+        expect(again!.staging).not.toBe(first.staging);
+        await expect(writer.commit(read)).rejects.toEqual(code('RunClosed'));
+      }
+      await expect(session.prepare(first)).rejects.toEqual(code('RunClosed'));
+      await expect(session.begin(first, s.partition(2), 1)).rejects.toEqual(code('RunClosed'));
+      await expect(session.publish(first, newMeter())).rejects.toEqual(code('RunClosed'));
+      expect(await session.ledger.plan(s.run, s.spec.table)).toBeUndefined();
+      expect((await session.ledger.totals(s.run, s.spec.table, 10)).committed).toBe(0);
+      const second = await s.begun(session);
+      expect(second.snapshot).toBe(2);
+      await s.copyAll(session, second);
+      await s.buildAll(session, second);
+      await session.publish(second, newMeter());
+      expect(await s.visible()).toEqual(ALL_IDS);
+    });
+
+    it('starts over once for one loss, and never what is published', async () => {
+      await using s = underSnapshot();
+      const session = await s.destination();
+      const record = await s.begun(session);
+      const key = { run: s.run, snapshot: 1 };
+      for (let call = 0; call < 2; call++) expect(await session.ledger.startOver(key)).toMatchObject([{ snapshot: 2 }]);
+      await session.ledger.startOver({ run: s.run, snapshot: 2 });
+      const third = await s.begun(session);
+      expect(third.staging).not.toBe(record.staging);
+      await s.copyAll(session, third);
+      await s.buildAll(session, third);
+      await session.publish(third, newMeter());
+      expect(await session.ledger.startOver({ run: s.run, snapshot: 3 })).toMatchObject([
+        { snapshot: 3, state: 'published' },
+      ]);
+    });
+
+    it('starts over when it is resumed', async () => {
+      await using s = underSnapshot();
+      const session = await s.destination();
+      const record = await s.begun(session);
+      await s.copy(session, record, 0);
+      expect(await s.open(session)).toMatchObject({ snapshot: 1 });
+      await session.ledger.closeRun(s.run, 'suspended');
+      expect(await s.open(session, true)).toMatchObject({ snapshot: 2, state: 'open' });
+      expect((await session.ledger.totals(s.run, s.spec.table, 10)).committed).toBe(0);
+    });
+  });
+
+  describe('digests', () => {
+    it('of partitions add up to what was loaded, and are kept with the receipts', async () => {
+      await using s = scene();
+      const session = await s.destination();
+      const record = await s.begun(session);
+      const form = await session.digestForm!(record);
+      const target = session.digester!(record, form);
+      const parts = [];
+      for (const partition of s.partitions()) {
+        const source = await s.source();
+        await using writer = await writerOf(session.begin(record, partition, 1));
+        const stream = await source.stream(record, partition);
+        await writer.load(stream, newMeter());
+        const digested = await source.digester!(record, form).digest(partition);
+        expect(digested.rows).toBe(await stream.rows);
+        expect((await writer.commit(digested.rows, digested.digest)).digest).toBe(digested.digest);
+        parts.push(digested);
+      }
+      expect(await target.whole()).toEqual(addDigested(target.form, parts));
+      const receipts = await session.ledger.receipts(s.run, s.spec.table, 1, 3);
+      expect(receipts.map(({ ordinal, digest }) => [ordinal, digest])).toEqual([
+        [1, parts[1]!.digest],
+        [2, parts[2]!.digest],
+      ]);
+    });
+
+    it('of buckets add up to their partition, and rows are found in theirs', async () => {
+      await using s = scene();
+      const session = await s.destination();
+      const record = await s.begun(session);
+      const source = (await s.source()).digester!(record, await session.digestForm!(record));
+      const buckets = await source.buckets(s.partition(0), 3);
+      const whole = await source.digest(s.partition(0));
+      expect(addDigested(source.form, [...buckets.values()])).toEqual(whole);
+      const rows = await source.rows(s.partition(0), { of: 3, index: 1 }, 1_000);
+      expect(rows).toHaveLength(buckets.get(1)!.rows);
+      expect(await source.rows(s.partition(0), { of: 3, index: 1 }, 5)).toEqual(rows.slice(0, 5));
     });
   });
 }
