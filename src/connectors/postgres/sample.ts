@@ -40,10 +40,6 @@ export function samplingClause({ pages: all }: Pick<RelationInfo, 'pages'>, page
   return `TABLESAMPLE SYSTEM (${percent}) REPEATABLE (0)`;
 }
 
-/** Of a row, as whole numbers. */
-const PAGE = '(ctid::text::point)[0]::int8';
-const ITEM = '(ctid::text::point)[1]::int8';
-
 /**
  * CTEs that end with sampled(c1, c2 …, weight): the keys of the sample's rows. Rows of one page are often neighbours in the key, so a page
  * stands for the pages around it that were not read: half the way to its neighbours in the sample, at most four times the usual way (more
@@ -57,12 +53,12 @@ export function sampledRows(
 ): string {
   const values = columns.map(({ name }, i) => `${quoteIdent(name)} AS c${i + 1}`).join(', ');
   const conditions = known.map(({ name }) => `${quoteIdent(name)} IS DISTINCT FROM NULL`);
-  if (oneOf > 1) conditions.push(`(hashint8(${PAGE} * 512 + ${ITEM}) & 2147483647) % ${oneOf} = 0`);
+  if (oneOf > 1) conditions.push(`(hashtext(ctid::text) & 2147483647) % ${oneOf} = 0`);
   if (where !== undefined) conditions.push(`(\n${where}\n)`);
   const farthest = pages >= relation.pages ? 0.5 : (4 * relation.pages) / pages;
   return `
     read AS MATERIALIZED (
-      SELECT ${values}, ${PAGE} AS page
+      SELECT ${values}, (ctid::text::point)[0]::int8 AS page
       FROM ONLY ${quoteRelation(relation)} ${samplingClause(relation, pages)}
       WHERE ${conditions.join(' AND ')}
     ), weights AS (
