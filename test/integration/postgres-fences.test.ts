@@ -145,6 +145,16 @@ describe('a table that is being published', () => {
     expect((await published).rows).toBe(ROWS);
   });
 
+  it('ends a session of Longhaul that has its staging in hand, though that only reads it', async () => {
+    await using s = scene();
+    const { session, record } = await loaded(s);
+    await using leftover = await openSession(connection(), options('a leftover'), 'destination');
+    await leftover.begin('destination');
+    await leftover.query(`LOCK TABLE ${record.staging} IN ACCESS SHARE MODE`);
+    expect((await session.publish(record, newMeter())).rows).toBe(ROWS);
+    await expect(leftover.query('SELECT 1')).rejects.toEqual(code('ConnectionFailed'));
+  });
+
   it('does not wait for readers that began when it was closed already: they see every row', async () => {
     await using s = scene();
     const { session, record } = await stuckInPublishing(s);

@@ -119,7 +119,7 @@ describe('a target that is replaced', () => {
       ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT TRUNCATE ON TABLES TO target_copier;
       INSERT INTO "Kept 1" (note) VALUES ('old')`);
     const before = await picture('public."Kept 1"');
-    await using s = scene('public.Kept 1');
+    await using s = scene('public."Kept 1"');
     expect((await findings(s)).filter((line) => line.startsWith('problem'))).toEqual([]);
     await copy(s);
     await sql('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE TRUNCATE ON TABLES FROM target_copier');
@@ -271,8 +271,9 @@ describe('an ordinary role', () => {
     const record = await s.begun(session);
     await s.copyAll(session, record);
     await s.buildAll(session, record);
-    const reader = new Client({ connectionString: fixture.destinationUrl });
-    await reader.connect();
+    const [reader, idle] = [new Client(fixture.destinationUrl), new Client(fixture.destinationUrl)];
+    await Promise.all([reader.connect(), idle.connect()]);
+    await idle.query('BEGIN'); // Has no snapshot, and is never waited for.
     await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await reader.query('SELECT 1');
     const meter = newMeter();
@@ -280,6 +281,7 @@ describe('an ordinary role', () => {
     await expect.poll(() => meter.phase).toMatch(/^waiting for session \d+/);
     await reader.end();
     await published;
+    await idle.end();
     expect(await s.visible()).toHaveLength(ROWS);
   });
 });

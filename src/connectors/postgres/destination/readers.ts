@@ -25,8 +25,8 @@ const FIRST_USER_OID = 16_384;
  * the new table and see only the rows of its time in it. Those that began after the table was closed, which is the time of
  * its last change, see them all. Throws LockTimeout after `publishWait` milliseconds, naming the oldest.
  *
- * Transactions are told by pg_locks, since pg_stat_activity hides other roles' transactions from an ordinary role; of those that
- * it hides, any may be a reader.
+ * Transactions are told by pg_locks, since pg_stat_activity hides from an ordinary role when other roles' transactions began, though
+ * not whether they have a snapshot (backend_xmin); of those that have one, any may be a reader.
  */
 export async function waitForReaders(
   session: PgSession,
@@ -62,7 +62,7 @@ const readers = ({ runTables }: LedgerNames) => `
   WHERE l.locktype = 'virtualxid' AND l.granted AND l.mode = 'ExclusiveLock'
     AND a.datname = current_database() AND a.usename IS NOT NULL AND a.pid <> pg_backend_pid()
     AND a.backend_type IS DISTINCT FROM 'parallel worker'
-    AND (a.state IS NULL OR a.backend_xmin IS NOT NULL)
+    AND a.backend_xmin IS NOT NULL
     AND (a.xact_start IS NULL
       OR a.xact_start <= (SELECT changed_at FROM ${runTables} WHERE run = $1 AND table_name = $2))
     AND NOT (a.pid IN ${OWN_SESSIONS} AND EXISTS (SELECT FROM pg_locks w
