@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SnapshotRef } from '../src/core/activities.js';
 import { attempt } from './attempt.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import type { Dependencies } from './dependencies.js';
+import { openDestination } from './sessions.js';
 import { openSnapshots } from './snapshots.js';
 
 /** Milliseconds between two looks at the source. */
@@ -15,7 +16,7 @@ export function awaitSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<{ t
   return attempt(deps, {}, async (running) => {
     running.meter.phase = `waiting for snapshot ${ref.snapshot}`;
     await using session = await openSnapshots(deps, ref, running.session());
-    await using destination = await connectorOf(deps, ref.destination).openDestination(running.session());
+    await using destination = await openDestination(deps, ref, running);
     for (;;) {
       const taken = await destination.ledger.snapshot(ref);
       if (taken !== undefined && (await session.held(ref))) return taken;

@@ -3,7 +3,8 @@ import type { SnapshotRef } from '../src/core/activities.js';
 import type { TableRecord } from '../src/core/model.js';
 import type { SnapshotSession } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import type { Dependencies } from './dependencies.js';
+import { openDestination } from './sessions.js';
 import { openSnapshots } from './snapshots.js';
 
 /**
@@ -26,7 +27,7 @@ export function holdSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<void
 /** Of the tables only what is not published yet has to be kept as it is. */
 async function hold(deps: Dependencies, ref: SnapshotRef, running: Attempt, session: SnapshotSession): Promise<void> {
   running.meter.phase = `taking snapshot ${ref.snapshot}`;
-  await using destination = await connectorOf(deps, ref.destination).openDestination(running.session());
+  await using destination = await openDestination(deps, ref, running);
   const { ledger } = destination;
   const tables = (await ledger.tables(ref.run)).filter((record) => isUnder(record, ref));
   await session.hold(ref, tables, async () => (await ledger.snapshot(ref)) !== undefined);

@@ -59,7 +59,7 @@ interface Wanted {
 type Identified = AsyncDisposable & { identity(): Promise<string> };
 
 /** The session itself; one of another server is ended. */
-async function ofServer<S extends Identified>(session: S, { connection, expected, worker }: Wanted): Promise<S> {
+export async function ofServer<S extends Identified>(session: S, { connection, expected, worker }: Wanted): Promise<S> {
   try {
     if (expected === undefined || (await digestOf(session)) === expected) return session;
   } catch (error) {

@@ -1,11 +1,12 @@
 import type { LonghaulActivities, SnapshotRef } from '../src/core/activities.js';
 import { attempt } from './attempt.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import type { Dependencies } from './dependencies.js';
+import { openDestination } from './sessions.js';
 
 /** Starts the unpublished tables of a run over under its next snapshot. */
 export function startOver(deps: Dependencies, ref: SnapshotRef): ReturnType<LonghaulActivities['startOver']> {
   return attempt(deps, {}, async (running) => {
-    await using session = await connectorOf(deps, ref.destination).openDestination(running.session());
+    await using session = await openDestination(deps, ref, running);
     running.meter.phase = 'starting over';
     const records = await session.ledger.startOver(ref);
     const unfinished = records.filter(({ state }) => state !== 'published');

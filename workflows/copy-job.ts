@@ -327,8 +327,8 @@ class JobRun {
     const servers = this.#opened?.servers;
     const request = { run: this.#runId, destination, state, ...(servers && { servers }) };
     const summary = state === 'discarded' ? 'discard the run' : 'suspend the run';
-    const closed = await steadily(() => jobActivity('closeRun', summary)(request), JOB_CONNECTION_WAIT);
-    const { visible = [], published = [] }: Partial<ClosedRun> = (closed as ClosedRun | undefined) ?? {};
+    const close = (): Promise<ClosedRun | undefined> => jobActivity('closeRun', summary)(request);
+    const { visible = [], published = [] }: Partial<ClosedRun> = (await steadily(close, JOB_CONNECTION_WAIT)) ?? {};
     this.#visible = visible;
     await this.#publishedAfterAll(published);
   }

@@ -58,8 +58,8 @@ export class JobSnapshot {
   }
 
   get #ref(): SnapshotRef {
-    const { run, source, destination } = this.opened;
-    return { run, source, destination, snapshot: this.#number };
+    const { run, source, destination, servers } = this.opened;
+    return { run, source, destination, ...(servers && { servers }), snapshot: this.#number };
   }
 
   /** Starts the holder; answers when the snapshot is held, or with why it can't be. Throws what no new snapshot would mend. */

@@ -81,6 +81,8 @@ export interface SnapshotKey {
  * nothing of it is kept elsewhere. Such sessions are counted apart from those that read.
  */
 export interface SnapshotSession extends AsyncDisposable {
+  /** As `SourceSession.identity`, of the same connection. */
+  identity(): Promise<string>;
   /** Whether a session holds it now. */
   held(key: SnapshotKey): Promise<boolean>;
   /**

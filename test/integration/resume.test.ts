@@ -271,7 +271,11 @@ describe('what ended runs leave', () => {
     expect((await world.longhaul('cancel', name)).code).toBe(0);
     expect((await world.longhaul('watch', name)).code).toBe(1);
     const [listed] = await world.ls(run);
-    expect(listed).toMatchObject({ workflow: 'cancelled', states: { suspended: 1 }, keptUntil: expect.anything() });
+    expect(listed).toMatchObject({
+      workflow: 'cancelled',
+      states: { suspended: 1 },
+      keptUntil: expect.anything() as unknown,
+    });
     const shown = await world.longhaul('clean', '--run', run, '--dry-run', ...at);
     expect(shown.out).toMatch(/items: public\._longhaul_[0-9a-f]{24}, .*KB/);
     expect(shown.out).toContain('Nothing was touched.');
@@ -282,7 +286,9 @@ describe('what ended runs leave', () => {
     expect(await world.receipts(run)).toHaveLength(3);
     await world.longhaul('clean', '--older', '1ms', ...at);
     expect(await world.receipts(run)).toEqual([]);
-    expect(await world.ls(run)).toMatchObject([{ states: { discarded: 1 }, forgottenAt: expect.anything() }]);
+    expect(await world.ls(run)).toMatchObject([
+      { states: { discarded: 1 }, forgottenAt: expect.anything() as unknown },
+    ]);
 
     // As when somebody drops the ledger: who made what is left can still be told.
     await world.stuck();
@@ -346,7 +352,7 @@ test('publish: partition shows each partition once, tells which are visible when
   expect(err).toContain('items: 2 of 4 partitions are visible in public.items: 1-2');
   expect(await world.copied()).toEqual({ rows: 2_001, ids: 2_001 });
   const [listed] = await world.ls();
-  expect(listed!.tables).toMatchObject([{ state: 'suspended', visible: expect.stringContaining('1-2') }]);
+  expect(listed!.tables).toMatchObject([{ state: 'suspended', visible: expect.stringContaining('1-2') as unknown }]);
 
   await runSql(world.destinationUrl, 'DELETE FROM items WHERE id = 3');
   await world.openGate();

@@ -4,6 +4,7 @@ import type { TableRecord } from '../../../core/model.js';
 import { lockKey } from '../../hash.js';
 import type { SessionOptions, SnapshotKey, SnapshotSession } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
+import { identityOf } from '../identity.js';
 import { openSession, type PgSession } from '../session.js';
 import { holderIds, holderPrefix, importSnapshot, snapshotLost } from './holders.js';
 import { Keeper, LEASE, type Lease } from './keeper.js';
@@ -39,6 +40,10 @@ class PostgresSnapshotSession implements SnapshotSession {
     lease: Lease,
   ) {
     this.#keeper = new Keeper(session, lease);
+  }
+
+  identity(): Promise<string> {
+    return identityOf(this.session);
   }
 
   async held(key: SnapshotKey): Promise<boolean> {
