@@ -149,7 +149,7 @@ describe('plans', () => {
     );
     for (const [name, why] of [
       ['keyless', 'no unique key'],
-      ['empty', 'it is small'],
+      ['empty', 'it is empty'],
       ['seen', 'no unique'],
     ] as const) {
       const { list, reason } = await planOf(`keys.${name}`, { count: 10 });

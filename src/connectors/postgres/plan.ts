@@ -200,8 +200,9 @@ function leafReason(relation: RelationInfo, { by, why }: Choice, cut: FoundCut, 
   return `by ranges of ${cut.columns.map(({ name }) => `"${name}"`).join(', ')} (${why})${bounds}`;
 }
 
-function whyUncut({ kind }: RelationInfo, count: number): string {
+function whyUncut({ kind, bytes }: RelationInfo, count: number): string {
   if (kind === 'view' || kind === 'foreign table') return `a ${kind} has no pages to find bounds on`;
+  if (bytes === 0) return 'it is empty';
   return count <= 1 ? 'it is small' : 'its keys are equal or too few';
 }
 
