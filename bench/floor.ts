@@ -3,7 +3,9 @@
  * without an index, in turns. Longhaul is a worker process that runs a whole job under a Temporal server; its wall time is from the
  * start of the workflow to its end, with checks, plan, ANALYZE and swap. Only ratios within one run mean anything: machines differ, and are shared.
  *
- *   npm run bench:floor -- [--rows 6001215] [--rounds 3] [--source URL --destination URL] [--json]
+ *   npm run bench:floor -- [--rows 6001215] [--rounds 3] [--ranges 1] [--source URL --destination URL] [--json]
+ *
+ * `ranges`: partitions of Longhaul for each slot. psql has one range a session.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,6 +34,8 @@ export interface FloorTask {
   readonly destination: string;
   readonly parallelism: number;
   readonly rows: number;
+  /** Of Longhaul; as many as the parallelism, when absent. */
+  readonly partitions?: number;
   /** Of the job; counts, when absent. */
   readonly verify?: Verify;
 }
@@ -60,7 +64,7 @@ async function main(): Promise<void> {
   const rounds: Round[] = [];
   for (let round = 0; round < options.rounds; round++) {
     for (const parallelism of PARALLELISM) {
-      rounds.push(await playRound(servers, longhaul, { rows: options.rows, parallelism, round }));
+      rounds.push(await playRound(servers, longhaul, { ...options, parallelism, round }));
     }
   }
   report(rounds, options.json);
@@ -69,13 +73,14 @@ async function main(): Promise<void> {
 function parseOptions() {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
-    options: { rows: text, rounds: text, source: text, destination: text, json: { type: 'boolean' } },
+    options: { rows: text, rounds: text, ranges: text, source: text, destination: text, json: { type: 'boolean' } },
   });
   const { source, destination, json = false } = values;
   if ((source === undefined) !== (destination === undefined)) throw new Error('Give both --source and --destination.');
   return {
     rows: positive(values.rows ?? '6001215'),
     rounds: positive(values.rounds ?? '3'),
+    ranges: positive(values.ranges ?? '1'),
     source,
     destination,
     json,
@@ -116,9 +121,10 @@ async function openServers(options: {
 async function playRound(
   servers: Servers,
   longhaulWorker: LonghaulContestant,
-  { rows, parallelism, round }: { rows: number; parallelism: number; round: number },
+  { rows, ranges, parallelism, round }: { rows: number; ranges: number; parallelism: number; round: number },
 ): Promise<Round> {
-  const task = { source: servers.source, destination: servers.destination, parallelism, rows };
+  const { source, destination } = servers;
+  const task = { source, destination, parallelism, rows, partitions: parallelism * ranges };
   const play = (contestant: Contestant) => emptied(task, contestant);
   // Who comes first changes: a warm cache or a busy neighbour shall favour nobody.
   const psqlFirst = round % 2 === 0;
@@ -166,18 +172,24 @@ async function copyWithPsql({ source, destination, parallelism, rows }: FloorTas
 }
 
 function report(rounds: readonly Round[], json: boolean): void {
-  const wall = (parallelism: number) =>
-    median(rounds.filter((r) => r.parallelism === parallelism).map((r) => r.longhaul.wallSeconds / r.psql.wallSeconds));
+  const ratio = (parallelism: number, seconds: (usage: Usage) => number) =>
+    median(rounds.filter((r) => r.parallelism === parallelism).map((r) => seconds(r.longhaul) / r.psql.wallSeconds));
+  const wall = (parallelism: number) => ratio(parallelism, (usage) => usage.wallSeconds);
+  // What psql does too: without checks, ledger, plan, ANALYZE and swap.
+  const copying = (parallelism: number) => ratio(parallelism, ({ phases }) => phases?.get('copyPartition') ?? NaN);
   const cpu = (who: 'psql' | 'longhaul') => rounds.reduce((sum, round) => sum + round[who].cpuSeconds, 0);
   const result = {
     wallRatio1: wall(1),
     wallRatio4: wall(4),
+    copyRatio1: copying(1),
+    copyRatio4: copying(4),
     cpuRatio: rounded(cpu('longhaul') / cpu('psql')),
     addedMemoryMB: rounded(Math.max(...rounds.map(({ longhaul }) => longhaul.peakRssMB - longhaul.idleRssMB))),
   };
   console.log(`\nLonghaul ÷ psql, medians of ${rounds.length / PARALLELISM.length} rounds:`);
-  console.log(`  wall, 1 at a time   ${result.wallRatio1}\n  wall, 4 at a time   ${result.wallRatio4}`);
-  console.log(`  CPU of the copier   ${result.cpuRatio}\n  memory added        ${result.addedMemoryMB} MB`);
+  console.log(`  whole job, 1 at a time   ${result.wallRatio1}\n  whole job, 4 at a time   ${result.wallRatio4}`);
+  console.log(`  copying, 1 at a time     ${result.copyRatio1}\n  copying, 4 at a time     ${result.copyRatio4}`);
+  console.log(`  CPU of the copier        ${result.cpuRatio}\n  memory added             ${result.addedMemoryMB} MB`);
   if (json) console.log(JSON.stringify(result));
 }
 

@@ -61,8 +61,9 @@ export async function startLonghaul(source: string, destination: string): Promis
   };
 }
 
-async function copy(client: Client, pid: number, { parallelism, verify }: FloorTask): Promise<Usage> {
-  const partition = { by: 'l_orderkey', count: parallelism };
+async function copy(client: Client, pid: number, task: FloorTask): Promise<Usage> {
+  const { parallelism, verify, partitions = parallelism } = task;
+  const partition = { by: 'l_orderkey', count: partitions };
   const tables = [{ from: 'public.lineitem', partition, ...(verify && { verify }) }];
   const job = { name: 'floor', source: 'source', destination: 'destination', parallelism, tables };
   // 5: the highest resident memory is counted anew (proc(5), clear_refs).
