@@ -122,6 +122,38 @@ describe('a run whose workflow was terminated', () => {
   }, 300_000);
 });
 
+test('a run is taken over from no workflow that is at work on it, whether it began the run or resumed it', async () => {
+  await using world = await worlds.make('under_way');
+  const { name, run } = await world.stuck();
+  const before = await world.receipts(run);
+  const resume = async (job: string, code: number) => {
+    const { file, name } = await world.jobFile();
+    const ran = await world.longhaul('run', file, '--resume', run);
+    expect(ran.code, ran.err).toBe(code);
+    if (code === 1) expect(ran.err).toContain(`Run ${run} is under way as job "${job}"; nothing was touched.`);
+    expect(await world.receipts(run)).toEqual(before);
+    return name;
+  };
+  await resume(name, 1);
+  expect((await world.progress(name)).phase).toBe('waiting on parked');
+  await world.client.workflow.getHandle(name).terminate('by the test');
+  // Another run of the first job's id doesn't hold this one back.
+  const other = await world.jobFile({ name, tables: ['public.gate'] });
+  expect((await world.longhaul('run', other.file, '--id', name)).code).toBe(0);
+  const second = await resume(name, 3);
+  await resume(second, 1);
+
+  // Its own workflow, reset, opens the run once more.
+  const { cli, address } = inject('servers').temporal;
+  const reset = ['workflow', 'reset', '--workflow-id', second, '--event-id', '4', '--reason', 'by the test'];
+  await promisify(execFile)(cli, [...reset, '--address', address]);
+  await until(async () => (await world.progress(second)).phase === 'waiting on parked');
+  await world.openGate();
+  expect((await world.longhaul('retry', second)).code).toBe(0);
+  expect((await world.longhaul('watch', second)).code).toBe(0);
+  expect(await world.copied()).toEqual(ALL);
+}, 300_000);
+
 describe('what ended runs leave', () => {
   test('clean shows it, removes it, and leaves a running job alone', async () => {
     await using world = await worlds.make('cleaned');
