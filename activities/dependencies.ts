@@ -9,6 +9,11 @@ export interface Dependencies {
   readonly log: Log;
   /** What the worker calls itself at Temporal: names it in errors that are its own configuration's. */
   readonly worker?: string;
+  /**
+   * The run that the job of this workflow id is at work on at this moment. Undefined: it does not run, or that can't be told. Absent:
+   * nobody is asked.
+   */
+  readonly runningRun?: (workflowId: string) => Promise<string | undefined>;
 }
 
 /** The connection of this name. A job was checked on one worker and runs on another, which may be configured otherwise. */

@@ -1,4 +1,4 @@
-import type { LonghaulActivities, VerifiableTable } from '../src/core/activities.js';
+import type { LonghaulActivities, Verifiable, VerifiableTable } from '../src/core/activities.js';
 import { LonghaulError } from '../src/core/errors.js';
 import type { TableRecord } from '../src/core/model.js';
 import { didYouMean } from '../src/core/suggest.js';
@@ -10,7 +10,7 @@ import { openTableDigester } from './digests.js';
 type Input = Parameters<LonghaulActivities['listVerifiable']>[0];
 
 /** What of a run can be verified, by its ledger. */
-export function listVerifiable(deps: Dependencies, input: Input): Promise<{ tables: readonly VerifiableTable[] }> {
+export function listVerifiable(deps: Dependencies, input: Input): Promise<Verifiable> {
   return attempt(deps, {}, async (running) => {
     await using session = await connectorOf(deps, input.destination).openDestination(running.session());
     running.meter.phase = 'reading the ledger';
@@ -18,13 +18,14 @@ export function listVerifiable(deps: Dependencies, input: Input): Promise<{ tabl
     for (const record of chosen(await session.ledger.tables(input.run), input)) {
       tables.push(await describe(session, record));
     }
-    return { tables };
+    const { differencesTable: differences } = session.ledger;
+    return { tables, ...(differences !== undefined && { differences }) };
   });
 }
 
 function chosen(records: readonly TableRecord[], { run, destination, tables }: Input): readonly TableRecord[] {
   if (records.length === 0) {
-    const next = 'See which runs there are in the ledger there (schema longhaul, table runs).';
+    const next = `The runs there are: longhaul ls --destination ${destination}`;
     throw new LonghaulError('JobInvalid', `The ledger of connection "${destination}" knows no run ${run}.`, { next });
   }
   if (tables === undefined) return records;

@@ -6,6 +6,7 @@ import { attempt, type Attempt } from './attempt.js';
 import { checkJob } from './check.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
 import { boundedProblems } from './findings.js';
+import { refuseRunning } from './refuse-running.js';
 import { sweep } from './sweep.js';
 
 /** Warnings kept in the workflow: a job of many tables could have as many, and `longhaul check` lists all. */
@@ -34,6 +35,7 @@ async function open(
   running: Attempt,
 ): Promise<{ stored: readonly TableRecord[]; swept: Problem[] }> {
   await using session = await connectorOf(deps, job.destination).openDestination(running.session());
+  if (job.resume !== undefined) await refuseRunning(deps, session.ledger, { run, workflowId });
   const record = { run, job: workflowId, name: job.name, keepStaging: job.keepStaging };
   const stored = await session.ledger.openRun(record, records, job.resume !== undefined);
   return { stored, swept: await sweep(session, run, running) };

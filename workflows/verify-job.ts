@@ -38,6 +38,8 @@ export interface VerifyReport {
   /** Every table was compared and is equal. */
   readonly equal: boolean;
   readonly tables: readonly TableVerification[];
+  /** Where keys of rows that differ are kept at the destination: a table as SQL names it. Absent: it has no such name. */
+  readonly differences?: string;
 }
 
 /** Activities of all tables together: far from the limits of a workflow's history. */
@@ -61,7 +63,7 @@ export async function verifyJob(input: VerifyJobInput): Promise<VerifyReport> {
   const total = listed.tables.reduce((sum, { partitions }) => sum + partitions, 0);
   const work = books.flatMap((book) => book.parts(Math.max(1, Math.ceil(total / MOST_PARTS))));
   await inTurns(work, input.parallelism);
-  return report(input, books);
+  return { ...report(input, books), ...(listed.differences !== undefined && { differences: listed.differences }) };
 }
 
 // A bug that throws a plain error ends the workflow with it, instead of blocking its task for ever.

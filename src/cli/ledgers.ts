@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { LedgerView, RunsQuery, RunView } from '../core/activities.js';
 import { jobProgress } from '../../workflows/messages.js';
 import { awaitResult } from './await-result.js';
@@ -8,6 +8,7 @@ import { CliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { failureOutcome } from './follow/outcome.js';
 import { withPatience } from './follow/job-handle.js';
+import { describeIfKnown } from './temporal.js';
 
 /** A short workflow's answer: only workers have the connections to the ledgers. */
 export async function askWorker(
@@ -56,17 +57,14 @@ export function isOpen({ states }: RunView): boolean {
 
 /** Whether the workflow of a run that the ledger calls open is running: of a terminated one it says so for ever. */
 export async function livenessOf(client: Client, { run, job }: RunView): Promise<Liveness> {
+  const known = await describeIfKnown(client, job);
+  if (known === undefined) return 'unknown';
+  const { status, raw, runId } = known;
+  if (status.name !== 'RUNNING') return 'ended';
+  const info = raw.workflowExecutionInfo as { firstRunId?: string } | undefined;
+  if (info?.firstRunId === run || runId === run) return 'running';
+  // Another execution of that name: it may have resumed this run. Without an answer it is taken to have.
   const handle = client.workflow.getHandle(job);
-  try {
-    const { status, raw, runId } = await handle.describe();
-    if (status.name !== 'RUNNING') return 'ended';
-    const info = raw.workflowExecutionInfo as { firstRunId?: string } | undefined;
-    if (info?.firstRunId === run || runId === run) return 'running';
-    // Another execution of that name: it may have resumed this run. Without an answer it is taken to have.
-    const progress = await withPatience(client, () => handle.query(jobProgress)).catch(() => undefined);
-    return progress === undefined || progress.run === run ? 'running' : 'ended';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return 'unknown';
-    throw error;
-  }
+  const progress = await withPatience(client, () => handle.query(jobProgress)).catch(() => undefined);
+  return progress === undefined || progress.run === run ? 'running' : 'ended';
 }

@@ -6,6 +6,7 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
+  type WorkflowExecutionDescription,
 } from '@temporalio/client';
 import { loadTemporalConfig } from '../config/index.js';
 import type { Context } from './context.js';
@@ -19,6 +20,7 @@ const CONNECT_TIMEOUT = 4_000;
 /** gRPC status codes. */
 const UNAVAILABLE = [14, 4];
 const REFUSED = [16, 7];
+const INVALID_ARGUMENT = 3;
 
 /** Opens a client on the configured Temporal for the time of `work`. Trouble with Temporal itself is put into words. */
 export async function withClient<T>(context: Context, work: (client: Client) => Promise<T>): Promise<T> {
@@ -90,6 +92,20 @@ export async function findJob(client: Client, context: Context, workflowId: stri
 function noSuchJob(context: Context, workflowId: string): CliError {
   const next = `The jobs there are:  ${context.hint('ls')}`;
   return new CliError(`There is no job "${workflowId}" (or Temporal has forgotten it since).`, EXIT.wrong, next);
+}
+
+/** An execution as Temporal knows it; undefined where it knows none of these ids, or they are none that it could have given. */
+export async function describeIfKnown(
+  client: Client,
+  workflowId: string,
+  runId?: string,
+): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    return await client.workflow.getHandle(workflowId, runId).describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError || grpcStatusOf(error) === INVALID_ARGUMENT) return undefined;
+    throw error;
+  }
 }
 
 /** As `findJob`, for what can only be asked of a job that runs. */

@@ -334,6 +334,8 @@ export interface Difference {
  * any call may be repeated by a retry, by a second worker, or by a resumed run.
  */
 export interface Ledger {
+  /** What a person asks for what `putDifferences` keeps: a table as SQL names it. Absent where there is no such name. */
+  readonly differencesTable?: string;
   /**
    * Opens a run and its tables in one step, leasing every target (exclusive for replace, shared for append), or opens them
    * again when they are suspended or open and their fingerprints are equal. Returns the records as stored. Throws

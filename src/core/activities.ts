@@ -160,6 +160,13 @@ export type VerifyOutcome =
   /** As of `PublishOutcome`. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
 
+/** What of a run can be verified later. */
+export interface Verifiable {
+  readonly tables: readonly VerifiableTable[];
+  /** See `Ledger.differencesTable`. */
+  readonly differences?: string;
+}
+
 /** One table of a run, as it can be verified later. */
 export interface VerifiableTable {
   readonly table: string;
@@ -291,7 +298,7 @@ export interface LonghaulActivities {
     run: string;
     destination: string;
     tables?: readonly string[];
-  }): Promise<{ tables: readonly VerifiableTable[] }>;
+  }): Promise<Verifiable>;
   /**
    * Compares partitions [from, to) as source and target have them now with what was copied. Writes keys of at most `keys` rows of
    * each differing partition into the ledger. `divided`: the target's rows can be told apart by partition.

@@ -13,6 +13,7 @@ import { snapshotQueue, type SnapshotRef } from '../core/activities.js';
 import { createConnector } from '../connectors/registry.js';
 import { failureInterceptor } from './activity-interceptor.js';
 import { createLog, sdkLogger } from './logging.js';
+import { runningRun } from './running-run.js';
 import { workflowSource } from './workflow-source.js';
 
 export interface RunWorkerOptions {
@@ -95,7 +96,10 @@ function createWorkers(config: WorkerConfig, connection: NativeConnection, names
   const { taskQueue, maxConcurrentPartitions, shutdownGrace } = config.worker;
   const connectors = new Map([...config.connections].map(([name, connection]) => [name, createConnector(connection)]));
   const identity = `longhaul ${process.pid}@${hostname()}`;
-  const activities = createActivities({ connectors, log, worker: identity });
+  const activities = createActivities({
+    ...{ connectors, log, worker: identity },
+    runningRun: (workflowId) => runningRun(log, workflowId),
+  });
   const common: Omit<WorkerOptions, 'taskQueue'> = {
     ...{ connection, namespace, identity },
     interceptors: { activity: [failureInterceptor(log)] },

@@ -198,6 +198,21 @@ test('receipts that publish misses are copied again', async () => {
   expect(fake.publishes.get('t')).toBe(2);
 });
 
+test('receipts that the comparison of digests misses are copied again, then compared and published', async () => {
+  const fake = fakes({
+    partitions: 12,
+    verify: (call) => {
+      if (call === 1) for (const ordinal of [2, 9]) fake.receipts.get('t')!.delete(ordinal);
+    },
+  });
+  await tests.during(fake.activities, async (queue) => {
+    const result = await (await tests.startTable(queue, { table: 't', checksum: true })).result();
+    expect(result).toMatchObject({ phase: 'published', committed: 12, rows: sumOfRows(12) });
+  });
+  expect(fake.callsOf('t')).toEqual([1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1]);
+  expect([fake.verifies.get('t'), fake.publishes.get('t')]).toEqual([2, 1]);
+});
+
 test('sums that do not add up fail the table', async () => {
   const fake = fakes({
     partitions: 3,

@@ -23,6 +23,8 @@ export async function testWorkers(options: {
   sourceUrl: string;
   destinationUrl: string;
   shutdownGrace?: string;
+  /** Of `warehouse`. */
+  ledgerSchema?: string;
 }): Promise<TestWorkers> {
   const dir = await mkdtemp(join(tmpdir(), 'longhaul-worker-'));
   const config = join(dir, 'longhaul.yaml');
@@ -30,7 +32,7 @@ export async function testWorkers(options: {
     config,
     `connections:
   shop: {type: postgres, url: "\${SHOP_URL}"}
-  warehouse: {type: postgres, url: "\${WAREHOUSE_URL}"}
+  warehouse: {type: postgres, url: "\${WAREHOUSE_URL}", ledgerSchema: ${options.ledgerSchema ?? 'longhaul'}}
 worker: {taskQueue: ${options.taskQueue}, shutdownGrace: ${options.shutdownGrace ?? '10s'}, logLevel: debug}
 `,
   );

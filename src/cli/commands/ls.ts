@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError, type Client, type WorkflowExecutionInfo } from '@temporalio/client';
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import type { LedgerView, RunView } from '../../core/activities.js';
 import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
@@ -8,7 +8,7 @@ import { formatBytes, formatCount, formatMoment } from '../format.js';
 import { taskQueueOf } from '../job-input.js';
 import { askLedgers, isOpen, livenessOf, reportProblems } from '../ledgers.js';
 import type { Registry } from '../registry.js';
-import { withClient } from '../temporal.js';
+import { describeIfKnown, withClient } from '../temporal.js';
 import { statesText } from './clean.js';
 
 interface LsOptions {
@@ -111,12 +111,7 @@ async function stateOf(client: Client, run: RunView, execution: WorkflowExecutio
 
 /** How the run's own workflow ended, where it is not among the latest. */
 async function endOf(client: Client, { run, job }: RunView): Promise<string> {
-  try {
-    return (await client.workflow.getHandle(job, run).describe()).status.name.toLowerCase();
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return 'gone';
-    throw error;
-  }
+  return (await describeIfKnown(client, job, run))?.status.name.toLowerCase() ?? 'gone';
 }
 
 interface Shown {

@@ -7,9 +7,9 @@ import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { failureOutcome } from '../follow/outcome.js';
-import { startOf } from '../job-start.js';
 import { taskQueueOf } from '../job-input.js';
 import type { Registry } from '../registry.js';
+import { startOf } from '../../worker/job-start.js';
 import { findJob, withClient } from '../temporal.js';
 import { printVerification } from '../verification.js';
 
@@ -91,7 +91,7 @@ async function runOf(
   { name, options: { run, destination } }: Wanted,
 ): Promise<{ run: string; destination: string }> {
   if (run !== undefined && destination !== undefined) return { run, destination };
-  const start = await startOf(await findJob(client, context, name));
+  const start = await startOf(client, await findJob(client, context, name));
   const found = { run: run ?? start.run, destination: destination ?? start.destination };
   if (found.destination !== undefined) return { run: found.run, destination: found.destination };
   throw new CliError(`Job "${name}" was started without a destination.`, EXIT.wrong, 'Name it: --destination.');

@@ -41,6 +41,10 @@ export class PostgresLedger implements Ledger {
     return record;
   }
 
+  get differencesTable(): string {
+    return this.names.differences;
+  }
+
   async tables(run: string): Promise<readonly TableRecord[]> {
     if (!(await isReady(this.session, this.names))) return [];
     return readRecords(this.session, this.names, run);

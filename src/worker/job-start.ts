@@ -1,5 +1,5 @@
+import type { Client } from '@temporalio/client';
 import { arrayFromPayloads, defaultPayloadConverter } from '@temporalio/common';
-import type { JobHandle } from './follow/job-handle.js';
 
 /** What a job was started with, by its history: known also when no worker answers. */
 export interface JobStart {
@@ -8,7 +8,13 @@ export interface JobStart {
   readonly destination?: string;
 }
 
-export async function startOf({ client, workflowId, runId }: JobHandle): Promise<JobStart> {
+/** One execution of copyJob. */
+interface Execution {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+export async function startOf(client: Client, { workflowId, runId }: Execution): Promise<JobStart> {
   const { history } = await client.workflowService.getWorkflowExecutionHistory({
     namespace: client.options.namespace,
     execution: { workflowId, runId },
