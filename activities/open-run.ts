@@ -35,7 +35,8 @@ async function open(
 ): Promise<{ stored: readonly TableRecord[]; swept: Problem[] }> {
   await using session = await connectorOf(deps, job.destination).openDestination(running.session());
   const record = { run, job: workflowId, name: job.name, keepStaging: job.keepStaging };
-  const stored = await session.ledger.openRun(record, records, job.resume !== undefined);
+  const options = { resume: job.resume !== undefined, again: job.again };
+  const stored = await session.ledger.openRun(record, records, options);
   return { stored, swept: await sweep(session, run, running) };
 }
 

@@ -265,7 +265,9 @@ describe('an ordinary role', () => {
   });
 
   it('waits for readers of other roles, whose transactions it may not see', async () => {
-    await sql('CREATE SCHEMA patient AUTHORIZATION target_copier; CREATE SCHEMA patient_ledger AUTHORIZATION target_copier');
+    await sql(
+      'CREATE SCHEMA patient AUTHORIZATION target_copier; CREATE SCHEMA patient_ledger AUTHORIZATION target_copier',
+    );
     await using s = scene('patient.waited', { on: { destination: copier('patient_ledger') } });
     const session = await s.destination();
     const record = await s.begun(session);

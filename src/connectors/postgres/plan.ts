@@ -200,9 +200,9 @@ function leafReason(relation: RelationInfo, { by, why }: Choice, cut: FoundCut, 
   return `by ranges of ${cut.columns.map(({ name }) => `"${name}"`).join(', ')} (${why})${bounds}`;
 }
 
-function whyUncut({ kind }: RelationInfo, count: number): string {
+function whyUncut({ kind, pages }: RelationInfo, count: number): string {
   if (kind === 'view' || kind === 'foreign table') return `a ${kind} has no pages to find bounds on`;
-  return count <= 1 ? 'it is small' : 'its keys are equal or too few';
+  return count <= 1 || pages === 0 ? 'it is small' : 'its keys are equal or too few';
 }
 
 function sum(numbers: readonly number[]): number {

@@ -3,6 +3,7 @@ import type {
   Difference,
   Ledger,
   NewTableRecord,
+  OpenOptions,
   PlanInput,
   RunOverview,
   RunQuery,
@@ -31,8 +32,8 @@ export class PostgresLedger implements Ledger {
     readonly names: LedgerNames,
   ) {}
 
-  openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]> {
-    return openRun(this.session, this.names, run, tables, resume);
+  openRun(run: RunRecord, tables: readonly NewTableRecord[], options?: OpenOptions): Promise<readonly TableRecord[]> {
+    return openRun(this.session, this.names, run, tables, options);
   }
 
   async table(run: string, table: string, { queries = false } = {}): Promise<TableRecord> {
