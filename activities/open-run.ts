@@ -37,7 +37,8 @@ async function open(
   await using session = await connectorOf(deps, job.destination).openDestination(running.session());
   if (job.resume !== undefined) await refuseRunning(deps, session.ledger, { run, workflowId });
   const record = { run, job: workflowId, name: job.name, keepStaging: job.keepStaging };
-  const stored = await session.ledger.openRun(record, records, job.resume !== undefined);
+  const options = { resume: job.resume !== undefined, again: job.again };
+  const stored = await session.ledger.openRun(record, records, options);
   return { stored, swept: await sweep(session, run, running) };
 }
 

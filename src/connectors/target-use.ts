@@ -1,5 +1,6 @@
 import { LonghaulError } from '../core/errors.js';
-import type { Finding, TargetUse } from './types.js';
+import type { TableRecord } from '../core/model.js';
+import type { Finding, OpenOptions, TargetUse } from './types.js';
 
 /** What is said of a target that another run has a claim on: the same by a check and by the ledger that refuses to open a run. */
 
@@ -10,9 +11,27 @@ function held(connection: string, { to, run, job }: TargetUse): { message: strin
   };
 }
 
-export function targetLeased(connection: string, use: TargetUse): LonghaulError {
+function targetLeased(connection: string, use: TargetUse): LonghaulError {
   const { message, next } = held(connection, use);
   return new LonghaulError('TargetLeased', `${message}; nothing was touched.`, { next });
+}
+
+/**
+ * Why a run with such uses in its way is not opened. What it has open already, as `stored` says, was decided when that was opened: whoever
+ * has appended since did so on a person's word.
+ */
+export function refusedFor(
+  connection: string,
+  uses: readonly TargetUse[],
+  stored: readonly TableRecord[],
+  { again = false }: OpenOptions,
+): LonghaulError | undefined {
+  const open = new Set(stored.filter(({ state }) => state !== 'suspended').map(({ spec }) => spec.to));
+  const use = uses.find(({ use, to }) => use === 'held' || !(again || open.has(to)));
+  if (use === undefined) return undefined;
+  if (use.use === 'held') return targetLeased(connection, use);
+  const { message, next } = appended(use);
+  return new LonghaulError('TargetAppended', `Connection "${connection}": ${message}; nothing was touched.`, { next });
 }
 
 export function useFinding(connection: string, use: TargetUse): Finding {

@@ -319,6 +319,13 @@ export interface PlanInput {
   readonly estimatedRows?: number;
 }
 
+export interface OpenOptions {
+  /** The run must exist; its unpublished tables that are read under a snapshot start over under the next. Default: false. */
+  readonly resume?: boolean;
+  /** Appends too what a run of the same `RunRecord.name` has appended already. Default: false. Without a name nothing is compared. */
+  readonly again?: boolean;
+}
+
 /** What a run is opened with: the ledger itself names the staging, keeps the state and numbers the snapshots. */
 export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state' | 'snapshot'>;
 
@@ -339,10 +346,10 @@ export interface Ledger {
   /**
    * Opens a run and its tables in one step, leasing every target (exclusive for replace, shared for append), or opens them
    * again when they are suspended or open and their fingerprints are equal. Returns the records as stored. Throws
-   * TargetLeased naming the holder, ResumeRefused naming what changed. `resume`: the run must exist; its unpublished tables that are
-   * read under a snapshot start over under the next.
+   * TargetLeased naming the holder, TargetAppended naming the run that has appended (never of a table that this run has open, so that
+   * a repeated call gives the same), ResumeRefused naming what changed.
    */
-  openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]>;
+  openRun(run: RunRecord, tables: readonly NewTableRecord[], options?: OpenOptions): Promise<readonly TableRecord[]>;
   /**
    * Throws RunClosed when there is no such table. `queries` (default false): with the queries of the specification, which only
    * planning needs; without them, `spec.queries` is empty where there are any.

@@ -279,7 +279,7 @@ export interface ClosedRun {
 export interface LonghaulActivities {
   /** Everything that can be wrong with a job, as data. Reads catalogs, writes nothing. */
   checkJob(input: { job: unknown }): Promise<CheckReport>;
-  /** Checks as `checkJob`, then opens the run in the ledger with its tables and leases. Idempotent. Throws JobInvalid, TargetLeased, ResumeRefused. */
+  /** Checks as `checkJob`, then opens the run in the ledger with its tables and leases. Idempotent. Throws JobInvalid, TargetLeased, TargetAppended, ResumeRefused. */
   openRun(input: { job: unknown; run: string; workflowId: string }): Promise<OpenedRun>;
   /** Makes staging and the durable plan, or finds them. Idempotent. */
   prepareTable(input: TableRef): Promise<PreparedTable>;

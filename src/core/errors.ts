@@ -24,6 +24,8 @@ const HANDLING = {
   JobInvalid: 'job',
   /** Another open run holds the target. */
   TargetLeased: 'job',
+  /** A job of the same name has appended to the target already. */
+  TargetAppended: 'job',
   /** A resume whose specification, source or target no longer fits. */
   ResumeRefused: 'job',
   /** The run or table was closed (published, suspended, discarded) while an attempt was under way. */

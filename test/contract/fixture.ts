@@ -7,6 +7,7 @@ import type {
   Log,
   Meter,
   NewTableRecord,
+  OpenOptions,
   PartitionWriter,
   SourceSession,
   SourceStream,
@@ -83,7 +84,13 @@ export class Scene implements AsyncDisposable {
   }
 
   async open(session: DestinationSession, resume = false): Promise<TableRecord> {
-    const [record] = await session.ledger.openRun({ run: this.run, job: 'contract' }, [await this.checked()], resume);
+    return this.openAs(session, undefined, { resume });
+  }
+
+  /** As a run of a job of this name. */
+  async openAs(session: DestinationSession, name: string | undefined, options: OpenOptions = {}): Promise<TableRecord> {
+    const run = { run: this.run, job: 'contract', ...(name !== undefined && { name }) };
+    const [record] = await session.ledger.openRun(run, [await this.checked()], options);
     return record!;
   }
 

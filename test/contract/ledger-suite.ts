@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { LonghaulError } from '../../src/core/errors.js';
 import type { Consistency, Mode } from '../../src/core/model.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, type Scene } from './fixture.js';
+
+/** Runs that are opened onto one target at the same time. */
+const AT_ONCE = 6;
 
 export interface SceneOptions {
   readonly mode?: Mode;
@@ -11,6 +15,24 @@ export interface SceneOptions {
 
 /** The part of the connector contract that is the ledger's alone: plans, runs and leases. `scene` gives a new run, into a target of its own. */
 export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
+  /** Opens runs onto the same new target, at the same time; answers with the codes that all but one are refused with. */
+  async function openedAtOnce(mode: Mode, name?: string): Promise<unknown[]> {
+    const first = scene({ mode });
+    const more = Array.from({ length: AT_ONCE - 1 }, () => scene({ mode, to: first.spec.to }));
+    const all = [first, ...more];
+    try {
+      // All is ready before the first one opens: they meet in the ledger.
+      const ready = [];
+      for (const s of all) ready.push({ run: s.run, table: await s.checked(), session: await s.destination() });
+      const job = { job: 'contract', ...(name !== undefined && { name }) };
+      const opened = ready.map(({ run, table, session }) => session.ledger.openRun({ run, ...job }, [table]));
+      const results = await Promise.allSettled(opened);
+      return results.flatMap((each) => (each.status === 'rejected' ? [(each.reason as LonghaulError).code] : []));
+    } finally {
+      for (const s of all) await s[Symbol.asyncDispose]();
+    }
+  }
+
   describe('the plan', () => {
     it('is stored once: the second gets the first', async () => {
       await using s = scene();
@@ -76,7 +98,7 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
       const queries = [{ id: 'all', sql: 'SELECT 1' }];
       const checked = await s.checked();
       const spec = { ...checked.spec, queries };
-      await session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, spec }], false);
+      await session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, spec }]);
       const asked = await session.ledger.table(s.run, spec.table, { queries: true });
       expect(asked.spec).toEqual(spec);
       expect((await session.ledger.table(s.run, spec.table)).spec).toEqual({ ...spec, queries: [] });
@@ -108,6 +130,49 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
       await expect(winner.open(await winner.destination())).rejects.toEqual(code('TargetLeased'));
     });
 
+    describe('that appends what a job of its name has appended', () => {
+      const onto = (to: string) => scene({ mode: 'append', to });
+
+      it('is refused, but for a name of its own, or again', async () => {
+        await using first = scene({ mode: 'append' });
+        await using second = onto(first.spec.to);
+        await using third = onto(first.spec.to);
+        const session = await second.destination();
+        await first.openAs(await first.destination(), 'nightly');
+        const refused = second.openAs(session, 'nightly');
+        await expect(refused).rejects.toEqual(code('TargetAppended'));
+        await expect(refused).rejects.toThrow(`(run ${first.run} of job contract`);
+        expect(await session.ledger.tables(second.run)).toEqual([]);
+        await second.openAs(session, 'other');
+        await third.openAs(session, 'nightly', { again: true });
+      });
+
+      it('is won by one of many at once', async () => {
+        expect(await openedAtOnce('append', 'nightly')).toEqual(Array(AT_ONCE - 1).fill('TargetAppended'));
+      });
+
+      it('is opened again while it is open, whoever has appended since; suspended, only again', async () => {
+        await using first = scene({ mode: 'append' });
+        await using second = onto(first.spec.to);
+        const session = await first.destination();
+        const record = await first.openAs(session, 'nightly');
+        await second.openAs(session, 'nightly', { again: true });
+        expect(await first.openAs(session, 'nightly')).toEqual(record);
+        expect(await first.openAs(session, 'nightly', { resume: true })).toEqual(record);
+        await session.ledger.closeRun(first.run, 'suspended');
+        await expect(first.openAs(session, 'nightly', { resume: true })).rejects.toEqual(code('TargetAppended'));
+        const resumed = await first.openAs(session, 'nightly', { resume: true, again: true });
+        expect(resumed.state).toBe('open');
+        await session.ledger.closeRun(first.run, 'suspended');
+        await session.ledger.closeRun(second.run, 'suspended');
+        expect((await first.openAs(session, 'nightly', { resume: true })).state).toBe('open');
+      });
+    });
+
+    it('is won by one of many at once', async () => {
+      expect(await openedAtOnce('replace')).toEqual(Array(AT_ONCE - 1).fill('TargetLeased'));
+    });
+
     it('takes a suspended run up where it was', async () => {
       await using s = scene();
       const session = await s.destination();
@@ -132,11 +197,11 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
       await s.open(session);
       const checked = await s.checked();
       const reopen = (fingerprint: Record<string, string>) =>
-        session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, fingerprint }], true);
+        session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, fingerprint }], { resume: true });
       const changed = reopen({ ...checked.fingerprint, specification: 'other' });
       await expect(changed).rejects.toEqual(code('ResumeRefused'));
       await expect(reopen({ ...checked.fingerprint, specification: 'other' })).rejects.toThrow(/specification/);
-      await expect(session.ledger.openRun({ run: s.run, job: 'contract' }, [], true)).rejects.toEqual(
+      await expect(session.ledger.openRun({ run: s.run, job: 'contract' }, [], { resume: true })).rejects.toEqual(
         code('ResumeRefused'),
       );
     });

@@ -95,7 +95,7 @@ export function runsContract(
     const suspended = async (s: Scene, keepStaging: number) => {
       const session = await s.destination();
       const run = { run: s.run, job: 'contract', keepStaging };
-      const [record] = await session.ledger.openRun(run, [await s.checked()], false);
+      const [record] = await session.ledger.openRun(run, [await s.checked()]);
       await session.prepare(record!);
       await session.ledger.putPlan(s.run, s.spec.table, { partitions: s.partitions(), reason: 'four' });
       await s.copy(session, record!, 0);

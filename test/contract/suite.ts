@@ -39,7 +39,7 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
     describe('uses of a target', () => {
       async function opened(s: Scene, name: string, state?: 'suspended'): Promise<void> {
         const session = await s.destination();
-        await session.ledger.openRun({ run: s.run, job: 'contract-1', name }, [await s.checked()], false);
+        await session.ledger.openRun({ run: s.run, job: 'contract-1', name }, [await s.checked()]);
         if (state) await session.ledger.closeRun(s.run, state);
       }
 

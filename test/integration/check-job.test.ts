@@ -316,7 +316,7 @@ describe('targets', () => {
     await open.ledger.openRun(
       { run: id, job: workflowId, name: 'nightly', startedAt: '2026-01-01T00:00:00Z' },
       checked.records,
-      false,
+      { again: true },
     );
     await atWarehouse(`UPDATE longhaul.run_tables SET state = '${state}' WHERE run = '${id}'`);
   }
@@ -368,19 +368,37 @@ describe('targets', () => {
     await close();
     expect((await check(urls, each)).problems).toContain('has appended to dw.taken already (run run-4');
   });
+});
 
-  it('are found in a ledger that an older Longhaul made', async () => {
-    await run('run-5', table('append'), 'published', 'nightly');
-    await atWarehouse(
-      'ALTER TABLE longhaul.runs DROP COLUMN name; DELETE FROM longhaul.version; INSERT INTO longhaul.version VALUES (1)',
-    );
-    expect((await check(urls, table('append'))).problems).toContain('has appended to dw.taken already (run run-5');
-    await atWarehouse(`DELETE FROM longhaul.receipts; UPDATE longhaul.run_tables SET state = 'discarded'`);
-    await run('run-6', table('append'), 'published', 'nightly-2');
-    expect(await atWarehouse(`SELECT name FROM longhaul.runs WHERE run IN ('run-5', 'run-6') ORDER BY run`)).toEqual([
-      { name: null },
-      { name: 'nightly' },
-    ]);
+describe('foreign tables', () => {
+  beforeAll(() =>
+    runSql(
+      urls.shop,
+      `CREATE SCHEMA away; CREATE EXTENSION file_fdw SCHEMA away; CREATE SERVER elsewhere FOREIGN DATA WRAPPER file_fdw;
+       CREATE FOREIGN TABLE away.far (id int) SERVER elsewhere OPTIONS (filename '/dev/null');
+       CREATE TABLE away.parts (id int) PARTITION BY LIST (id); CREATE TABLE away.near PARTITION OF away.parts FOR VALUES IN (1);
+       CREATE FOREIGN TABLE away.part PARTITION OF away.parts FOR VALUES IN (2) SERVER elsewhere OPTIONS (filename '/dev/null');
+       CREATE VIEW away.seen AS SELECT id FROM away.parts UNION ALL SELECT id FROM away.far;
+       CREATE MATERIALIZED VIEW away.stored AS SELECT id FROM away.far; CREATE TABLE away.own (id int)`,
+    ),
+  );
+  const tables = [
+    ...['far', 'parts', 'seen', 'stored', 'own'].map((name) => ({ from: `away.${name}`, to: `dw.${name}` })),
+    { table: 'q', to: 'dw.q', queries: [{ id: 1, sql: 'SELECT id FROM sales.orders JOIN away.seen USING (id)' }] },
+  ];
+
+  it('are warned of under a snapshot, however they are read', async () => {
+    const { problems, warnings } = await check(urls, { consistency: 'snapshot', tables });
+    expect(problems).toBe('');
+    expect(warnings).toMatchInlineSnapshot(`
+      "tables[0].from: the snapshot does not cover foreign tables, whose rows are on another server: away.far. Each partition reads them as they are at that moment — keep them unchanged while the job runs, or leave them out
+      tables[1].from: the snapshot does not cover foreign tables, whose rows are on another server: away.part. Each partition reads them as they are at that moment — keep them unchanged while the job runs, or leave them out
+      tables[2].from: the snapshot does not cover foreign tables, whose rows are on another server: away.far, away.part. Each partition reads them as they are at that moment (also tables[5]) — keep them unchanged while the job runs, or leave them out"
+    `);
+  });
+
+  it('are nothing special without one', async () => {
+    expect((await check(urls, { tables })).warnings).toBe('');
   });
 });
 

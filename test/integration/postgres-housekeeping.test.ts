@@ -9,7 +9,7 @@ import { createPostgresConnector } from '../../src/connectors/postgres/index.js'
 import { connectionTo } from '../support/connection.js';
 import { runSql } from '../support/postgres.js';
 
-/** Closing, discarding and upgrading where other sessions and older ledgers are in the way. */
+/** Closing and discarding where other sessions are in the way. */
 
 let fixture: PostgresFixture;
 let made = 0;
@@ -103,18 +103,4 @@ it('a target that was altered or dropped takes no partition more', async () => {
   await runSql(fixture.destinationUrl, `DROP TABLE ${s.spec.to}`);
   await expect(session.begin(record, s.partition(1), 1)).rejects.toEqual(code('TargetChanged'));
   await expect(session.prepare(record)).rejects.toThrow(/it is gone, with the 1 partitions/);
-});
-
-it('an older ledger is brought up to date by whoever needs it', async () => {
-  await using s = scene();
-  const session = await s.destination();
-  await s.begun(session);
-  await runSql(
-    fixture.destinationUrl,
-    `ALTER TABLE longhaul.runs DROP keep_staging_ms, DROP forgotten_at; ALTER TABLE longhaul.run_tables DROP expired;
-     DELETE FROM longhaul.version; INSERT INTO longhaul.version VALUES (1)`,
-  );
-  expect(await session.ledger.runs({ run: s.run })).toMatchObject([{ run: s.run, tables: [{ state: 'open' }] }]);
-  await session.ledger.closeRun(s.run, 'suspended');
-  expect((await s.open(session, true)).state).toBe('open');
 });

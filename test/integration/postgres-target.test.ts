@@ -228,16 +228,16 @@ describe('a target that is appended to', () => {
 });
 
 describe('an ordinary role', () => {
-  const copier = () => {
+  const copier = (ledgerSchema: string) => {
     const url = new URL(fixture.destinationUrl);
     [url.username, url.password] = ['target_copier', 'copier'];
-    return createPostgresConnector(connectionTo('destination', url.href, { ledgerSchema: 'copier_ledger' }));
+    return createPostgresConnector(connectionTo('destination', url.href, { ledgerSchema }));
   };
 
   it('is told which GRANT it lacks, and needs no more than those', async () => {
     await sql(`CREATE SCHEMA closed; CREATE TABLE closed.owned (id int PRIMARY KEY, note text);
       CREATE TABLE closed.filled (id int, note text); ALTER TABLE closed.owned OWNER TO target_owner; REVOKE CREATE ON SCHEMA public FROM PUBLIC`);
-    const destination = copier();
+    const destination = copier('copier_ledger');
     await using owned = scene('closed.owned', { on: { destination } });
     await using filled = scene('closed.filled', { mode: 'append', on: { destination } });
     await using missing = scene('nowhere.at_all', { on: { destination } });
@@ -265,8 +265,10 @@ describe('an ordinary role', () => {
   });
 
   it('waits for readers of other roles, whose transactions it may not see', async () => {
-    const destination = copier();
-    await using s = scene('closed.waited', { on: { destination } });
+    await sql(
+      'CREATE SCHEMA patient AUTHORIZATION target_copier; CREATE SCHEMA patient_ledger AUTHORIZATION target_copier',
+    );
+    await using s = scene('patient.waited', { on: { destination: copier('patient_ledger') } });
     const session = await s.destination();
     const record = await s.begun(session);
     await s.copyAll(session, record);

@@ -8,12 +8,13 @@ import type {
   PartitionRef,
   PartitionResult,
   PublishOutcome,
+  SnapshotRef,
   TableRef,
   VerifyOutcome,
 } from '../../src/core/activities.js';
 import type { ErrorCode } from '../../src/core/errors.js';
 import { handlingOf } from '../../src/core/errors.js';
-import type { OnFailure, RetrySpec } from '../../src/core/model.js';
+import type { OnFailure, OnSnapshotLost, RetrySpec } from '../../src/core/model.js';
 
 type MaybeAsync<T> = T | Promise<T>;
 
@@ -35,7 +36,15 @@ export interface FakeTable {
   readonly verify?: (call: number) => MaybeAsync<void>;
 }
 
+/** Snapshots of a job whose activities are faked: held until they are cancelled, unless one of these throws. */
+export interface FakeSnapshots {
+  readonly onLost: OnSnapshotLost;
+  readonly hold?: (snapshot: number) => MaybeAsync<void>;
+  readonly startOver?: (snapshot: number) => MaybeAsync<readonly string[]>;
+}
+
 export interface FakeJob {
+  readonly snapshots?: FakeSnapshots;
   readonly tables: readonly FakeTable[];
   readonly parallelism?: number;
   readonly onFailure?: OnFailure;
@@ -79,6 +88,9 @@ export class FakeActivities {
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
+  /** Snapshots that somebody was asked to hold, in this order; and those that are held now. */
+  readonly holds: number[] = [];
+  readonly held = new Set<number>();
   running = 0;
   mostRunning = 0;
   /** Of each table, how many partitions run at this moment. */
@@ -106,10 +118,37 @@ export class FakeActivities {
       comparePartitions: () => Promise.reject(new Error('not faked')),
       digestTarget: () => Promise.reject(new Error('not faked')),
       listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
-      holdSnapshot: () => Promise.reject(new Error('no snapshot is faked')),
-      awaitSnapshot: () => Promise.reject(new Error('no snapshot is faked')),
-      startOver: () => Promise.reject(new Error('no snapshot is faked')),
+      holdSnapshot: (input) => this.#hold(input),
+      awaitSnapshot: (input) => this.#await(input),
+      startOver: (input) => this.#startOver(input),
     };
+  }
+
+  async #hold({ snapshot }: SnapshotRef): Promise<void> {
+    this.holds.push(snapshot);
+    await this.job.snapshots!.hold?.(snapshot);
+    this.held.add(snapshot);
+    const context = Context.current();
+    const beat = setInterval(() => context.heartbeat(), 200);
+    await context.cancelled.finally(() => {
+      clearInterval(beat);
+      this.held.delete(snapshot);
+    });
+  }
+
+  async #await({ snapshot }: SnapshotRef): Promise<{ takenAt: string }> {
+    const context = Context.current();
+    while (!this.held.has(snapshot)) {
+      context.heartbeat();
+      await context.sleep(20);
+    }
+    return { takenAt: '2026-01-01T00:00:00Z' };
+  }
+
+  async #startOver({ snapshot }: SnapshotRef): Promise<{ snapshot: number; published: readonly string[] }> {
+    const published = (await this.job.snapshots!.startOver?.(snapshot)) ?? [];
+    for (const { table } of this.job.tables) if (!published.includes(table)) this.receipts.get(table)!.clear();
+    return { snapshot: snapshot + 1, published };
   }
 
   #close(input: { run: string; destination: string; state: string }): Promise<ClosedRun> {
@@ -140,8 +179,9 @@ export class FakeActivities {
   async #open({ run, workflowId }: { run: string; workflowId: string }): Promise<OpenedRun> {
     this.opened.push({ run, workflowId });
     await this.job.open?.(this.opened.length);
-    const { tables, parallelism = 4, onFailure = 'fail', maxParked = 100, retry } = this.job;
+    const { tables, parallelism = 4, onFailure = 'fail', maxParked = 100, retry, snapshots } = this.job;
     return {
+      ...(snapshots && { snapshot: { number: 1, onLost: snapshots.onLost } }),
       ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
       retry: { ...FAKE_RETRY, ...retry },
       tables: tables.map(({ table, published = false, verify }) => ({

@@ -10,12 +10,13 @@ import type {
   TableState,
 } from '../../core/model.js';
 import { changesSince } from '../../core/resume.js';
-import { targetLeased } from '../target-use.js';
+import { refusedFor } from '../target-use.js';
 import {
   VISIBLE_RANGES,
   type Difference,
   type Ledger,
   type NewTableRecord,
+  type OpenOptions,
   type OrdinalRange,
   type PlanInput,
   type RunOverview,
@@ -36,13 +37,17 @@ export class MemoryLedger implements Ledger {
     private readonly signal: AbortSignal,
   ) {}
 
-  openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]> {
+  openRun(
+    run: RunRecord,
+    tables: readonly NewTableRecord[],
+    { resume = false, again = false }: OpenOptions = {},
+  ): Promise<readonly TableRecord[]> {
     return this.#step(() => {
       const stored = this.server.runs.get(run.run);
       if (resume && !stored) throw refused(`no run ${run.run} is known`);
       if (stored) refuseChanges(stored, tables);
       if (stored?.forgottenAt !== undefined) throw refused(`what was known of run ${run.run} was cleaned away`);
-      for (const table of tables) this.#refuseLeased(run.run, table, stored?.tables.get(table.spec.table));
+      this.#refuseUsed(run, tables, recordsOf(stored), again);
       const opened = stored ?? this.#insert(run, tables);
       opened.run = { ...opened.run, ...run };
       for (const entry of opened.tables.values()) {
@@ -242,10 +247,17 @@ export class MemoryLedger implements Ledger {
     }
   }
 
-  #refuseLeased(own: string, { spec }: NewTableRecord, entry: LedgerEntry | undefined): void {
-    if (entry?.record.state === 'published') return;
-    const held = this.#usesOf({ run: own }, spec).find(({ use }) => use === 'held');
-    if (held) throw targetLeased('memory', held);
+  #refuseUsed(
+    asking: RunRecord,
+    tables: readonly NewTableRecord[],
+    stored: readonly TableRecord[],
+    again: boolean,
+  ): void {
+    const published = new Set(stored.filter(({ state }) => state === 'published').map(({ spec }) => spec.table));
+    const wanted = tables.filter(({ spec }) => !published.has(spec.table));
+    const uses = wanted.flatMap(({ spec }) => this.#usesOf(asking, spec));
+    const refused = refusedFor('memory', uses, stored, { again });
+    if (refused) throw refused;
   }
 
   #usesOf(asking: { run?: string; name?: string }, { to, mode }: Pick<TableSpec, 'to' | 'mode'>): TargetUse[] {

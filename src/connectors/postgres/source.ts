@@ -6,6 +6,7 @@ import { relationsLike } from './catalog.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { describeQueries } from './describe-queries.js';
 import { describeTable } from './describe-table.js';
+import { foreignFindings } from './foreign-tables.js';
 import { formName, sourceExpressions } from './digest/columns.js';
 import { hashingOf, PostgresDigester } from './digest/digester.js';
 import { identityOf } from './identity.js';
@@ -51,6 +52,7 @@ class PostgresSource implements SourceSession {
         ? await describeQueries(this.session, spec)
         : await describeTable(this.session, { ...spec, from: spec.from ?? spec.table });
       if (table === undefined) return { findings };
+      findings.push(...(await foreignFindings(this.session, spec)));
       return { table: { ...table, identity: await identityOf(this.session) }, findings };
     });
   }

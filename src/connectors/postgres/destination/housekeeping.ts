@@ -3,7 +3,7 @@ import { lockKey } from '../../hash.js';
 import type { StagingTable } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { formatRelation } from '../sql.js';
-import { isReady, type LedgerNames } from './ledger-schema.js';
+import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { transaction } from './queries.js';
 import { readDiscarded, WITHOUT_QUERIES } from './records.js';
 import { STAGING_NAMES } from './staging-name.js';
@@ -72,7 +72,7 @@ export async function forget(session: PgSession, names: LedgerNames, run: string
 /** See `DestinationSession.orphans`. Its comment says that Longhaul made it, and for which run. */
 export async function orphans(session: PgSession, names: LedgerNames): Promise<StagingTable[]> {
   const staged = (await stagingTables(session)).filter(({ run }) => run !== null);
-  const known = (await isReady(session, names))
+  const known = (await isInstalled(session, names))
     ? await session.query<{ staging: string }>(
         `SELECT staging FROM ${names.runTables} WHERE staging = ANY ($1::text[])`,
         [staged.map(({ name }) => name)],

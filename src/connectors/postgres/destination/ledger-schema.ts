@@ -18,8 +18,8 @@ export interface LedgerNames {
   readonly snapshots: string;
 }
 
-/** Raised with every change of the tables below; `install` is then where the older ones are altered. */
-const LEDGER_VERSION = 2;
+/** Raised, once it was released, with every change of the tables below; `install` is then where the older ones are altered. */
+const LEDGER_VERSION = 1;
 
 export function ledgerNames(schema: string): LedgerNames {
   const named = (table: string) => `${quoteIdent(schema)}.${table}`;
@@ -46,9 +46,9 @@ function ddl(names: LedgerNames): string[] {
        run text PRIMARY KEY,
        job text NOT NULL,
        name text,
-       started_at timestamptz NOT NULL DEFAULT now())`,
-    // Of ledgers made before version 2.
-    `ALTER TABLE ${names.runs} ADD COLUMN IF NOT EXISTS name text`,
+       keep_staging_ms bigint,
+       started_at timestamptz NOT NULL DEFAULT now(),
+       forgotten_at timestamptz)`,
     `CREATE TABLE IF NOT EXISTS ${names.runTables} (
        run text NOT NULL REFERENCES ${names.runs},
        table_name text NOT NULL,
@@ -64,6 +64,7 @@ function ddl(names: LedgerNames): string[] {
        fingerprint json NOT NULL,
        staging text NOT NULL,
        snapshot int,
+       expired boolean NOT NULL DEFAULT false,
        partitions bigint,
        pages int,
        estimated_rows bigint,
@@ -89,11 +90,11 @@ function ddl(names: LedgerNames): string[] {
        state text NOT NULL CHECK (state IN ('committed', 'skipped')),
        rows bigint NOT NULL,
        bytes bigint NOT NULL,
+       digest text,
        attempt int NOT NULL,
        started_at timestamptz NOT NULL,
        committed_at timestamptz NOT NULL,
        PRIMARY KEY (run, table_name, partition))`,
-    `ALTER TABLE ${names.receipts} ADD COLUMN IF NOT EXISTS digest text`,
     // Holds keys of customers' rows: nothing of it leaves the destination.
     `CREATE TABLE IF NOT EXISTS ${names.differences} (
        run text NOT NULL,
@@ -103,62 +104,33 @@ function ddl(names: LedgerNames): string[] {
        difference text NOT NULL CHECK (difference IN ('only in source', 'only in target', 'differs')),
        found_at timestamptz NOT NULL DEFAULT now(),
        PRIMARY KEY (run, table_name, partition, key))`,
-    `ALTER TABLE ${names.runs}
-       ADD COLUMN IF NOT EXISTS keep_staging_ms bigint, ADD COLUMN IF NOT EXISTS forgotten_at timestamptz`,
-    `ALTER TABLE ${names.runTables} ADD COLUMN IF NOT EXISTS expired boolean NOT NULL DEFAULT false`,
     `CREATE TABLE IF NOT EXISTS ${names.snapshots} (
        run text NOT NULL REFERENCES ${names.runs},
        snapshot int NOT NULL,
        taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),
        PRIMARY KEY (run, snapshot))`,
-    // Version 1 knew no snapshots.
-    `ALTER TABLE ${names.runTables} ADD COLUMN IF NOT EXISTS snapshot int`,
     // Last: its presence says that the others are complete.
     `CREATE TABLE IF NOT EXISTS ${names.version} (version int PRIMARY KEY, installed_at timestamptz NOT NULL DEFAULT now())`,
     `INSERT INTO ${names.version} (version) VALUES (${LEDGER_VERSION}) ON CONFLICT DO NOTHING`,
   ];
 }
 
-/** Whether this database has a ledger as this Longhaul makes it. Throws ServerUnsuitable for one that a newer Longhaul made. */
+/** Whether this database has a ledger. Throws ServerUnsuitable for one that another version of Longhaul made. */
 export async function isInstalled(session: PgSession, names: LedgerNames): Promise<boolean> {
-  return (await installedVersion(session, names)) === LEDGER_VERSION;
-}
-
-/** Whether there is a ledger at all, perhaps one that is still to be altered. Throws as `isInstalled`. */
-export async function isReadable(session: PgSession, names: LedgerNames): Promise<boolean> {
-  return (await installedVersion(session, names)) > 0;
-}
-
-/** 0: there is none. */
-async function installedVersion(session: PgSession, names: LedgerNames): Promise<number> {
-  const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
-    names.version,
-  ]);
-  if (found?.there !== true) return 0;
-  const row = await firstRow<{ version: number }>(session, `SELECT max(version) AS version FROM ${names.version}`);
-  const version = row?.version ?? 0;
-  if (version > LEDGER_VERSION) {
-    throw new LonghaulError(
-      'ServerUnsuitable',
-      `The ledger in schema ${names.schema} of connection ${session.name} has version ${version}; this Longhaul knows up to ${LEDGER_VERSION}. Nothing was touched.`,
-      { next: 'Use the Longhaul version that wrote it, or a newer one.' },
-    );
-  }
-  return version;
-}
-
-/** Whether there is a ledger to read and write: an older one is brought up to this version first. */
-export async function isReady(session: PgSession, names: LedgerNames): Promise<boolean> {
-  if (await isInstalled(session, names)) return true;
   const found = await firstRow<{ there: boolean }>(session, 'SELECT to_regclass($1) IS NOT NULL AS there', [
     names.version,
   ]);
   if (found?.there !== true) return false;
-  await install(session, names);
-  return true;
+  const row = await firstRow<{ version: number }>(session, `SELECT max(version) AS version FROM ${names.version}`);
+  if (row?.version === LEDGER_VERSION) return true;
+  throw new LonghaulError(
+    'ServerUnsuitable',
+    `The ledger in schema ${names.schema} of connection ${session.name} has version ${row?.version ?? 'none'}; this Longhaul knows ${LEDGER_VERSION}. Nothing was touched.`,
+    { next: 'Use the Longhaul version that wrote it.' },
+  );
 }
 
-/** Makes the ledger if there is none, or alters an older one. Safe to be called by many at once: one of them makes it, the others wait. */
+/** Makes the ledger if there is none. Safe to be called by many at once: one of them makes it, the others wait. */
 export async function install(session: PgSession, names: LedgerNames): Promise<void> {
   if (await isInstalled(session, names)) return;
   await transaction(session, async () => {

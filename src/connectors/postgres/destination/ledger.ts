@@ -3,6 +3,7 @@ import type {
   Difference,
   Ledger,
   NewTableRecord,
+  OpenOptions,
   PlanInput,
   RunOverview,
   RunQuery,
@@ -13,7 +14,7 @@ import type {
 import type { PgSession } from '../session.js';
 import { putDifferences } from './differences.js';
 import { expire, forget } from './housekeeping.js';
-import { isReadable, isReady, type LedgerNames } from './ledger-schema.js';
+import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { readRuns } from './overview.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
 import { endPublishing } from './publish-lock.js';
@@ -31,8 +32,8 @@ export class PostgresLedger implements Ledger {
     readonly names: LedgerNames,
   ) {}
 
-  openRun(run: RunRecord, tables: readonly NewTableRecord[], resume: boolean): Promise<readonly TableRecord[]> {
-    return openRun(this.session, this.names, run, tables, resume);
+  openRun(run: RunRecord, tables: readonly NewTableRecord[], options?: OpenOptions): Promise<readonly TableRecord[]> {
+    return openRun(this.session, this.names, run, tables, options);
   }
 
   async table(run: string, table: string, { queries = false } = {}): Promise<TableRecord> {
@@ -46,7 +47,7 @@ export class PostgresLedger implements Ledger {
   }
 
   async tables(run: string): Promise<readonly TableRecord[]> {
-    if (!(await isReady(this.session, this.names))) return [];
+    if (!(await isInstalled(this.session, this.names))) return [];
     return readRecords(this.session, this.names, run);
   }
 
@@ -80,7 +81,7 @@ export class PostgresLedger implements Ledger {
 
   /** Ends whoever publishes, and waits for the tables' rows, which a commit holds for a moment: after it, neither happens. */
   async closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
-    if (!(await isReady(this.session, this.names))) return;
+    if (!(await isInstalled(this.session, this.names))) return;
     const from = state === 'discarded' ? ['open', 'publishing', 'suspended'] : ['open', 'publishing'];
     await transaction(this.session, async () => {
       await endPublishing(this.session, this.names, run);
@@ -104,24 +105,24 @@ export class PostgresLedger implements Ledger {
   }
 
   async runs(query: RunQuery = {}): Promise<readonly RunOverview[]> {
-    if (!(await isReady(this.session, this.names))) return [];
+    if (!(await isInstalled(this.session, this.names))) return [];
     return readRuns(this.session, this.names, query);
   }
 
   async expire(except: string): Promise<readonly TableRecord[]> {
-    if (!(await isReady(this.session, this.names))) return [];
+    if (!(await isInstalled(this.session, this.names))) return [];
     return expire(this.session, this.names, except);
   }
 
   async forget(run: string): Promise<boolean> {
-    return (await isReady(this.session, this.names)) && (await forget(this.session, this.names, run));
+    return (await isInstalled(this.session, this.names)) && (await forget(this.session, this.names, run));
   }
 
   async usesOf(
     asking: { run?: string; name: string },
     targets: readonly Pick<TableSpec, 'to' | 'mode'>[],
   ): Promise<readonly TargetUse[]> {
-    if (!(await isReadable(this.session, this.names))) return [];
+    if (!(await isInstalled(this.session, this.names))) return [];
     return transaction(this.session, () => readUses(this.session, this.names, asking, targets));
   }
 }

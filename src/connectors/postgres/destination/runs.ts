@@ -1,8 +1,8 @@
 import { LonghaulError } from '../../../core/errors.js';
 import { changesSince } from '../../../core/resume.js';
-import type { TableRecord, TableState } from '../../../core/model.js';
-import type { NewTableRecord, RunRecord } from '../../types.js';
-import { targetLeased } from '../../target-use.js';
+import type { TableRecord } from '../../../core/model.js';
+import type { NewTableRecord, OpenOptions, RunRecord } from '../../types.js';
+import { refusedFor } from '../../target-use.js';
 import { formatRelation } from '../sql.js';
 import type { PgSession } from '../session.js';
 import { lockOpening } from './housekeeping.js';
@@ -20,7 +20,7 @@ export async function openRun(
   names: LedgerNames,
   run: RunRecord,
   tables: readonly NewTableRecord[],
-  resume: boolean,
+  { resume = false, again = false }: OpenOptions = {},
 ): Promise<readonly TableRecord[]> {
   await install(session, names);
   return transaction(session, async () => {
@@ -31,8 +31,7 @@ export async function openRun(
       refuseChanges(run, stored, tables);
       await refuseForgotten(session, names, run);
     }
-    const wanted = tables.filter(({ spec }) => stateOf(stored, spec.table) !== 'published');
-    await refuseLeased(session, names, run, wanted);
+    await refuseUsed(session, names, run, { tables, stored, again });
     await putRun(session, names, run);
     if (stored.length === 0) await insertTables(session, names, run, tables);
     else await reopen(session, names, run);
@@ -41,17 +40,13 @@ export async function openRun(
   });
 }
 
-function stateOf(stored: readonly TableRecord[], table: string): TableState | undefined {
-  return stored.find(({ spec }) => spec.table === table)?.state;
-}
-
 async function putRun(session: PgSession, names: LedgerNames, record: RunRecord): Promise<void> {
   const { run, job, name = null, startedAt = null, keepStaging = null } = record;
   await session.query(
     `INSERT INTO ${names.runs} (run, job, name, started_at, keep_staging_ms)
      VALUES ($1, $2, $3, coalesce($4::timestamptz, now()), $5)
      ON CONFLICT (run) DO UPDATE
-       SET job = excluded.job, name = excluded.name, keep_staging_ms = excluded.keep_staging_ms`,
+       SET job = excluded.job, name = coalesce(runs.name, excluded.name), keep_staging_ms = excluded.keep_staging_ms`,
     [run, job, name, startedAt, keepStaging],
   );
 }
@@ -86,20 +81,17 @@ async function reopen(session: PgSession, names: LedgerNames, { run }: RunRecord
   );
 }
 
-async function refuseLeased(
+async function refuseUsed(
   session: PgSession,
   names: LedgerNames,
-  { run }: RunRecord,
-  tables: readonly NewTableRecord[],
+  { run, name }: RunRecord,
+  { tables, stored, again }: { tables: readonly NewTableRecord[]; stored: readonly TableRecord[]; again: boolean },
 ): Promise<void> {
-  const uses = await readUses(
-    session,
-    names,
-    { run },
-    tables.map(({ spec }) => spec),
-  );
-  const held = uses.find(({ use }) => use === 'held');
-  if (held) throw targetLeased(session.name, held);
+  const published = new Set(stored.filter(({ state }) => state === 'published').map(({ spec }) => spec.table));
+  const wanted = tables.flatMap(({ spec }) => (published.has(spec.table) ? [] : [spec]));
+  const uses = await readUses(session, names, { run, ...(name !== undefined && { name }) }, wanted);
+  const refused = refusedFor(session.name, uses, stored, { again });
+  if (refused) throw refused;
 }
 
 function unknownRun(session: PgSession, { run }: RunRecord): LonghaulError {

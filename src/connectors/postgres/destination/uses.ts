@@ -19,8 +19,8 @@ export function targetKey(to: string): string {
   return quoteRelation(requireRelation(to));
 }
 
-/** The column is younger than the table: a ledger that an older Longhaul made is asked too, before it is altered. */
-const NAME = `coalesce(to_jsonb(r) ->> 'name', r.job)`;
+/** Whose rows they are: the job's name, or the workflow id of a run that was opened without one. */
+const NAME = 'coalesce(r.name, r.job)';
 
 /**
  * Rows of an append are visible when its table is published, or with its first receipt where each partition publishes itself. A run

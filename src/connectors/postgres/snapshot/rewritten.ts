@@ -4,7 +4,7 @@ import { formatRelation, quoteRelation, type Relation } from '../sql.js';
 import type { PgSession } from '../session.js';
 
 /** The first user relation's oid: those below are the server's own, whose files are told elsewhere. */
-const FIRST_USER_OID = 16_384;
+export const FIRST_USER_OID = 16_384;
 
 /**
  * Under the transaction's snapshot the catalog tells the file that a table had then; pg_relation_filenode tells the one it has now, as

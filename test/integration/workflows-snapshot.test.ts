@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { snapshotQueue } from '../../src/core/activities.js';
+import { MOST_RESTARTS } from '../../workflows/job-snapshot.js';
+import { jobProgress } from '../../workflows/messages.js';
+import { FakeActivities, failureOf, type FakeJob } from '../support/fake-activities.js';
+import { failureOfWorkflow, WorkflowTests, type JobHandle } from '../support/workflows.js';
+
+/** What jobs make of snapshots that are lost: how often they start over, and how they end. */
+
+let tests: WorkflowTests;
+beforeAll(async () => {
+  tests = await WorkflowTests.start();
+});
+afterAll(() => tests.stop());
+
+async function during(job: FakeJob, body: (handle: JobHandle, fake: FakeActivities) => Promise<void>) {
+  const fake = new FakeActivities(job);
+  await tests.during(fake.activities, async (queue) => {
+    const holders = await tests.worker(snapshotQueue(queue), fake.activities);
+    await holders.runUntil(async () => body(await tests.startJob(queue), fake));
+  });
+  return fake;
+}
+
+const upTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1);
+const rewritten = () => Promise.reject(failureOf('SourceRewritten', 's.a was rewritten'));
+
+test('a source that is rewritten under every snapshot ends the job after so many', async () => {
+  const over: number[] = [];
+  const startOver = (snapshot: number) => {
+    over.push(snapshot);
+    return [];
+  };
+  const tables = [{ table: 'a', partitions: 2, copy: rewritten }];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', startOver } }, async (handle) => {
+    const { type, message } = await failureOfWorkflow(handle);
+    expect(type).toBe('SourceRewritten');
+    const times = `The job has started over ${MOST_RESTARTS} times under new snapshots, and lost this one as well`;
+    expect(message).toContain(times);
+    expect(message).toContain('s.a was rewritten');
+    expect((await handle.query(jobProgress)).snapshot).toMatchObject({
+      number: MOST_RESTARTS + 1,
+      restarts: MOST_RESTARTS,
+    });
+  });
+  expect(fake.holds).toEqual(upTo(MOST_RESTARTS + 1));
+  expect(over).toEqual(upTo(MOST_RESTARTS));
+  expect(fake.held.size).toBe(0);
+  expect(fake.publishes.size).toBe(0);
+  expect(fake.closed).toMatchObject([{ state: 'suspended' }]);
+});
+
+test('a snapshot that can never be kept ends the job after so many, too', async () => {
+  const hold = () => Promise.reject(failureOf('SnapshotLost', 'no session holds it'));
+  const tables = [{ table: 'a', partitions: 2 }];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', hold } }, async (handle) => {
+    const { type, message } = await failureOfWorkflow(handle);
+    expect(type).toBe('SnapshotLost');
+    expect(message).toContain(`started over ${MOST_RESTARTS} times`);
+  });
+  expect(fake.holds).toEqual(upTo(MOST_RESTARTS + 1));
+  expect(fake.calls.size).toBe(0);
+});
+
+test('what no new snapshot would mend is not tried under one', async () => {
+  const hold = () => Promise.reject(failureOf('ServerUnsuitable', 'raise max_locks_per_transaction'));
+  const tables = [{ table: 'a', partitions: 2 }];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', hold } }, async (handle) => {
+    expect(await failureOfWorkflow(handle)).toMatchObject({
+      type: 'ServerUnsuitable',
+      message: expect.stringContaining('max_locks_per_transaction') as string,
+    });
+  });
+  expect(fake.holds).toEqual([1]);
+});
+
+test('a loss starts over what is not published, and no more; with fail it ends the job', async () => {
+  const once = (ordinal: number, call: number) => (ordinal === 1 && call === 1 ? rewritten() : undefined);
+  const tables = [
+    { table: 'a', partitions: 3, published: true, committed: [0, 1, 2] },
+    { table: 'b', partitions: 3, copy: once },
+  ];
+  const startOver = () => ['a'];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', startOver } }, async (handle) => {
+    const report = await handle.result();
+    expect(report.snapshot).toMatchObject({ number: 2, restarts: 1, state: 'released' });
+    expect(report.snapshot!.note).toContain('s.a was rewritten');
+    expect(report).toMatchObject({ phase: 'complete', rows: 12 });
+  });
+  expect(fake.callsOf('a')).toEqual([0, 0, 0]);
+  expect(fake.callsOf('b')[1]).toBe(2);
+  const failing = await during({ tables, snapshots: { onLost: 'fail' } }, async (handle) => {
+    const { type, message } = await failureOfWorkflow(handle);
+    expect(type).toBe('SourceRewritten');
+    expect(message).toContain('onSnapshotLost: fail');
+    expect(message).toContain('"resume": "');
+  });
+  expect(failing.holds).toEqual([1]);
+});
