@@ -69,10 +69,16 @@ async function verify(client: Client, context: Context, wanted: Wanted): Promise
     taskQueue,
     args: [{ run, destination, parallelism, keys, ...(tables.length > 0 && { tables }) }],
   });
+  if (!options.json) tellStart(context, run, handle.workflowId);
   const report = await resultOf(async () => (await awaitResult(client, handle, taskQueue, context)) as VerifyReport);
   if (options.json) context.screen.out.line(JSON.stringify(report, undefined, 2));
   else printVerification(name, report, context.screen);
   return report.equal ? EXIT.ok : EXIT.failed;
+}
+
+/** It may take as long as the copy did. */
+function tellStart({ screen: { err } }: Context, run: string, workflowId: string): void {
+  err.prose(`Comparing run ${run} with source and target, as workflow ${workflowId}. Ctrl-C ends it.`);
 }
 
 async function resultOf(result: () => Promise<VerifyReport>): Promise<VerifyReport> {
@@ -84,6 +90,10 @@ async function resultOf(result: () => Promise<VerifyReport>): Promise<VerifyRepo
   }
 }
 
+function byRun({ hint }: Context, name: string): string {
+  return `A run is found without its job:  ${hint('verify', name, '--run', 'RUN', '--destination', 'CONNECTION')}`;
+}
+
 /** As given, or as the job's latest execution was started. */
 async function runOf(
   client: Client,
@@ -91,7 +101,7 @@ async function runOf(
   { name, options: { run, destination } }: Wanted,
 ): Promise<{ run: string; destination: string }> {
   if (run !== undefined && destination !== undefined) return { run, destination };
-  const start = await startOf(client, await findJob(client, context, name));
+  const start = await startOf(client, await findJob(client, context, name, byRun(context, name)));
   const found = { run: run ?? start.run, destination: destination ?? start.destination };
   if (found.destination !== undefined) return { run: found.run, destination: found.destination };
   throw new CliError(`Job "${name}" was started without a destination.`, EXIT.wrong, 'Name it: --destination.');
