@@ -74,7 +74,10 @@ function showKeys(
   const keys = differing.reduce((sum, part) => sum + part.keys, 0);
   if (keys === 0) return;
   const kept = `Keys of ${plural(keys, 'row')} that differ are kept in the ledger of connection "${destination}"`;
-  if (differences === undefined) return out.prose(`  ${kept}.`);
+  if (differences === undefined) {
+    out.prose(`  ${kept}.`);
+    return;
+  }
   out.prose(`  ${kept}. To see them there:`);
   const where = `run = ${literal(run)} AND table_name = ${literal(table)}`;
   out.line(`  SELECT partition + 1 AS partition, key, difference FROM ${differences} WHERE ${where} ORDER BY 1, 2;`);

@@ -28,12 +28,14 @@ export function addVerify({ command, action }: Registry): void {
     'compare what a job copied with source and target now',
     'longhaul verify nightly public.orders\n\n' +
       'Reads every row on both sides. Says which side changed since the copy, in which\n' +
-      'partitions; keys of some rows that differ are kept at the destination, in the\n' +
-      "ledger's table differences. Exit code 0: equal, 1: not, or not compared.\n" +
-      'Where Temporal has forgotten the job, name its run: --run and --destination.',
+      'partitions. Keys of some rows that differ are kept at the destination, in the\n' +
+      "ledger's table differences: the statement that shows them is printed.\n" +
+      'Exit code 0: all equal, 1: not, or not compared, 2: no such job, run or table.\n' +
+      'Where Temporal has forgotten the job, name its run by --run and --destination; <name>\n' +
+      'is then only a label.',
   )
     .option('--run <run>', 'a run of the job, as `status` and the ledger name it (default: the latest)')
-    .option('--destination <connection>', 'the connection that the run wrote to, with --run')
+    .option('--destination <connection>', "the connection that the run wrote to (default: the job's)")
     .option('--parallelism <count>', 'parts compared at once, each with a session on both sides', whole(1, 1_000), 2)
     .option('--keys <count>', 'rows of a differing partition whose keys are kept', whole(0, 1_000), 20)
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
