@@ -37,10 +37,10 @@ describe('longhaul verify', () => {
     expect(differs.out).toMatch(/public\.items +✖ target changed +4,000 +4,000 +3,999 +4\n/);
     expect(differs.out).toContain('public.items: the target changed since the copy; the source is as it was copied');
     expect(differs.out).toMatch(
-      / {2}1\/4 +target changed +1,000 +1,000 +999 +1\n {2}4\/4 +target changed +1,000 +1,000 +1,000 +1\n/,
+      / {2}1\/4 +target changed +([\d,]+) +\1 +[\d,]+ +1\n {2}4\/4 +target changed +([\d,]+) +\2 +\2 +1\n/,
     );
     expect(differs.out).toContain(`✖ not equal  ${name}: 1 of 1 table of run ${run}`);
-    expect(differs.out).not.toContain('3999');
+    expect(differs.out).not.toContain('["');
     const printed = /^ *(SELECT .*);$/m.exec(differs.out)![1]!;
     expect(await runSql(world.destinationUrl, printed)).toEqual([
       { partition: 1, key: '["7"]', difference: 'only in source' },
