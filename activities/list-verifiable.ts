@@ -4,7 +4,7 @@ import type { TableRecord } from '../src/core/model.js';
 import { didYouMean } from '../src/core/suggest.js';
 import type { DestinationSession } from '../src/connectors/types.js';
 import { attempt } from './attempt.js';
-import { connectorOf, type Dependencies } from './dependencies.js';
+import { connectorOf, unknownConnection, type Dependencies } from './dependencies.js';
 import { openTableDigester } from './digests.js';
 
 type Input = Parameters<LonghaulActivities['listVerifiable']>[0];
@@ -12,6 +12,12 @@ type Input = Parameters<LonghaulActivities['listVerifiable']>[0];
 /** What of a run can be verified, by its ledger. */
 export function listVerifiable(deps: Dependencies, input: Input): Promise<Verifiable> {
   return attempt(deps, {}, async (running) => {
+    // A person's word, which may be wrong: not waited for, as the connection of a job that was checked is.
+    if (!deps.connectors.has(input.destination)) {
+      const next = 'Name a connection of longhaul.yaml.';
+      const message = `${unknownConnection(input.destination, deps.connectors.keys())} on the worker.`;
+      throw new LonghaulError('JobInvalid', message, { next });
+    }
     await using session = await connectorOf(deps, input.destination).openDestination(running.session());
     running.meter.phase = 'reading the ledger';
     const tables: VerifiableTable[] = [];

@@ -228,7 +228,10 @@ class TableCopy {
 
   #missing(ordinals: readonly number[]): void {
     this.#book.missing(ordinals);
-    this.#enter('copying', `${counted(ordinals.length, 'partition')} had no receipt in the ledger any more; copied again`);
+    this.#enter(
+      'copying',
+      `${counted(ordinals.length, 'partition')} had no receipt in the ledger any more; copied again`,
+    );
   }
 
   /** Answers whether the table is published; if not, what the ledger misses is to be copied again. */

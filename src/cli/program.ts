@@ -26,6 +26,9 @@ New here?
   longhaul check job.yaml    says everything that is wrong, touches nothing
   longhaul run job.yaml      copies, and shows how it goes
 
+<name> is a job's name: the id of its workflow. A run is one
+execution of a job, by the id that status and ls show.
+
 Temporal is found as by any Temporal program: by TEMPORAL_ADDRESS and the other
 TEMPORAL_* variables, or a profile of temporal.toml; else at 127.0.0.1:7233.
 
@@ -38,7 +41,7 @@ export function buildProgram(exit: (code: number) => void): Command {
     )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('--help', 'explain the program or a command')
-    .option('--config <file>', 'default: LONGHAUL_CONFIG, else ./longhaul.yaml')
+    .option('--config <file>', 'the connections and worker settings (default: LONGHAUL_CONFIG, else ./longhaul.yaml)')
     .option('--address <host:port>', "Temporal's address, if not as configured")
     .option('--namespace <name>', "Temporal's namespace, if not as configured")
     .option('--no-color', 'no colours (as the variable NO_COLOR)')
@@ -81,7 +84,7 @@ function registryOf(program: Command, exit: (code: number) => void): Registry {
 function indent(text: string): string {
   return text
     .split('\n')
-    .map((line) => `  ${line}`)
+    .map((line) => (line === '' ? line : `  ${line}`))
     .join('\n');
 }
 

@@ -72,15 +72,21 @@ function grpcStatusOf(error: unknown): number | undefined {
 }
 
 /**
- * The latest execution of a job, pinned. A workflow of another type under this id is refused.
+ * The latest execution of a job, pinned. A workflow of another type under this id is refused. `forgotten`: what can be done all the
+ * same when there is none.
  * @throws CliError if there is none.
  */
-export async function findJob(client: Client, context: Context, workflowId: string): Promise<JobHandle> {
+export async function findJob(
+  client: Client,
+  context: Context,
+  workflowId: string,
+  forgotten?: string,
+): Promise<JobHandle> {
   const described = await client.workflow
     .getHandle(workflowId)
     .describe()
     .catch((error: unknown) => {
-      throw error instanceof WorkflowNotFoundError ? noSuchJob(context, workflowId) : error;
+      throw error instanceof WorkflowNotFoundError ? noSuchJob(context, workflowId, forgotten) : error;
     });
   const { type, runId, taskQueue } = described;
   if (type !== 'copyJob') {
@@ -89,8 +95,9 @@ export async function findJob(client: Client, context: Context, workflowId: stri
   return { client, handle: client.workflow.getHandle(workflowId, runId), workflowId, runId, taskQueue };
 }
 
-function noSuchJob(context: Context, workflowId: string): CliError {
-  const next = `The jobs there are:  ${context.hint('ls')}`;
+function noSuchJob(context: Context, workflowId: string, forgotten?: string): CliError {
+  const jobs = `The jobs there are:  ${context.hint('ls')}`;
+  const next = forgotten === undefined ? jobs : `${jobs}\n${forgotten}`;
   return new CliError(`There is no job "${workflowId}" (or Temporal has forgotten it since).`, EXIT.wrong, next);
 }
 

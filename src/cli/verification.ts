@@ -30,6 +30,7 @@ export function printVerification(name: string, report: VerifyReport, { out }: S
   for (const table of report.tables) explainTable(table, report, out);
   const differing = report.tables.filter(({ verdict }) => verdict !== 'equal').length;
   const all = plural(report.tables.length, 'table');
+  if (!report.equal) out.line();
   out.prose(
     report.equal
       ? `${colors.green('✔ equal')}  ${name}: ${all} of run ${report.run}, row by row`
@@ -46,18 +47,46 @@ function countCells({ rows, partitions }: TableVerification): string[] {
   return [...counts, formatCount(partitions)];
 }
 
-function explainTable(table: TableVerification, { run, destination }: VerifyReport, out: Channel): void {
-  const { verdict, differing, more, note } = table;
+function explainTable(table: TableVerification, report: VerifyReport, out: Channel): void {
+  const { verdict, note } = table;
   if (verdict === 'equal') return;
   out.prose(`\n${out.colors.bold(table.table)}: ${MEANING[verdict]}${note === undefined ? '' : ` (${note})`}`);
-  for (const { label, verdict: kind, source, copied, target } of differing) {
-    const counts = `rows: ${formatCount(source)} source, ${formatCount(copied)} copied`;
-    out.line(`  ${label}  ${kind}  (${counts}${target === undefined ? '' : `, ${formatCount(target)} target`})`);
-  }
-  if (more > 0) out.line(`  … and ${plural(more, 'partition')} more`);
+  if (table.differing.length > 0) out.line(indent(differingTable(table, out)));
+  if (table.more > 0) out.line(`  … and ${plural(table.more, 'partition')} more`);
+  showKeys(table, report, out);
+}
+
+function differingTable({ differing }: TableVerification, { colors }: Channel): string {
+  const head = ['partition', 'verdict', 'source', 'copied', 'target', 'keys kept'].map((title) => colors.dim(title));
+  const rows = differing.map(({ label, verdict, source, copied, target, keys }) => [
+    ...[label, verdict, formatCount(source), formatCount(copied)],
+    ...[target === undefined ? '' : formatCount(target), keys === 0 ? '' : formatCount(keys)],
+  ]);
+  return textTable(head, rows, 2);
+}
+
+/** The ledger counts partitions from 0, people from 1. The statement is not wrapped: it is to be copied. */
+function showKeys(
+  { table, differing }: TableVerification,
+  { run, destination, differences }: VerifyReport,
+  out: Channel,
+) {
   const keys = differing.reduce((sum, part) => sum + part.keys, 0);
   if (keys === 0) return;
-  const where = `run = '${run}' AND table_name = '${table.table.replaceAll("'", "''")}'`;
-  const what = `Keys of ${plural(keys, 'row')} that differ are kept at connection "${destination}", in its ledger:`;
-  out.prose(`  ${what}\n  SELECT partition, key, difference FROM longhaul.differences WHERE ${where}`);
+  const kept = `Keys of ${plural(keys, 'row')} that differ are kept in the ledger of connection "${destination}"`;
+  if (differences === undefined) {
+    out.prose(`  ${kept}.`);
+    return;
+  }
+  out.prose(`  ${kept}. To see them there:`);
+  const where = `run = ${literal(run)} AND table_name = ${literal(table)}`;
+  out.line(`  SELECT partition + 1 AS partition, key, difference FROM ${differences} WHERE ${where} ORDER BY 1, 2;`);
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function indent(text: string): string {
+  return text.replaceAll(/^/gm, '  ');
 }

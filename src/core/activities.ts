@@ -294,11 +294,7 @@ export interface LonghaulActivities {
   verifyTable(input: TableRef): Promise<VerifyOutcome>;
   publishTable(input: TableRef): Promise<PublishOutcome>;
   /** The tables of a run that can be verified later: all, or these. Throws JobInvalid for an unknown run or table. */
-  listVerifiable(input: {
-    run: string;
-    destination: string;
-    tables?: readonly string[];
-  }): Promise<Verifiable>;
+  listVerifiable(input: { run: string; destination: string; tables?: readonly string[] }): Promise<Verifiable>;
   /**
    * Compares partitions [from, to) as source and target have them now with what was copied. Writes keys of at most `keys` rows of
    * each differing partition into the ledger. `divided`: the target's rows can be told apart by partition.

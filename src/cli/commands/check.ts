@@ -20,7 +20,11 @@ interface CheckOptions {
 }
 
 export function addCheck({ command, action }: Registry): void {
-  command('check <job.yaml>', 'say all that is wrong with a job', 'longhaul check job.yaml')
+  command(
+    'check <job.yaml>',
+    'say all that is wrong with a job',
+    'longhaul check job.yaml\n\nExit code 0: nothing is wrong (there may be warnings), 2: something is.',
+  )
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
     .option('--json', 'problems, warnings and tables as one JSON object')
     .action(action(check));

@@ -30,7 +30,10 @@ export function addRun({ command, action }: Registry): void {
   )
     .option('--id <workflow>', "the workflow's id (default: the job's name)")
     .option('--detach', 'start the job and return at once')
-    .option('--resume <run>', 'take over an earlier run: what it committed is not copied again')
+    .option(
+      '--resume <run>',
+      'take over a run that ended early, as `ls` names it: what it committed is not copied again',
+    )
     .option('--print', 'start nothing; write the JSON that `temporal workflow start` takes')
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
     .option('--json', 'the result as one JSON object')

@@ -28,12 +28,14 @@ export function addVerify({ command, action }: Registry): void {
     'compare what a job copied with source and target now',
     'longhaul verify nightly public.orders\n\n' +
       'Reads every row on both sides. Says which side changed since the copy, in which\n' +
-      'partitions; keys of some rows that differ are kept at the destination, in the\n' +
-      "ledger's table differences. Exit code 0: equal, 1: not, or not compared.\n" +
-      'Where Temporal has forgotten the job, name its run: --run and --destination.',
+      'partitions. Keys of some rows that differ are kept at the destination, in the\n' +
+      "ledger's table differences: the statement that shows them is printed.\n" +
+      'Exit code 0: all equal, 1: not, or not compared, 2: no such job, run or table.\n' +
+      'Where Temporal has forgotten the job, name its run by --run and --destination; <name>\n' +
+      'is then only a label.',
   )
     .option('--run <run>', 'a run of the job, as `status` and the ledger name it (default: the latest)')
-    .option('--destination <connection>', 'the connection that the run wrote to, with --run')
+    .option('--destination <connection>', "the connection that the run wrote to (default: the job's)")
     .option('--parallelism <count>', 'parts compared at once, each with a session on both sides', whole(1, 1_000), 2)
     .option('--keys <count>', 'rows of a differing partition whose keys are kept', whole(0, 1_000), 20)
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
@@ -69,10 +71,16 @@ async function verify(client: Client, context: Context, wanted: Wanted): Promise
     taskQueue,
     args: [{ run, destination, parallelism, keys, ...(tables.length > 0 && { tables }) }],
   });
+  if (!options.json) tellStart(context, run, handle.workflowId);
   const report = await resultOf(async () => (await awaitResult(client, handle, taskQueue, context)) as VerifyReport);
   if (options.json) context.screen.out.line(JSON.stringify(report, undefined, 2));
   else printVerification(name, report, context.screen);
   return report.equal ? EXIT.ok : EXIT.failed;
+}
+
+/** It may take as long as the copy did. */
+function tellStart({ screen: { err } }: Context, run: string, workflowId: string): void {
+  err.prose(`Comparing run ${run} with source and target, as workflow ${workflowId}. Ctrl-C ends it.`);
 }
 
 async function resultOf(result: () => Promise<VerifyReport>): Promise<VerifyReport> {
@@ -84,6 +92,10 @@ async function resultOf(result: () => Promise<VerifyReport>): Promise<VerifyRepo
   }
 }
 
+function byRun({ hint }: Context, name: string): string {
+  return `A run is found without its job:  ${hint('verify', name, '--run', 'RUN', '--destination', 'CONNECTION')}`;
+}
+
 /** As given, or as the job's latest execution was started. */
 async function runOf(
   client: Client,
@@ -91,7 +103,7 @@ async function runOf(
   { name, options: { run, destination } }: Wanted,
 ): Promise<{ run: string; destination: string }> {
   if (run !== undefined && destination !== undefined) return { run, destination };
-  const start = await startOf(client, await findJob(client, context, name));
+  const start = await startOf(client, await findJob(client, context, name, byRun(context, name)));
   const found = { run: run ?? start.run, destination: destination ?? start.destination };
   if (found.destination !== undefined) return { run: found.run, destination: found.destination };
   throw new CliError(`Job "${name}" was started without a destination.`, EXIT.wrong, 'Name it: --destination.');
