@@ -215,3 +215,84 @@ test('with onSnapshotLost: fail the job ends, suspended; resumed, it starts over
   expect(report.warnings.join()).toContain('2 unfinished tables of this run start over under snapshot 2');
   expect(await copied(here)).toEqual(await seen());
 });
+
+test('ranges of pages under a snapshot, with digests, while every row moves to other pages', async () => {
+  const here = await scene();
+  await here.workers.start();
+  const defaults = { partition: { by: 'pages', count: 20 }, verify: 'checksum' };
+  const handle = await start(here, { defaults });
+  const seen = await witness(here, await runOf(handle), 1);
+  await midCopy(here, 1);
+  for (let moved = 0; moved < 3; moved++)
+    for (const table of TABLES)
+      for (const statement of [`UPDATE ${table} SET note = note || 'moved'`, `VACUUM ${table}`])
+        await runSql(here.sourceUrl, statement);
+  const report = (await handle.result()) as JobReport;
+  expect(report.snapshot).toMatchObject({ number: 1, restarts: 0 });
+  expect(await copied(here)).toEqual(await seen());
+  const receipts = await runSql<{ all: number; digested: number }>(
+    here.destinationUrl,
+    'SELECT count(*)::int AS all, count(digest)::int AS digested FROM longhaul.receipts',
+  );
+  expect(receipts).toEqual([{ all: 40, digested: 40 }]);
+});
+
+/** Keeps the snapshot alive as a holder does, but locks no table; it ends with the test. */
+async function holdUnlocked({ sourceUrl }: Scene, run: string, id: string): Promise<void> {
+  const client = new Client({ connectionString: sourceUrl });
+  client.on('error', () => undefined);
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '${id}'`);
+  await client.query(`SELECT set_config('application_name', $1 || pg_export_snapshot(), false)`, [
+    holderPrefix({ run, snapshot: 1 }),
+  ]);
+}
+
+/** The statement waits for the holder's lock, and gets its own before the next holder does: the snapshot lives, without the table. */
+async function rewriteUnder(scene: Scene, run: string, statement: string): Promise<void> {
+  const held = await holders(scene, run, 1);
+  await holdUnlocked(scene, run, held[0]!.id);
+  const rewritten = runSql(scene.sourceUrl, statement);
+  await until(async () => {
+    const waiting = await runSql(
+      scene.sourceUrl,
+      `SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted`,
+    );
+    return waiting.length > 0;
+  });
+  for (const { pid } of held) await runSql(scene.sourceUrl, 'SELECT pg_terminate_backend($1)', [pid]);
+  await rewritten;
+}
+
+test('a table that is rewritten while nobody locks it starts over under a new snapshot, with the others', async () => {
+  const here = await scene();
+  await here.workers.start();
+  const handle = await start(here);
+  const run = await runOf(handle);
+  await midCopy(here);
+  await rewriteUnder(here, run, 'VACUUM FULL s.b');
+  const seen = await witness(here, run, 2);
+  const report = (await handle.result()) as JobReport;
+  expect(report.snapshot).toMatchObject({ number: 2, restarts: 1 });
+  expect(report.snapshot!.note).toContain('s.b was truncated, rewritten or replaced');
+  expect(await copied(here)).toEqual(await seen());
+}, 120_000);
+
+test('a table that is truncated while nobody locks it ends a job with onSnapshotLost: fail; resumed, it starts over', async () => {
+  const here = await scene();
+  await here.workers.start();
+  const handle = await start(here, { onSnapshotLost: 'fail' });
+  const run = await runOf(handle);
+  await midCopy(here);
+  await rewriteUnder(here, run, 'TRUNCATE s.b');
+  const failure = await failureOfWorkflow(handle);
+  expect(failure.type).toBe('SourceRewritten');
+  expect(failure.message).toContain('s.b was truncated, rewritten or replaced');
+  expect(failure.message).toContain(`"resume": "${run}"`);
+  const again = await start(here, { resume: run });
+  const seen = await witness(here, run, 2);
+  const report = (await again.result()) as JobReport;
+  expect(report.snapshot).toMatchObject({ number: 2, restarts: 0 });
+  expect(await copied(here)).toEqual(await seen());
+}, 120_000);
