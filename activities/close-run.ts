@@ -30,7 +30,7 @@ export function closeRun(deps: Dependencies, input: CloseRun): Promise<ClosedRun
 }
 
 async function visibleOf(ledger: Ledger, run: string): Promise<ClosedRun['visible']> {
-  const [overview] = await ledger.runs({ run });
+  const [overview] = await ledger.runs({ run, sizes: false });
   return (overview?.tables ?? [])
     .flatMap((table) => {
       const text = visibleText(table);

@@ -297,7 +297,8 @@ export interface TableOverview {
 
 export interface StagingTable {
   readonly name: string;
-  readonly bytes: number;
+  /** Absent: it was not asked for, or can't be told while somebody works on it. */
+  readonly bytes?: number;
 }
 
 /** First and last. */
@@ -310,6 +311,8 @@ export interface RunQuery {
   /** Only those that were not forgotten and of which no table's state changed for so long, in ms. */
   readonly unchangedFor?: number;
   readonly limit?: number;
+  /** With the sizes of staging. Default: true. */
+  readonly sizes?: boolean;
 }
 
 /** A plan on its way from the source to the ledger: its ordinals are 0, 1, 2 … */

@@ -213,7 +213,8 @@ export interface TableView {
   readonly partitions?: number;
   readonly committed: number;
   readonly rows: number;
-  readonly staging?: { readonly name: string; readonly bytes: number };
+  /** `bytes`: absent while somebody works on it. */
+  readonly staging?: { readonly name: string; readonly bytes?: number };
   /** With `publish: partition`, while it is not published: which partitions are visible, in words. */
   readonly visible?: string;
 }
@@ -254,7 +255,7 @@ export interface LedgerView {
   readonly runs: readonly RunView[];
   /** There are older ones, beyond the limit. */
   readonly more: boolean;
-  readonly orphans: readonly { readonly name: string; readonly bytes: number }[];
+  readonly orphans: readonly { readonly name: string; readonly bytes?: number }[];
   /** Why it could not be asked. */
   readonly problem?: string;
 }
@@ -294,11 +295,7 @@ export interface LonghaulActivities {
   verifyTable(input: TableRef): Promise<VerifyOutcome>;
   publishTable(input: TableRef): Promise<PublishOutcome>;
   /** The tables of a run that can be verified later: all, or these. Throws JobInvalid for an unknown run or table. */
-  listVerifiable(input: {
-    run: string;
-    destination: string;
-    tables?: readonly string[];
-  }): Promise<Verifiable>;
+  listVerifiable(input: { run: string; destination: string; tables?: readonly string[] }): Promise<Verifiable>;
   /**
    * Compares partitions [from, to) as source and target have them now with what was copied. Writes keys of at most `keys` rows of
    * each differing partition into the ledger. `divided`: the target's rows can be told apart by partition.

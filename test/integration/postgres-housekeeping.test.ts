@@ -104,3 +104,21 @@ it('a target that was altered or dropped takes no partition more', async () => {
   await expect(session.begin(record, s.partition(1), 1)).rejects.toEqual(code('TargetChanged'));
   await expect(session.prepare(record)).rejects.toThrow(/it is gone, with the 1 partitions/);
 });
+
+it('staging on which somebody works for long holds up nobody who lists, sweeps or closes runs', async () => {
+  await using s = scene();
+  const session = await s.destination();
+  const record = await s.begun(session);
+  const builder = await sessionAt(fixture.destinationUrl);
+  await builder.query(`BEGIN; LOCK TABLE ${record.staging} IN ACCESS EXCLUSIVE MODE`);
+  const [listed] = await session.ledger.runs({ run: s.run });
+  expect(listed!.tables).toMatchObject([{ staging: { name: record.staging } }]);
+  expect(listed!.tables[0]!.staging!.bytes).toBeUndefined();
+  expect(await session.ledger.expire('other')).toEqual([]);
+  expect(await session.orphans!()).toEqual([]);
+  expect(await session.ledger.runs({ run: s.run, sizes: false })).toEqual([listed]);
+  await builder.query('ROLLBACK');
+  const [after] = await session.ledger.runs({ run: s.run });
+  expect(after!.tables[0]!.staging!.bytes).toBeGreaterThan(0);
+  await builder.end();
+});

@@ -53,7 +53,7 @@ interface Plan {
   readonly removed: readonly Found[];
   /** Not touched, and why. */
   readonly kept: readonly (Found & { readonly because: string })[];
-  readonly orphans: readonly { readonly destination: string; readonly name: string; readonly bytes: number }[];
+  readonly orphans: readonly { readonly destination: string; readonly name: string; readonly bytes?: number }[];
 }
 
 async function clean(client: Client, context: Context, options: CleanOptions): Promise<number> {
@@ -164,7 +164,7 @@ function report({ removed, kept, orphans }: Plan, context: Context, { dryRun, js
   if (dryRun) out.line(`${what} would be removed. Nothing was touched.`);
   else out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
   for (const { destination, name, bytes: size } of orphans) {
-    err.prose(`${err.colors.yellow('! orphan')}   ${name} at ${destination}, ${formatBytes(size)}`);
+    err.prose(`${err.colors.yellow('! orphan')}   ${name} at ${destination}, ${sizeText(size)}`);
   }
   if (orphans.length > 0)
     err.prose(
@@ -177,7 +177,7 @@ function linesOf(run: Found, forget: boolean): string[] {
   const tables = run.tables.flatMap(({ table, state, staging, visible }) => [
     ...(staging === undefined || state === 'published'
       ? []
-      : [`  ${table}: ${staging.name}, ${formatBytes(staging.bytes)}`]),
+      : [`  ${table}: ${staging.name}, ${sizeText(staging.bytes)}`]),
     ...(visible === undefined ? [] : [`  ${table}: ${visible}, and stay so`]),
   ]);
   const all = Object.values(run.states).reduce((sum, count) => sum + count, 0);
@@ -187,6 +187,11 @@ function linesOf(run: Found, forget: boolean): string[] {
     ...tables,
     ...(more > 0 ? [`  and ${plural(more, 'more table')}`] : []),
   ];
+}
+
+/** Of staging. */
+export function sizeText(bytes: number | undefined): string {
+  return bytes === undefined ? 'in use' : formatBytes(bytes);
 }
 
 export function statesText({ states }: RunView): string {

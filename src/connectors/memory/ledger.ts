@@ -152,7 +152,7 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  runs({ run, unchangedFor, limit }: RunQuery = {}): Promise<readonly RunOverview[]> {
+  runs({ run, unchangedFor, limit, sizes = true }: RunQuery = {}): Promise<readonly RunOverview[]> {
     const quiet = (each: LedgerRun) =>
       unchangedFor === undefined ||
       (each.forgottenAt === undefined && [...each.tables.values()].every((entry) => age(entry) > unchangedFor));
@@ -161,7 +161,7 @@ export class MemoryLedger implements Ledger {
         .filter((each) => (run === undefined || each.run.run === run) && quiet(each))
         .reverse()
         .slice(0, limit)
-        .map((each) => this.#overview(each)),
+        .map((each) => this.#overview(each, sizes)),
     );
   }
 
@@ -200,12 +200,14 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  #overview({ run, forgottenAt, tables }: LedgerRun): RunOverview {
+  #overview({ run, forgottenAt, tables }: LedgerRun, sizes: boolean): RunOverview {
     const entries = [...tables.values()];
     return {
       ...run,
       ...(forgottenAt !== undefined && { forgottenAt }),
-      tables: entries.map((entry) => tableOverview(entry, this.server.staging.get(entry.record.staging)?.length)),
+      tables: entries.map((entry) =>
+        tableOverview(entry, this.server.staging.get(entry.record.staging)?.length, sizes),
+      ),
     };
   }
 
@@ -344,7 +346,7 @@ function isOver(entry: LedgerEntry, keepStaging: number | undefined): boolean {
   return age(entry) > keepStaging;
 }
 
-function tableOverview(entry: LedgerEntry, staged: number | undefined): TableOverview {
+function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: boolean): TableOverview {
   const { record, plan, changedAt } = entry;
   const { spec, state, staging } = record;
   const { rows, bytes, committed } = totalsOf(entry, 0);
@@ -353,7 +355,7 @@ function tableOverview(entry: LedgerEntry, staged: number | undefined): TableOve
     ...{ spec: spec.queries ? { ...spec, queries: [] } : spec, state, changedAt: new Date(changedAt).toISOString() },
     ...(plan && { partitions: plan.summary.partitions }),
     ...{ committed, rows, bytes },
-    ...(staged !== undefined && { staging: { name: staging, bytes: staged } }),
+    ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
     ...(partial && { visible: rangesOf([...entry.receipts.keys()]).slice(0, VISIBLE_RANGES) }),
   };
 }

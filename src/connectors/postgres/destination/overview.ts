@@ -1,7 +1,14 @@
 import type { TableState, TableSpec } from '../../../core/model.js';
-import { VISIBLE_RANGES, type OrdinalRange, type RunOverview, type RunQuery, type TableOverview } from '../../types.js';
+import {
+  VISIBLE_RANGES,
+  type OrdinalRange,
+  type RunOverview,
+  type RunQuery,
+  type StagingTable,
+  type TableOverview,
+} from '../../types.js';
 import type { PgSession } from '../session.js';
-import { stagingTables } from './housekeeping.js';
+import { measuredStaging, stagingTables } from './housekeeping.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { WITHOUT_QUERIES } from './records.js';
 
@@ -40,13 +47,14 @@ const overview = ({ runs, runTables, receipts }: LedgerNames) => `
 
 /** See `Ledger.runs`. */
 export async function readRuns(session: PgSession, names: LedgerNames, query: RunQuery): Promise<RunOverview[]> {
-  const { run = null, unchangedFor = null, limit = null } = query;
+  const { run = null, unchangedFor = null, limit = null, sizes = true } = query;
   const found = await session.query<Row>(overview(names), [run, unchangedFor, limit]);
-  const staged = new Map((await stagingTables(session)).map((table) => [table.name, table]));
+  const tables = await (sizes ? measuredStaging(session) : stagingTables(session));
+  const staged = new Map(tables.map(({ name, bytes }) => [name, { name, ...(bytes !== undefined && { bytes }) }]));
   const runs = new Map<string, RunOverview & { tables: TableOverview[] }>();
   for (const row of found) {
     const entry = runs.get(row.run) ?? runOf(row);
-    const table = tableOf(row, staged.get(row.staging)?.bytes);
+    const table = tableOf(row, staged.get(row.staging));
     entry.tables.push(await withVisible(session, names, row.run, table));
     runs.set(row.run, entry);
   }
@@ -61,12 +69,12 @@ function runOf({ run, job, started, keep, forgotten }: Row): RunOverview & { tab
   };
 }
 
-function tableOf(row: Row, bytes: string | undefined): TableOverview {
+function tableOf(row: Row, staging: StagingTable | undefined): TableOverview {
   return {
     ...{ spec: JSON.parse(row.spec) as TableSpec, state: row.state, changedAt: row.changed },
     ...(row.partitions !== null && { partitions: Number(row.partitions) }),
     ...{ committed: Number(row.committed), rows: Number(row.rows), bytes: Number(row.bytes) },
-    ...(bytes !== undefined && { staging: { name: row.staging, bytes: Number(bytes) } }),
+    ...(staging && { staging }),
   };
 }
 
