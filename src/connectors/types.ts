@@ -400,8 +400,9 @@ export interface Ledger {
    */
   expire(except: string): Promise<readonly TableRecord[]>;
   /**
-   * Removes plan and receipts of a run of which every table is published or discarded, and its queries; the run and its tables'
-   * sums stay. Answers whether it was such a run. Idempotent.
+   * Removes plan and receipts of a run of which every table is published or discarded, its queries, and what was found to differ; the
+   * run and its tables' sums stay, and the receipts of rows that are visible though their table is not published: they tell
+   * `usesOf` and `runs` of them. Answers whether it was such a run. Idempotent.
    */
   forget(run: string): Promise<boolean>;
 }

@@ -156,6 +156,25 @@ export function runsContract(
     });
   });
 
+  describe('what is forgotten', () => {
+    it('is not that rows were appended, where they are visible though their table was discarded', async () => {
+      await using s = scene({ mode: 'append', publish: 'partition' });
+      const session = await s.destination();
+      await session.prepare(await s.openAs(session, 'nightly'));
+      const record = await session.ledger.table(s.run, s.spec.table);
+      await session.ledger.putPlan(s.run, s.spec.table, { partitions: s.partitions(), reason: 'four' });
+      await s.copy(session, record, 2);
+      await session.ledger.closeRun(s.run, 'discarded');
+      const before = await session.ledger.runs({ run: s.run });
+      expect(await session.ledger.forget(s.run)).toBe(true);
+      const uses = await session.ledger.usesOf({ name: 'nightly' }, [s.spec]);
+      expect(uses).toMatchObject([{ use: 'appended', run: s.run }]);
+      const [after] = await session.ledger.runs({ run: s.run });
+      expect(after!.tables).toEqual(before[0]!.tables);
+      expect(after!.tables).toMatchObject([{ committed: 1, visible: [[2, 2]] }]);
+    });
+  });
+
   describe('a run under a snapshot', () => {
     const underSnapshot = () => scene({ consistency: 'snapshot' });
 

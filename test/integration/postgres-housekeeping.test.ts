@@ -122,3 +122,18 @@ it('staging on which somebody works for long holds up nobody who lists, sweeps o
   expect(after!.tables[0]!.staging!.bytes).toBeGreaterThan(0);
   await builder.end();
 });
+
+it('keys of rows that differed are forgotten with their run', async () => {
+  await using s = scene();
+  const session = await s.destination();
+  const record = await s.begun(session);
+  await session.ledger.putDifferences(s.run, record.spec.table, 0, 4, [
+    { ordinal: 1, key: '["7"]', difference: 'differs' },
+  ]);
+  const kept = () =>
+    runSql(fixture.destinationUrl, `SELECT key FROM ${session.ledger.differencesTable!} WHERE run = $1`, [s.run]);
+  expect(await kept()).toHaveLength(1);
+  await session.ledger.closeRun(s.run, 'discarded');
+  expect(await session.ledger.forget(s.run)).toBe(true);
+  expect(await kept()).toEqual([]);
+});

@@ -191,9 +191,10 @@ export class MemoryLedger implements Ledger {
       if (!found || !closed) return false;
       found.forgottenAt = new Date().toISOString();
       for (const entry of entries) {
-        entry.receipts.clear();
+        const { spec, state } = entry.record;
+        if (state === 'published' || spec.publish !== 'partition') entry.receipts.clear();
         if (entry.plan) entry.plan.partitions = [];
-        const { spec } = entry.record;
+        delete entry.differences;
         if (spec.queries) entry.record = { ...entry.record, spec: { ...spec, queries: [] } };
       }
       return true;

@@ -96,11 +96,22 @@ export async function forget(session: PgSession, names: LedgerNames, run: string
     );
     if (tables.length === 0 || tables.some(({ closed }) => !closed)) return false;
     await session.query(`DELETE FROM ${names.planPages} WHERE run = $1`, [run]);
-    await session.query(`DELETE FROM ${names.receipts} WHERE run = $1`, [run]);
+    await forgetReceipts(session, names, run);
+    await session.query(`DELETE FROM ${names.differences} WHERE run = $1`, [run]);
     await session.query(`UPDATE ${names.runTables} SET spec = (${WITHOUT_QUERIES})::json WHERE run = $1`, [run]);
     await session.query(`UPDATE ${names.runs} SET forgotten_at = now() WHERE run = $1`, [run]);
     return true;
   });
+}
+
+/** Those of rows that are visible before their table is published stay: nothing else says that they were appended. */
+async function forgetReceipts(session: PgSession, names: LedgerNames, run: string): Promise<void> {
+  await session.query(
+    `DELETE FROM ${names.receipts} p USING ${names.runTables} t
+     WHERE p.run = $1 AND t.run = p.run AND t.table_name = p.table_name
+       AND (t.state = 'published' OR t.spec ->> 'publish' IS DISTINCT FROM 'partition')`,
+    [run],
+  );
 }
 
 /** See `DestinationSession.orphans`. Its comment says that Longhaul made it, and for which run. */
