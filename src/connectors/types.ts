@@ -281,7 +281,7 @@ export interface TableOverview {
   /** Without its queries. */
   readonly spec: TableSpec;
   readonly state: TableState;
-  /** When its state changed last, ISO 8601. */
+  /** When its state changed last, or it was opened again; ISO 8601. */
   readonly changedAt: string;
   /** Absent: not planned. */
   readonly partitions?: number;
@@ -329,6 +329,11 @@ export interface OpenOptions {
   readonly again?: boolean;
 }
 
+export interface CloseOptions {
+  /** ISO 8601: the latest `TableOverview.changedAt` of the run, or its start, as it was listed. Compared by the millisecond. */
+  readonly unchangedSince?: string;
+}
+
 /** What a run is opened with: the ledger itself names the staging, keeps the state and numbers the snapshots. */
 export type NewTableRecord = Omit<TableRecord, 'run' | 'staging' | 'state' | 'snapshot'>;
 
@@ -371,9 +376,14 @@ export interface Ledger {
   putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void>;
   /**
    * Moves every table of the run that is open or being published to `state`, and suspended ones to `discarded`; published ones
-   * stay. Whoever publishes at that time is ended. Idempotent.
+   * stay. Whoever publishes at that time is ended. Idempotent. Answers whether it was done: not when `unchangedSince` is given and the
+   * run has changed since. No run opens in between.
    */
-  closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
+  closeRun(
+    run: string,
+    state: Extract<TableState, 'suspended' | 'discarded'>,
+    options?: CloseOptions,
+  ): Promise<boolean>;
   /** Says that this snapshot was taken, unless it is said already; answers with the time of the first word. */
   putSnapshot(key: SnapshotKey): Promise<{ takenAt: string }>;
   /** When the snapshot was taken; undefined when it never was. */

@@ -266,11 +266,17 @@ export interface CloseRun {
   readonly state: 'suspended' | 'discarded';
   /** Also removes plan and receipts, of a run that is then published or discarded as a whole. Default false. */
   readonly forget?: boolean;
+  /** `RunView.changedAt` as it was listed: a run that has changed since is left as it is. Absent: closed whatever it is. */
+  readonly unchangedSince?: string;
   readonly servers?: Servers;
 }
 
 /** What a run came to in the ledger: known for good, since nothing of it is published after it was closed. */
 export interface ClosedRun {
+  /** Nothing was done: the ledger has no such run, or it has changed since `unchangedSince`. */
+  readonly untouched?: 'unknown' | 'changed';
+  /** Staging that is not removed yet, a sentence each that says why: runs that open later try again. It was not forgotten. */
+  readonly left?: readonly string[];
   /** Names of the tables that are published, in the job's order. */
   readonly published: readonly string[];
   /** What is visible of tables with `publish: partition` that did not publish, one line a table. */

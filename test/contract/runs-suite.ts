@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addDigested } from '../../src/core/digest.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, writerOf, type Scene } from './fixture.js';
+import type { DestinationSession } from '../../src/connectors/types.js';
 import type { SceneOptions } from './ledger-suite.js';
 
 /** The part of the connector contract that is about rows visible before the end, and about what runs leave behind. */
@@ -154,6 +155,30 @@ export function runsContract(
       await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
       expect(await s.visible()).toEqual(ALL_IDS);
     });
+  });
+
+  describe('a run that changed since it was listed', () => {
+    const listed = async ({ ledger }: DestinationSession, run: string) =>
+      (await ledger.runs({ run }))[0]!.tables[0]!.changedAt;
+
+    for (const from of ['open', 'suspended'] as const) {
+      it(`is not closed on the strength of that: it was ${from}, and is resumed`, async () => {
+        await using s = scene();
+        const session = await s.destination();
+        await s.begun(session);
+        if (from === 'suspended') await session.ledger.closeRun(s.run, 'suspended');
+        const unchangedSince = await listed(session, s.run);
+        await expect.poll(() => new Date().toISOString()).not.toBe(unchangedSince);
+        await s.open(session, true);
+        expect(await session.ledger.closeRun(s.run, 'discarded', { unchangedSince })).toBe(false);
+        expect(await session.ledger.tables(s.run)).toMatchObject([{ state: 'open' }]);
+        const now = { unchangedSince: await listed(session, s.run) };
+        expect(await session.ledger.closeRun(s.run, 'discarded', now)).toBe(true);
+        expect(await session.ledger.tables(s.run)).toMatchObject([{ state: 'discarded' }]);
+        // A retry of the call that closed it.
+        expect(await session.ledger.closeRun(s.run, 'discarded', { unchangedSince })).toBe(true);
+      });
+    }
   });
 
   describe('what is forgotten', () => {

@@ -13,6 +13,7 @@ import { changesSince } from '../../core/resume.js';
 import { refusedFor } from '../target-use.js';
 import {
   VISIBLE_RANGES,
+  type CloseOptions,
   type Difference,
   type Ledger,
   type NewTableRecord,
@@ -52,7 +53,7 @@ export class MemoryLedger implements Ledger {
       opened.run = { ...opened.run, ...run };
       for (const entry of opened.tables.values()) {
         const { state } = entry.record;
-        if (state === 'suspended' || state === 'publishing') move(entry, 'open');
+        if (state === 'open' || state === 'suspended' || state === 'publishing') move(entry, 'open');
       }
       if (resume) this.#startOver(opened, lastSnapshot(opened));
       return recordsOf(opened);
@@ -121,13 +122,17 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
+  closeRun(run: string, state: 'suspended' | 'discarded', { unchangedSince }: CloseOptions = {}): Promise<boolean> {
     return this.#step(() => {
-      for (const entry of this.server.runs.get(run)?.tables.values() ?? []) {
-        const { record } = entry;
+      const found = this.server.runs.get(run);
+      const closed = [...(found?.tables.values() ?? [])].filter(({ record }) => {
         const open = record.state === 'open' || record.state === 'publishing';
-        if (open || (state === 'discarded' && record.state === 'suspended')) move(entry, state);
-      }
+        return open || (state === 'discarded' && record.state === 'suspended');
+      });
+      const changed = unchangedSince !== undefined && found && changedAtOf(found) !== Date.parse(unchangedSince);
+      if (changed && closed.length > 0) return false;
+      for (const entry of closed) move(entry, state);
+      return true;
     });
   }
 
@@ -334,6 +339,10 @@ function refuseChanges(stored: LedgerRun, tables: readonly NewTableRecord[]): vo
 export function move(entry: LedgerEntry, state: TableState, expired = false): void {
   entry.record = { ...entry.record, state, ...(expired && { expired }) };
   entry.changedAt = Date.now();
+}
+
+function changedAtOf({ run, tables }: LedgerRun): number {
+  return Math.max(Date.parse(run.startedAt ?? ''), ...[...tables.values()].map(({ changedAt }) => changedAt));
 }
 
 function age({ changedAt }: LedgerEntry): number {
