@@ -137,3 +137,17 @@ it('keys of rows that differed are forgotten with their run', async () => {
   expect(await session.ledger.forget(s.run)).toBe(true);
   expect(await kept()).toEqual([]);
 });
+
+it('staging of an earlier snapshot, which nobody dropped when its table started over, is no orphan and is swept', async () => {
+  await using s = scene({ consistency: 'snapshot' });
+  const session = await s.destination();
+  const record = await s.begun(session);
+  await session.ledger.startOver({ run: s.run, snapshot: 1 });
+  expect((await session.orphans!()).map(({ name }) => name)).not.toContain(record.staging);
+  await session.ledger.closeRun(s.run, 'discarded');
+  const swept = (await session.ledger.expire('other')).filter(({ run }) => run === s.run);
+  expect(swept).toMatchObject([{ snapshot: 2, state: 'discarded' }]);
+  await session.discard(swept[0]!);
+  expect(await runSql(fixture.destinationUrl, `SELECT WHERE to_regclass('${record.staging}') IS NOT NULL`)).toEqual([]);
+  expect((await session.ledger.expire('other')).map(({ run }) => run)).not.toContain(s.run);
+});

@@ -6,8 +6,8 @@ import type { PgSession } from '../session.js';
 import { formatRelation } from '../sql.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { transaction } from './queries.js';
-import { readDiscarded, WITHOUT_QUERIES } from './records.js';
-import { STAGING_NAMES } from './staging-name.js';
+import { readLoaded, WITHOUT_QUERIES } from './records.js';
+import { earlierStagings, STAGING_NAMES } from './staging-name.js';
 
 /** Of one run at a time it is decided whether it opens, expires or is forgotten. */
 export function lockOpening(session: PgSession, names: LedgerNames): Promise<unknown> {
@@ -77,13 +77,24 @@ export async function expire(session: PgSession, names: LedgerNames, except: str
       [except],
     );
   });
-  const staged = await stagingTables(session);
-  return readDiscarded(
-    session,
-    names,
-    except,
-    staged.map(({ name }) => name),
-  );
+  const loaded = await loadedOf(session, names, await stagingTables(session));
+  const discarded = [...loaded.values()].filter(({ run, state }) => run !== except && state === 'discarded');
+  return [...new Set(discarded)];
+}
+
+/** By the name of a staging table, the record that it was loaded for, under its snapshot or an earlier one. */
+async function loadedOf(
+  session: PgSession,
+  names: LedgerNames,
+  staged: readonly StagedTable[],
+): Promise<Map<string, TableRecord>> {
+  const there = new Set(staged.map(({ name }) => name));
+  const loaded = new Map<string, TableRecord>();
+  for (const record of await readLoaded(session, names, staged)) {
+    const stagings = [record.staging, ...earlierStagings(record).map(formatRelation)];
+    for (const name of stagings.filter((each) => there.has(each))) loaded.set(name, record);
+  }
+  return loaded;
 }
 
 /** See `Ledger.forget`. */
@@ -117,13 +128,7 @@ async function forgetReceipts(session: PgSession, names: LedgerNames, run: strin
 /** See `DestinationSession.orphans`. Its comment says that Longhaul made it, and for which run. */
 export async function orphans(session: PgSession, names: LedgerNames): Promise<StagingTable[]> {
   const staged = (await measuredStaging(session)).filter(({ run }) => run !== null);
-  const known = (await isInstalled(session, names))
-    ? await session.query<{ staging: string }>(
-        `SELECT staging FROM ${names.runTables} WHERE staging = ANY ($1::text[])`,
-        [staged.map(({ name }) => name)],
-      )
-    : [];
-  const inLedger = new Set(known.map(({ staging }) => staging));
+  const inLedger = (await isInstalled(session, names)) ? await loadedOf(session, names, staged) : new Map();
   const unknown = staged.filter(({ name }) => !inLedger.has(name));
   return unknown.map(({ name, bytes }) => ({ name, ...(bytes !== undefined && { bytes }) }));
 }
