@@ -233,7 +233,7 @@ export interface RunView {
   readonly states: Readonly<Partial<Record<TableState, number>>>;
   readonly rows: number;
   readonly stagingBytes: number;
-  /** All of them when one run was asked for, else the first few; `states` counts all. */
+  /** All of them that an answer has room for when one run was asked for, else the first few; `states` counts all. */
   readonly tables: readonly TableView[];
 }
 
@@ -253,7 +253,7 @@ export interface RunsQuery {
 export interface LedgerView {
   readonly destination: string;
   readonly runs: readonly RunView[];
-  /** There are older ones, beyond the limit. */
+  /** There are older ones, beyond the limit, or beyond what an answer has room for. */
   readonly more: boolean;
   readonly orphans: readonly { readonly name: string; readonly bytes?: number }[];
   /** Why it could not be asked. */

@@ -91,3 +91,37 @@ test('what stands in the way of one table or run keeps none of the others, and a
   expect(forgotten).toEqual([free]);
   expect((await session.ledger.tables(resumed))[0]!.state).toBe('open');
 });
+
+test('what is listed of many ledgers has room in one answer', async () => {
+  const name = tests.temporal.unique('server');
+  const names = Array.from({ length: 8 }, (_, i) => `to-${i}`);
+  const connectors = new Map(names.map((to) => [to, createMemoryConnector({ name: to, server: `${name}-many` })]));
+  const { session } = await world(`${name}-many`);
+  const tables = Array.from({ length: 5 }, (_, i) => `${'long'.repeat(12)}_${i}`);
+  for (let i = 0; i < 400; i++)
+    await session.ledger.openRun(
+      { run: randomUUID(), job: 'job' },
+      tables.map((table) => newTable(randomUUID(), table)),
+    );
+  const big = randomUUID();
+  await session.ledger.openRun(
+    { run: big, job: 'job' },
+    Array.from({ length: 12_000 }, (_, i) => newTable(big, `table_${i}`)),
+  );
+  await tests.during(
+    createActivities({ connectors, log }),
+    async (taskQueue) => {
+      const ask = async (input: object) => {
+        const options = { taskQueue, workflowId: randomUUID(), args: [input] };
+        return (await tests.temporal.client.workflow.execute('listRuns', options)) as { ledgers: LedgerView[] };
+      };
+      const all = await ask({ limit: 500 });
+      expect(JSON.stringify(all).length).toBeLessThan(1_500_000);
+      expect(all.ledgers.map(({ runs, more }) => [runs.length > 50, more])).toEqual(names.map(() => [true, true]));
+      const one = await ask({ limit: 500, run: big, destination: names[0] });
+      expect(one.ledgers[0]!.runs).toMatchObject([{ run: big, states: { open: 12_000 } }]);
+      expect(one.ledgers[0]!.runs[0]!.tables.length).toBeGreaterThan(3_000);
+    },
+    { activity: [failureInterceptor(log)] },
+  );
+});
