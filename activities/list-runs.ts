@@ -49,14 +49,13 @@ async function ledgerView(
   const { run, unchangedFor } = query;
   const asked: RunQuery = {
     limit: limit + 1,
-    ...(run !== undefined && { run }),
+    ...(run === undefined ? { tables: LISTED_TABLES } : { run }),
     ...(unchangedFor !== undefined && { unchangedFor }),
   };
   const found = await session.ledger.runs(asked);
-  const tables = run === undefined ? LISTED_TABLES : undefined;
   const orphans = query.orphans === true ? ((await session.orphans?.()) ?? []) : [];
   const runs = fitting(
-    found.slice(0, limit).map((each) => runView(each, tables, (share * 3) / 4)),
+    found.slice(0, limit).map((each) => runView(each, (share * 3) / 4)),
     (share * 3) / 4,
   );
   const more = found.length > runs.length;
@@ -73,17 +72,15 @@ function fitting<T>(items: readonly T[], bytes: number): T[] {
 /** Room for what is said of a run beside its tables. */
 const HEAD_BYTES = 4_000;
 
-function runView(overview: RunOverview, listed: number | undefined, share: number): RunView {
-  const { run, job, startedAt = '', forgottenAt, tables } = overview;
-  const states: Record<string, number> = {};
-  for (const { state } of tables) states[state] = (states[state] ?? 0) + 1;
-  const sum = (of: (table: TableOverview) => number) => tables.reduce((total, table) => total + of(table), 0);
+function runView(overview: RunOverview, share: number): RunView {
+  const { run, job, startedAt = '', forgottenAt, sums, tables } = overview;
   return {
-    ...{ run, job, startedAt, states, ...keptUntil(overview), ...(forgottenAt !== undefined && { forgottenAt }) },
-    changedAt: tables.reduce((latest, { changedAt }) => latestOf(latest, changedAt), startedAt),
-    rows: sum(({ rows }) => rows),
-    stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
-    tables: fitting(tables.slice(0, listed).map(tableView), share - HEAD_BYTES),
+    ...{ run, job, startedAt, ...keptUntil(overview), ...(forgottenAt !== undefined && { forgottenAt }) },
+    states: Object.fromEntries(sums.map(({ state, tables: count }) => [state, count])),
+    changedAt: sums.reduce((latest, { changedAt }) => latestOf(latest, changedAt), startedAt),
+    rows: sums.reduce((total, { rows }) => total + rows, 0),
+    stagingBytes: sums.reduce((total, { stagingBytes }) => total + stagingBytes, 0),
+    tables: fitting(tables.map(tableView), share - HEAD_BYTES),
   };
 }
 
@@ -92,11 +89,10 @@ function latestOf(one: string, other: string): string {
 }
 
 /** The first of its suspended tables whose time is over. */
-function keptUntil({ keepStaging, tables }: RunOverview): { keptUntil?: string } {
-  const suspended = tables.filter(({ state, staging }) => state === 'suspended' && staging !== undefined);
-  if (keepStaging === undefined || suspended.length === 0) return {};
-  const first = Math.min(...suspended.map(({ changedAt }) => Date.parse(changedAt)));
-  return { keptUntil: new Date(first + keepStaging).toISOString() };
+function keptUntil({ keepStaging, sums }: RunOverview): { keptUntil?: string } {
+  const since = sums.find(({ state }) => state === 'suspended')?.stagedSince;
+  if (keepStaging === undefined || since === undefined) return {};
+  return { keptUntil: new Date(Date.parse(since) + keepStaging).toISOString() };
 }
 
 function tableView(overview: TableOverview): TableView {

@@ -274,7 +274,22 @@ export interface TargetUse {
 export interface RunOverview extends RunRecord {
   /** Its plan and receipts were removed then (`Ledger.forget`). */
   readonly forgottenAt?: string;
+  /** Over all tables, by their state, also of those that `RunQuery.tables` leaves out. */
+  readonly sums: readonly StateSums[];
   readonly tables: readonly TableOverview[];
+}
+
+/** Of the tables of a run that are in one state. */
+export interface StateSums {
+  readonly state: TableState;
+  readonly tables: number;
+  readonly rows: number;
+  /** As far as sizes are known. */
+  readonly stagingBytes: number;
+  /** The latest `TableOverview.changedAt`. */
+  readonly changedAt: string;
+  /** The earliest one of those with staging; absent without any. */
+  readonly stagedSince?: string;
 }
 
 export interface TableOverview {
@@ -311,6 +326,8 @@ export interface RunQuery {
   /** Only those that were not forgotten and of which no table's state changed for so long, in ms. */
   readonly unchangedFor?: number;
   readonly limit?: number;
+  /** Of each run, the first so many tables, at least 1. Default: all. */
+  readonly tables?: number;
   /** With the sizes of staging. Default: true. */
   readonly sizes?: boolean;
 }

@@ -131,6 +131,16 @@ export function runsContract(
       const table = { state: 'suspended', partitions: PARTITIONS, committed: 1, rows: ROWS / PARTITIONS };
       expect(overview!.tables).toMatchObject([table]);
       expect(overview!.tables[0]!.staging!.bytes).toBeGreaterThan(0);
+      const { changedAt, staging, rows } = overview!.tables[0]!;
+      const sums = {
+        state: 'suspended',
+        tables: 1,
+        rows,
+        stagingBytes: staging!.bytes,
+        changedAt,
+        stagedSince: changedAt,
+      };
+      expect(overview!.sums).toEqual([sums]);
       expect(await session.ledger.runs({ limit: 1 })).toEqual([overview]);
       expect(await session.ledger.runs({ run: 'nobody' })).toEqual([]);
       expect(runsOf(await session.ledger.runs({ unchangedFor: DAY }))).not.toContain(s.run);
@@ -155,6 +165,17 @@ export function runsContract(
       await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
       expect(await s.visible()).toEqual(ALL_IDS);
     });
+  });
+
+  it('of a run of many tables only so many are read as were asked for, and the sums are of all', async () => {
+    await using s = scene();
+    const session = await s.destination();
+    const table = await s.checked();
+    const others = [1, 2].map((i) => ({ ...table, spec: { ...s.spec, table: `other_${i}`, to: `${s.spec.to}_${i}` } }));
+    await session.ledger.openRun({ run: s.run, job: 'contract' }, [table, ...others]);
+    const [all] = await session.ledger.runs({ run: s.run });
+    expect(all!.sums).toMatchObject([{ state: 'open', tables: 3, rows: 0, stagingBytes: 0 }]);
+    expect(await session.ledger.runs({ run: s.run, tables: 2 })).toEqual([{ ...all, tables: all!.tables.slice(0, 2) }]);
   });
 
   describe('a run that changed since it was listed', () => {

@@ -24,6 +24,7 @@ import {
   type RunQuery,
   type RunRecord,
   type SnapshotKey,
+  type StateSums,
   type TableOverview,
   type TargetUse,
 } from '../types.js';
@@ -157,7 +158,7 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  runs({ run, unchangedFor, limit, sizes = true }: RunQuery = {}): Promise<readonly RunOverview[]> {
+  runs({ run, unchangedFor, limit, tables, sizes = true }: RunQuery = {}): Promise<readonly RunOverview[]> {
     const quiet = (each: LedgerRun) =>
       unchangedFor === undefined ||
       (each.forgottenAt === undefined && [...each.tables.values()].every((entry) => age(entry) > unchangedFor));
@@ -166,7 +167,8 @@ export class MemoryLedger implements Ledger {
         .filter((each) => (run === undefined || each.run.run === run) && quiet(each))
         .reverse()
         .slice(0, limit)
-        .map((each) => this.#overview(each, sizes)),
+        .map((each) => this.#overview(each, sizes))
+        .map((each) => ({ ...each, tables: each.tables.slice(0, tables) })),
     );
   }
 
@@ -207,14 +209,9 @@ export class MemoryLedger implements Ledger {
   }
 
   #overview({ run, forgottenAt, tables }: LedgerRun, sizes: boolean): RunOverview {
-    const entries = [...tables.values()];
-    return {
-      ...run,
-      ...(forgottenAt !== undefined && { forgottenAt }),
-      tables: entries.map((entry) =>
-        tableOverview(entry, this.server.staging.get(entry.record.staging)?.length, sizes),
-      ),
-    };
+    const staged = ({ record }: LedgerEntry) => this.server.staging.get(record.staging)?.length;
+    const all = [...tables.values()].map((entry) => tableOverview(entry, staged(entry), sizes));
+    return { ...run, ...(forgottenAt !== undefined && { forgottenAt }), sums: sumsOf(all), tables: all };
   }
 
   entry(run: string, table: string): LedgerEntry {
@@ -368,6 +365,23 @@ function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: bo
     ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
     ...(partial && { visible: rangesOf([...entry.receipts.keys()]).slice(0, VISIBLE_RANGES) }),
   };
+}
+
+function sumsOf(tables: readonly TableOverview[]): StateSums[] {
+  return [...new Set(tables.map(({ state }) => state))].map((state) => {
+    const those = tables.filter((table) => table.state === state);
+    const sum = (of: (table: TableOverview) => number) => those.reduce((total, table) => total + of(table), 0);
+    const since = those.filter(({ staging }) => staging !== undefined).map(({ changedAt }) => changedAt);
+    return {
+      ...{ state, tables: those.length, rows: sum(({ rows }) => rows) },
+      stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
+      changedAt: those
+        .map(({ changedAt }) => changedAt)
+        .sort()
+        .at(-1)!,
+      ...(since.length > 0 && { stagedSince: since.sort()[0]! }),
+    };
+  });
 }
 
 function rangesOf(ordinals: readonly number[]): OrdinalRange[] {
