@@ -5,7 +5,8 @@ import type { Connector, RunOverview, RunQuery, TableOverview } from '../src/con
 import { attempt, type Attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
 
-/** A payload is at most 2 MB: so many runs, each with so many tables of some 200 bytes. */
+/** Bytes of one answer, over all ledgers: a payload is at most 2 MB. */
+const ANSWER_BYTES = 1_500_000;
 const MOST_RUNS = 500;
 const LISTED_TABLES = 5;
 
@@ -14,53 +15,72 @@ export function listRuns(deps: Dependencies, query: RunsQuery): Promise<{ ledger
   return attempt(deps, {}, async (running) => {
     running.meter.phase = 'reading ledgers';
     if (query.destination !== undefined)
-      return { ledgers: [await ledgerView(connectorOf(deps, query.destination), query, running)] };
+      return { ledgers: [await ledgerView(connectorOf(deps, query.destination), query, running, ANSWER_BYTES)] };
     const destinations = [...deps.connectors.values()].filter(({ capabilities }) => capabilities.destination);
     const ledgers: LedgerView[] = [];
-    for (const connector of destinations) ledgers.push(await viewOrProblem(connector, query, running));
+    const share = ANSWER_BYTES / destinations.length;
+    for (const connector of destinations) ledgers.push(await viewOrProblem(connector, query, running, share));
     return { ledgers };
   });
 }
 
-async function viewOrProblem(connector: Connector, query: RunsQuery, running: Attempt): Promise<LedgerView> {
+async function viewOrProblem(
+  connector: Connector,
+  query: RunsQuery,
+  running: Attempt,
+  share: number,
+): Promise<LedgerView> {
   try {
-    return await ledgerView(connector, query, running);
+    return await ledgerView(connector, query, running, share);
   } catch (error) {
     if (running.signal.aborted || !(error instanceof LonghaulError)) throw error;
     return { destination: connector.name, runs: [], more: false, orphans: [], problem: bounded(error.message, 500) };
   }
 }
 
-async function ledgerView(connector: Connector, query: RunsQuery, running: Attempt): Promise<LedgerView> {
+async function ledgerView(
+  connector: Connector,
+  query: RunsQuery,
+  running: Attempt,
+  share: number,
+): Promise<LedgerView> {
   await using session = await connector.openDestination(running.session());
   const limit = Math.min(query.limit, MOST_RUNS);
   const { run, unchangedFor } = query;
   const asked: RunQuery = {
     limit: limit + 1,
-    ...(run !== undefined && { run }),
+    ...(run === undefined ? { tables: LISTED_TABLES } : { run }),
     ...(unchangedFor !== undefined && { unchangedFor }),
   };
   const found = await session.ledger.runs(asked);
-  const tables = run === undefined ? LISTED_TABLES : undefined;
-  return {
-    destination: connector.name,
-    runs: found.slice(0, limit).map((each) => runView(each, tables)),
-    more: found.length > limit,
-    orphans: query.orphans === true ? ((await session.orphans?.()) ?? []).slice(0, MOST_RUNS) : [],
-  };
+  const orphans = query.orphans === true ? ((await session.orphans?.()) ?? []) : [];
+  const runs = fitting(
+    found.slice(0, limit).map((each) => runView(each, (share * 3) / 4)),
+    (share * 3) / 4,
+  );
+  const more = found.length > runs.length;
+  return { destination: connector.name, runs, more, orphans: fitting(orphans, share / 4) };
 }
 
-function runView(overview: RunOverview, listed: number | undefined): RunView {
-  const { run, job, startedAt = '', forgottenAt, tables } = overview;
-  const states: Record<string, number> = {};
-  for (const { state } of tables) states[state] = (states[state] ?? 0) + 1;
-  const sum = (of: (table: TableOverview) => number) => tables.reduce((total, table) => total + of(table), 0);
+/** The first of them, as many as have room in so many bytes of JSON. */
+function fitting<T>(items: readonly T[], bytes: number): T[] {
+  let used = 0;
+  const past = items.findIndex((item) => (used += Buffer.byteLength(JSON.stringify(item)) + 1) > bytes);
+  return items.slice(0, past === -1 ? items.length : past);
+}
+
+/** Room for what is said of a run beside its tables. */
+const HEAD_BYTES = 4_000;
+
+function runView(overview: RunOverview, share: number): RunView {
+  const { run, job, startedAt = '', forgottenAt, sums, tables } = overview;
   return {
-    ...{ run, job, startedAt, states, ...keptUntil(overview), ...(forgottenAt !== undefined && { forgottenAt }) },
-    changedAt: tables.reduce((latest, { changedAt }) => latestOf(latest, changedAt), startedAt),
-    rows: sum(({ rows }) => rows),
-    stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
-    tables: tables.slice(0, listed).map(tableView),
+    ...{ run, job, startedAt, ...keptUntil(overview), ...(forgottenAt !== undefined && { forgottenAt }) },
+    states: Object.fromEntries(sums.map(({ state, tables: count }) => [state, count])),
+    changedAt: sums.reduce((latest, { changedAt }) => latestOf(latest, changedAt), startedAt),
+    rows: sums.reduce((total, { rows }) => total + rows, 0),
+    stagingBytes: sums.reduce((total, { stagingBytes }) => total + stagingBytes, 0),
+    tables: fitting(tables.map(tableView), share - HEAD_BYTES),
   };
 }
 
@@ -69,11 +89,10 @@ function latestOf(one: string, other: string): string {
 }
 
 /** The first of its suspended tables whose time is over. */
-function keptUntil({ keepStaging, tables }: RunOverview): { keptUntil?: string } {
-  const suspended = tables.filter(({ state, staging }) => state === 'suspended' && staging !== undefined);
-  if (keepStaging === undefined || suspended.length === 0) return {};
-  const first = Math.min(...suspended.map(({ changedAt }) => Date.parse(changedAt)));
-  return { keptUntil: new Date(first + keepStaging).toISOString() };
+function keptUntil({ keepStaging, sums }: RunOverview): { keptUntil?: string } {
+  const since = sums.find(({ state }) => state === 'suspended')?.stagedSince;
+  if (keepStaging === undefined || since === undefined) return {};
+  return { keptUntil: new Date(Date.parse(since) + keepStaging).toISOString() };
 }
 
 function tableView(overview: TableOverview): TableView {

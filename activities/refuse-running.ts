@@ -11,7 +11,7 @@ export async function refuseRunning(
   ledger: Pick<Ledger, 'runs'>,
   { run, workflowId }: { readonly run: string; readonly workflowId: string },
 ): Promise<void> {
-  const [known] = await ledger.runs({ run, limit: 1 });
+  const [known] = await ledger.runs({ run, limit: 1, sizes: false });
   if (runningRun === undefined || known === undefined || known.job === workflowId) return;
   if ((await runningRun(known.job)) !== run) return;
   throw new LonghaulError('ResumeRefused', `Run ${run} is under way as job "${known.job}"; nothing was touched.`, {

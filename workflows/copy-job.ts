@@ -328,8 +328,13 @@ class JobRun {
     const request = { run: this.#runId, destination, state, ...(servers && { servers }) };
     const summary = state === 'discarded' ? 'discard the run' : 'suspend the run';
     const close = (): Promise<ClosedRun | undefined> => jobActivity('closeRun', summary)(request);
-    const { visible = [], published = [] }: Partial<ClosedRun> = (await steadily(close, JOB_CONNECTION_WAIT)) ?? {};
+    const {
+      visible = [],
+      published = [],
+      left = [],
+    }: Partial<ClosedRun> = (await steadily(close, JOB_CONNECTION_WAIT)) ?? {};
     this.#visible = visible;
+    if (left.length > 0) log.warn('Staging is not removed yet: a later run tries again.', { run: this.#runId, left });
     await this.#publishedAfterAll(published);
   }
 

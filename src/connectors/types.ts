@@ -274,14 +274,29 @@ export interface TargetUse {
 export interface RunOverview extends RunRecord {
   /** Its plan and receipts were removed then (`Ledger.forget`). */
   readonly forgottenAt?: string;
+  /** Over all tables, by their state, also of those that `RunQuery.tables` leaves out. */
+  readonly sums: readonly StateSums[];
   readonly tables: readonly TableOverview[];
+}
+
+/** Of the tables of a run that are in one state. */
+export interface StateSums {
+  readonly state: TableState;
+  readonly tables: number;
+  readonly rows: number;
+  /** As far as sizes are known. */
+  readonly stagingBytes: number;
+  /** The latest `TableOverview.changedAt`. */
+  readonly changedAt: string;
+  /** The earliest one of those with staging; absent without any. */
+  readonly stagedSince?: string;
 }
 
 export interface TableOverview {
   /** Without its queries. */
   readonly spec: TableSpec;
   readonly state: TableState;
-  /** When its state changed last, ISO 8601. */
+  /** When its state changed last, or it was opened again; ISO 8601. */
   readonly changedAt: string;
   /** Absent: not planned. */
   readonly partitions?: number;
@@ -297,7 +312,8 @@ export interface TableOverview {
 
 export interface StagingTable {
   readonly name: string;
-  readonly bytes: number;
+  /** Absent: it was not asked for, or can't be told while somebody works on it. */
+  readonly bytes?: number;
 }
 
 /** First and last. */
@@ -310,6 +326,10 @@ export interface RunQuery {
   /** Only those that were not forgotten and of which no table's state changed for so long, in ms. */
   readonly unchangedFor?: number;
   readonly limit?: number;
+  /** Of each run, the first so many tables, at least 1. Default: all. */
+  readonly tables?: number;
+  /** With the sizes of staging. Default: true. */
+  readonly sizes?: boolean;
 }
 
 /** A plan on its way from the source to the ledger: its ordinals are 0, 1, 2 … */
@@ -324,6 +344,11 @@ export interface OpenOptions {
   readonly resume?: boolean;
   /** Appends too what a run of the same `RunRecord.name` has appended already. Default: false. Without a name nothing is compared. */
   readonly again?: boolean;
+}
+
+export interface CloseOptions {
+  /** ISO 8601: the latest `TableOverview.changedAt` of the run, or its start, as it was listed. Compared by the millisecond. */
+  readonly unchangedSince?: string;
 }
 
 /** What a run is opened with: the ledger itself names the staging, keeps the state and numbers the snapshots. */
@@ -368,9 +393,14 @@ export interface Ledger {
   putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void>;
   /**
    * Moves every table of the run that is open or being published to `state`, and suspended ones to `discarded`; published ones
-   * stay. Whoever publishes at that time is ended. Idempotent.
+   * stay. Whoever publishes at that time is ended. Idempotent. Answers whether it was done: not when `unchangedSince` is given and the
+   * run has changed since. No run opens in between.
    */
-  closeRun(run: string, state: Extract<TableState, 'suspended' | 'discarded'>): Promise<void>;
+  closeRun(
+    run: string,
+    state: Extract<TableState, 'suspended' | 'discarded'>,
+    options?: CloseOptions,
+  ): Promise<boolean>;
   /** Says that this snapshot was taken, unless it is said already; answers with the time of the first word. */
   putSnapshot(key: SnapshotKey): Promise<{ takenAt: string }>;
   /** When the snapshot was taken; undefined when it never was. */
@@ -397,8 +427,9 @@ export interface Ledger {
    */
   expire(except: string): Promise<readonly TableRecord[]>;
   /**
-   * Removes plan and receipts of a run of which every table is published or discarded, and its queries; the run and its tables'
-   * sums stay. Answers whether it was such a run. Idempotent.
+   * Removes plan and receipts of a run of which every table is published or discarded, its queries, and what was found to differ; the
+   * run and its tables' sums stay, and the receipts of rows that are visible though their table is not published: they tell
+   * `usesOf` and `runs` of them. Answers whether it was such a run. Idempotent.
    */
   forget(run: string): Promise<boolean>;
 }

@@ -213,7 +213,8 @@ export interface TableView {
   readonly partitions?: number;
   readonly committed: number;
   readonly rows: number;
-  readonly staging?: { readonly name: string; readonly bytes: number };
+  /** `bytes`: absent while somebody works on it. */
+  readonly staging?: { readonly name: string; readonly bytes?: number };
   /** With `publish: partition`, while it is not published: which partitions are visible, in words. */
   readonly visible?: string;
 }
@@ -232,7 +233,7 @@ export interface RunView {
   readonly states: Readonly<Partial<Record<TableState, number>>>;
   readonly rows: number;
   readonly stagingBytes: number;
-  /** All of them when one run was asked for, else the first few; `states` counts all. */
+  /** All of them that an answer has room for when one run was asked for, else the first few; `states` counts all. */
   readonly tables: readonly TableView[];
 }
 
@@ -252,9 +253,9 @@ export interface RunsQuery {
 export interface LedgerView {
   readonly destination: string;
   readonly runs: readonly RunView[];
-  /** There are older ones, beyond the limit. */
+  /** There are older ones, beyond the limit, or beyond what an answer has room for. */
   readonly more: boolean;
-  readonly orphans: readonly { readonly name: string; readonly bytes: number }[];
+  readonly orphans: readonly { readonly name: string; readonly bytes?: number }[];
   /** Why it could not be asked. */
   readonly problem?: string;
 }
@@ -265,11 +266,17 @@ export interface CloseRun {
   readonly state: 'suspended' | 'discarded';
   /** Also removes plan and receipts, of a run that is then published or discarded as a whole. Default false. */
   readonly forget?: boolean;
+  /** `RunView.changedAt` as it was listed: a run that has changed since is left as it is. Absent: closed whatever it is. */
+  readonly unchangedSince?: string;
   readonly servers?: Servers;
 }
 
 /** What a run came to in the ledger: known for good, since nothing of it is published after it was closed. */
 export interface ClosedRun {
+  /** Nothing was done: the ledger has no such run, or it has changed since `unchangedSince`. */
+  readonly untouched?: 'unknown' | 'changed';
+  /** Staging that is not removed yet, a sentence each that says why: runs that open later try again. It was not forgotten. */
+  readonly left?: readonly string[];
   /** Names of the tables that are published, in the job's order. */
   readonly published: readonly string[];
   /** What is visible of tables with `publish: partition` that did not publish, one line a table. */

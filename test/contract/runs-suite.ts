@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addDigested } from '../../src/core/digest.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, writerOf, type Scene } from './fixture.js';
+import type { DestinationSession } from '../../src/connectors/types.js';
 import type { SceneOptions } from './ledger-suite.js';
 
 /** The part of the connector contract that is about rows visible before the end, and about what runs leave behind. */
@@ -130,6 +131,16 @@ export function runsContract(
       const table = { state: 'suspended', partitions: PARTITIONS, committed: 1, rows: ROWS / PARTITIONS };
       expect(overview!.tables).toMatchObject([table]);
       expect(overview!.tables[0]!.staging!.bytes).toBeGreaterThan(0);
+      const { changedAt, staging, rows } = overview!.tables[0]!;
+      const sums = {
+        state: 'suspended',
+        tables: 1,
+        rows,
+        stagingBytes: staging!.bytes,
+        changedAt,
+        stagedSince: changedAt,
+      };
+      expect(overview!.sums).toEqual([sums]);
       expect(await session.ledger.runs({ limit: 1 })).toEqual([overview]);
       expect(await session.ledger.runs({ run: 'nobody' })).toEqual([]);
       expect(runsOf(await session.ledger.runs({ unchangedFor: DAY }))).not.toContain(s.run);
@@ -153,6 +164,60 @@ export function runsContract(
       expect(runsOf(await session.ledger.runs({ unchangedFor: 0 }))).not.toContain(s.run);
       await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
       expect(await s.visible()).toEqual(ALL_IDS);
+    });
+  });
+
+  it('of a run of many tables only so many are read as were asked for, and the sums are of all', async () => {
+    await using s = scene();
+    const session = await s.destination();
+    const table = await s.checked();
+    const others = [1, 2].map((i) => ({ ...table, spec: { ...s.spec, table: `other_${i}`, to: `${s.spec.to}_${i}` } }));
+    await session.ledger.openRun({ run: s.run, job: 'contract' }, [table, ...others]);
+    const [all] = await session.ledger.runs({ run: s.run });
+    expect(all!.sums).toMatchObject([{ state: 'open', tables: 3, rows: 0, stagingBytes: 0 }]);
+    expect(await session.ledger.runs({ run: s.run, tables: 2 })).toEqual([{ ...all, tables: all!.tables.slice(0, 2) }]);
+  });
+
+  describe('a run that changed since it was listed', () => {
+    const listed = async ({ ledger }: DestinationSession, run: string) =>
+      (await ledger.runs({ run }))[0]!.tables[0]!.changedAt;
+
+    for (const from of ['open', 'suspended'] as const) {
+      it(`is not closed on the strength of that: it was ${from}, and is resumed`, async () => {
+        await using s = scene();
+        const session = await s.destination();
+        await s.begun(session);
+        if (from === 'suspended') await session.ledger.closeRun(s.run, 'suspended');
+        const unchangedSince = await listed(session, s.run);
+        await expect.poll(() => new Date().toISOString()).not.toBe(unchangedSince);
+        await s.open(session, true);
+        expect(await session.ledger.closeRun(s.run, 'discarded', { unchangedSince })).toBe(false);
+        expect(await session.ledger.tables(s.run)).toMatchObject([{ state: 'open' }]);
+        const now = { unchangedSince: await listed(session, s.run) };
+        expect(await session.ledger.closeRun(s.run, 'discarded', now)).toBe(true);
+        expect(await session.ledger.tables(s.run)).toMatchObject([{ state: 'discarded' }]);
+        // A retry of the call that closed it.
+        expect(await session.ledger.closeRun(s.run, 'discarded', { unchangedSince })).toBe(true);
+      });
+    }
+  });
+
+  describe('what is forgotten', () => {
+    it('is not that rows were appended, where they are visible though their table was discarded', async () => {
+      await using s = scene({ mode: 'append', publish: 'partition' });
+      const session = await s.destination();
+      await session.prepare(await s.openAs(session, 'nightly'));
+      const record = await session.ledger.table(s.run, s.spec.table);
+      await session.ledger.putPlan(s.run, s.spec.table, { partitions: s.partitions(), reason: 'four' });
+      await s.copy(session, record, 2);
+      await session.ledger.closeRun(s.run, 'discarded');
+      const before = await session.ledger.runs({ run: s.run });
+      expect(await session.ledger.forget(s.run)).toBe(true);
+      const uses = await session.ledger.usesOf({ name: 'nightly' }, [s.spec]);
+      expect(uses).toMatchObject([{ use: 'appended', run: s.run }]);
+      const [after] = await session.ledger.runs({ run: s.run });
+      expect(after!.tables).toEqual(before[0]!.tables);
+      expect(after!.tables).toMatchObject([{ committed: 1, visible: [[2, 2]] }]);
     });
   });
 

@@ -104,3 +104,50 @@ it('a target that was altered or dropped takes no partition more', async () => {
   await expect(session.begin(record, s.partition(1), 1)).rejects.toEqual(code('TargetChanged'));
   await expect(session.prepare(record)).rejects.toThrow(/it is gone, with the 1 partitions/);
 });
+
+it('staging on which somebody works for long holds up nobody who lists, sweeps or closes runs', async () => {
+  await using s = scene();
+  const session = await s.destination();
+  const record = await s.begun(session);
+  const builder = await sessionAt(fixture.destinationUrl);
+  await builder.query(`BEGIN; LOCK TABLE ${record.staging} IN ACCESS EXCLUSIVE MODE`);
+  const [listed] = await session.ledger.runs({ run: s.run });
+  expect(listed!.tables).toMatchObject([{ staging: { name: record.staging } }]);
+  expect(listed!.tables[0]!.staging!.bytes).toBeUndefined();
+  expect(await session.ledger.expire('other')).toEqual([]);
+  expect(await session.orphans!()).toEqual([]);
+  expect(await session.ledger.runs({ run: s.run, sizes: false })).toEqual([listed]);
+  await builder.query('ROLLBACK');
+  const [after] = await session.ledger.runs({ run: s.run });
+  expect(after!.tables[0]!.staging!.bytes).toBeGreaterThan(0);
+  await builder.end();
+});
+
+it('keys of rows that differed are forgotten with their run', async () => {
+  await using s = scene();
+  const session = await s.destination();
+  const record = await s.begun(session);
+  await session.ledger.putDifferences(s.run, record.spec.table, 0, 4, [
+    { ordinal: 1, key: '["7"]', difference: 'differs' },
+  ]);
+  const kept = () =>
+    runSql(fixture.destinationUrl, `SELECT key FROM ${session.ledger.differencesTable!} WHERE run = $1`, [s.run]);
+  expect(await kept()).toHaveLength(1);
+  await session.ledger.closeRun(s.run, 'discarded');
+  expect(await session.ledger.forget(s.run)).toBe(true);
+  expect(await kept()).toEqual([]);
+});
+
+it('staging of an earlier snapshot, which nobody dropped when its table started over, is no orphan and is swept', async () => {
+  await using s = scene({ consistency: 'snapshot' });
+  const session = await s.destination();
+  const record = await s.begun(session);
+  await session.ledger.startOver({ run: s.run, snapshot: 1 });
+  expect((await session.orphans!()).map(({ name }) => name)).not.toContain(record.staging);
+  await session.ledger.closeRun(s.run, 'discarded');
+  const swept = (await session.ledger.expire('other')).filter(({ run }) => run === s.run);
+  expect(swept).toMatchObject([{ snapshot: 2, state: 'discarded' }]);
+  await session.discard(swept[0]!);
+  expect(await runSql(fixture.destinationUrl, `SELECT WHERE to_regclass('${record.staging}') IS NOT NULL`)).toEqual([]);
+  expect((await session.ledger.expire('other')).map(({ run }) => run)).not.toContain(s.run);
+});

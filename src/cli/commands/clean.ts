@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { CleanedRuns } from '../../../workflows/clean-runs.js';
 import type { LedgerView, RunView } from '../../core/activities.js';
 import { didYouMean } from '../../core/suggest.js';
 import { parseDuration } from '../../config/quantities.js';
@@ -53,8 +54,11 @@ interface Plan {
   readonly removed: readonly Found[];
   /** Not touched, and why. */
   readonly kept: readonly (Found & { readonly because: string })[];
-  readonly orphans: readonly { readonly destination: string; readonly name: string; readonly bytes: number }[];
+  readonly orphans: readonly { readonly destination: string; readonly name: string; readonly bytes?: number }[];
 }
+
+/** Meant to be removed, and not removed, or not wholly. */
+type Left = CleanedRuns['left'][number] & { readonly destination: string };
 
 async function clean(client: Client, context: Context, options: CleanOptions): Promise<number> {
   if (options.run !== undefined && options.older !== undefined)
@@ -70,9 +74,13 @@ async function clean(client: Client, context: Context, options: CleanOptions): P
   const plan = await (options.run === undefined
     ? planOfOld(client, ledgers)
     : planOfOne(client, context, ledgers, { ...options, run: options.run, taskQueue }));
-  if (!options.dryRun) await remove(client, context, taskQueue, plan, options.run === undefined);
-  report(plan, context, options);
-  return EXIT.ok;
+  const left = options.dryRun ? [] : await remove(client, context, taskQueue, plan, options.run === undefined);
+  report(
+    { ...plan, removed: plan.removed.filter((run) => !left.some((each) => isSame(each, run))), left },
+    context,
+    options,
+  );
+  return left.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
 function ageOf({ older = DEFAULT_AGE }: CleanOptions): number {
@@ -136,24 +144,37 @@ async function unknownRun(
   return new CliError(`No ledger of ${where} knows run "${run}"; nothing was removed.${hint}`, EXIT.wrong, next);
 }
 
-/** Destination by destination: a workflow each, which goes on when this program is ended. */
+function isSame(one: Pick<Found, 'run' | 'destination'>, other: Pick<Found, 'run' | 'destination'>): boolean {
+  return one.run === other.run && one.destination === other.destination;
+}
+
+/** Destination by destination: a workflow each, which goes on when this program is ended. Answers with what could not be removed. */
 async function remove(
   client: Client,
   context: Context,
   taskQueue: string,
   { removed }: Plan,
   forget: boolean,
-): Promise<void> {
+): Promise<Left[]> {
+  const left: Left[] = [];
   for (const destination of new Set(removed.map((run) => run.destination))) {
-    const runs = removed.filter((run) => run.destination === destination).map(({ run }) => run);
-    await askWorker(client, context, taskQueue, { type: 'cleanRuns', input: { destination, runs, forget } });
+    const here = removed.filter((run) => run.destination === destination);
+    const unchangedSince = Object.fromEntries(here.map(({ run, changedAt }) => [run, changedAt]));
+    const input = { destination, runs: here.map(({ run }) => run), unchangedSince, forget };
+    const answer = (await askWorker(client, context, taskQueue, { type: 'cleanRuns', input })) as CleanedRuns;
+    left.push(...answer.left.map((each) => ({ ...each, destination })));
   }
+  return left;
 }
 
-function report({ removed, kept, orphans }: Plan, context: Context, { dryRun, json, run }: CleanOptions): void {
+function report(
+  { removed, kept, orphans, left }: Plan & { readonly left: readonly Left[] },
+  context: Context,
+  { dryRun, json, run }: CleanOptions,
+): void {
   const { out, err } = context.screen;
   if (json) {
-    out.line(JSON.stringify({ dryRun: dryRun === true, removed, kept, orphans }, undefined, 2));
+    out.line(JSON.stringify({ dryRun: dryRun === true, removed, kept, orphans, left }, undefined, 2));
     return;
   }
   for (const each of removed) out.prose(linesOf(each, run === undefined).join('\n'));
@@ -162,9 +183,12 @@ function report({ removed, kept, orphans }: Plan, context: Context, { dryRun, js
   const bytes = removed.reduce((sum, { stagingBytes }) => sum + stagingBytes, 0);
   const what = `${plural(removed.length, 'run')}, ${formatBytes(bytes)} of staging`;
   if (dryRun) out.line(`${what} would be removed. Nothing was touched.`);
-  else out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
+  else if (removed.length > 0 || left.length === 0)
+    out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
+  for (const { run, destination, because } of left)
+    err.prose(`${err.colors.red('✘ not cleaned')}  run ${run} at ${destination}: ${because}`);
   for (const { destination, name, bytes: size } of orphans) {
-    err.prose(`${err.colors.yellow('! orphan')}   ${name} at ${destination}, ${formatBytes(size)}`);
+    err.prose(`${err.colors.yellow('! orphan')}   ${name} at ${destination}, ${sizeText(size)}`);
   }
   if (orphans.length > 0)
     err.prose(
@@ -177,7 +201,7 @@ function linesOf(run: Found, forget: boolean): string[] {
   const tables = run.tables.flatMap(({ table, state, staging, visible }) => [
     ...(staging === undefined || state === 'published'
       ? []
-      : [`  ${table}: ${staging.name}, ${formatBytes(staging.bytes)}`]),
+      : [`  ${table}: ${staging.name}, ${sizeText(staging.bytes)}`]),
     ...(visible === undefined ? [] : [`  ${table}: ${visible}, and stay so`]),
   ]);
   const all = Object.values(run.states).reduce((sum, count) => sum + count, 0);
@@ -187,6 +211,11 @@ function linesOf(run: Found, forget: boolean): string[] {
     ...tables,
     ...(more > 0 ? [`  and ${plural(more, 'more table')}`] : []),
   ];
+}
+
+/** Of staging. */
+export function sizeText(bytes: number | undefined): string {
+  return bytes === undefined ? 'in use' : formatBytes(bytes);
 }
 
 export function statesText({ states }: RunView): string {

@@ -9,7 +9,7 @@ import { taskQueueOf } from '../job-input.js';
 import { askLedgers, isOpen, livenessOf, reportProblems } from '../ledgers.js';
 import type { Registry } from '../registry.js';
 import { describeIfKnown, withClient } from '../temporal.js';
-import { statesText } from './clean.js';
+import { sizeText, statesText } from './clean.js';
 
 interface LsOptions {
   readonly destination?: string;
@@ -149,7 +149,7 @@ function cells({ run, job, startedAt, workflow, states, rows, stagingBytes, forg
 function printTables({ tables = [], keptUntil }: ListedRun, { screen: { out } }: Context): void {
   const rows = tables.map(({ table, to, state, committed, partitions, rows: count, staging }) => [
     ...[table, to, state, partitions === undefined ? '' : `${formatCount(committed)}/${formatCount(partitions)}`],
-    ...[formatCount(count), staging === undefined ? '' : formatBytes(staging.bytes)],
+    ...[formatCount(count), staging === undefined ? '' : sizeText(staging.bytes)],
   ]);
   const head = ['table', 'to', 'state', 'partitions', 'rows', 'staging'].map((title) => out.colors.dim(title));
   out.line(`\n${textTable(head, rows, 3)}`);

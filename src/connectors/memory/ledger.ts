@@ -13,6 +13,7 @@ import { changesSince } from '../../core/resume.js';
 import { refusedFor } from '../target-use.js';
 import {
   VISIBLE_RANGES,
+  type CloseOptions,
   type Difference,
   type Ledger,
   type NewTableRecord,
@@ -23,6 +24,7 @@ import {
   type RunQuery,
   type RunRecord,
   type SnapshotKey,
+  type StateSums,
   type TableOverview,
   type TargetUse,
 } from '../types.js';
@@ -52,7 +54,7 @@ export class MemoryLedger implements Ledger {
       opened.run = { ...opened.run, ...run };
       for (const entry of opened.tables.values()) {
         const { state } = entry.record;
-        if (state === 'suspended' || state === 'publishing') move(entry, 'open');
+        if (state === 'open' || state === 'suspended' || state === 'publishing') move(entry, 'open');
       }
       if (resume) this.#startOver(opened, lastSnapshot(opened));
       return recordsOf(opened);
@@ -121,13 +123,17 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
+  closeRun(run: string, state: 'suspended' | 'discarded', { unchangedSince }: CloseOptions = {}): Promise<boolean> {
     return this.#step(() => {
-      for (const entry of this.server.runs.get(run)?.tables.values() ?? []) {
-        const { record } = entry;
+      const found = this.server.runs.get(run);
+      const closed = [...(found?.tables.values() ?? [])].filter(({ record }) => {
         const open = record.state === 'open' || record.state === 'publishing';
-        if (open || (state === 'discarded' && record.state === 'suspended')) move(entry, state);
-      }
+        return open || (state === 'discarded' && record.state === 'suspended');
+      });
+      const changed = unchangedSince !== undefined && found && changedAtOf(found) !== Date.parse(unchangedSince);
+      if (changed && closed.length > 0) return false;
+      for (const entry of closed) move(entry, state);
+      return true;
     });
   }
 
@@ -152,7 +158,7 @@ export class MemoryLedger implements Ledger {
     });
   }
 
-  runs({ run, unchangedFor, limit }: RunQuery = {}): Promise<readonly RunOverview[]> {
+  runs({ run, unchangedFor, limit, tables, sizes = true }: RunQuery = {}): Promise<readonly RunOverview[]> {
     const quiet = (each: LedgerRun) =>
       unchangedFor === undefined ||
       (each.forgottenAt === undefined && [...each.tables.values()].every((entry) => age(entry) > unchangedFor));
@@ -161,7 +167,8 @@ export class MemoryLedger implements Ledger {
         .filter((each) => (run === undefined || each.run.run === run) && quiet(each))
         .reverse()
         .slice(0, limit)
-        .map((each) => this.#overview(each)),
+        .map((each) => this.#overview(each, sizes))
+        .map((each) => ({ ...each, tables: each.tables.slice(0, tables) })),
     );
   }
 
@@ -191,22 +198,20 @@ export class MemoryLedger implements Ledger {
       if (!found || !closed) return false;
       found.forgottenAt = new Date().toISOString();
       for (const entry of entries) {
-        entry.receipts.clear();
+        const { spec, state } = entry.record;
+        if (state === 'published' || spec.publish !== 'partition') entry.receipts.clear();
         if (entry.plan) entry.plan.partitions = [];
-        const { spec } = entry.record;
+        delete entry.differences;
         if (spec.queries) entry.record = { ...entry.record, spec: { ...spec, queries: [] } };
       }
       return true;
     });
   }
 
-  #overview({ run, forgottenAt, tables }: LedgerRun): RunOverview {
-    const entries = [...tables.values()];
-    return {
-      ...run,
-      ...(forgottenAt !== undefined && { forgottenAt }),
-      tables: entries.map((entry) => tableOverview(entry, this.server.staging.get(entry.record.staging)?.length)),
-    };
+  #overview({ run, forgottenAt, tables }: LedgerRun, sizes: boolean): RunOverview {
+    const staged = ({ record }: LedgerEntry) => this.server.staging.get(record.staging)?.length;
+    const all = [...tables.values()].map((entry) => tableOverview(entry, staged(entry), sizes));
+    return { ...run, ...(forgottenAt !== undefined && { forgottenAt }), sums: sumsOf(all), tables: all };
   }
 
   entry(run: string, table: string): LedgerEntry {
@@ -333,6 +338,10 @@ export function move(entry: LedgerEntry, state: TableState, expired = false): vo
   entry.changedAt = Date.now();
 }
 
+function changedAtOf({ run, tables }: LedgerRun): number {
+  return Math.max(Date.parse(run.startedAt ?? ''), ...[...tables.values()].map(({ changedAt }) => changedAt));
+}
+
 function age({ changedAt }: LedgerEntry): number {
   return Date.now() - changedAt;
 }
@@ -344,7 +353,7 @@ function isOver(entry: LedgerEntry, keepStaging: number | undefined): boolean {
   return age(entry) > keepStaging;
 }
 
-function tableOverview(entry: LedgerEntry, staged: number | undefined): TableOverview {
+function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: boolean): TableOverview {
   const { record, plan, changedAt } = entry;
   const { spec, state, staging } = record;
   const { rows, bytes, committed } = totalsOf(entry, 0);
@@ -353,9 +362,26 @@ function tableOverview(entry: LedgerEntry, staged: number | undefined): TableOve
     ...{ spec: spec.queries ? { ...spec, queries: [] } : spec, state, changedAt: new Date(changedAt).toISOString() },
     ...(plan && { partitions: plan.summary.partitions }),
     ...{ committed, rows, bytes },
-    ...(staged !== undefined && { staging: { name: staging, bytes: staged } }),
+    ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
     ...(partial && { visible: rangesOf([...entry.receipts.keys()]).slice(0, VISIBLE_RANGES) }),
   };
+}
+
+function sumsOf(tables: readonly TableOverview[]): StateSums[] {
+  return [...new Set(tables.map(({ state }) => state))].map((state) => {
+    const those = tables.filter((table) => table.state === state);
+    const sum = (of: (table: TableOverview) => number) => those.reduce((total, table) => total + of(table), 0);
+    const since = those.filter(({ staging }) => staging !== undefined).map(({ changedAt }) => changedAt);
+    return {
+      ...{ state, tables: those.length, rows: sum(({ rows }) => rows) },
+      stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
+      changedAt: those
+        .map(({ changedAt }) => changedAt)
+        .sort()
+        .at(-1)!,
+      ...(since.length > 0 && { stagedSince: since.sort()[0]! }),
+    };
+  });
 }
 
 function rangesOf(ordinals: readonly number[]): OrdinalRange[] {

@@ -1,5 +1,6 @@
 import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
 import type {
+  CloseOptions,
   Difference,
   Ledger,
   NewTableRecord,
@@ -12,12 +13,12 @@ import type {
   TargetUse,
 } from '../../types.js';
 import type { PgSession } from '../session.js';
+import { closeRun } from './closing.js';
 import { putDifferences } from './differences.js';
 import { expire, forget } from './housekeeping.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { readRuns } from './overview.js';
 import { putPlan, readPartition, readPlan } from './plans.js';
-import { endPublishing } from './publish-lock.js';
 import { transaction } from './queries.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
@@ -79,17 +80,9 @@ export class PostgresLedger implements Ledger {
     return putDifferences(this.session, this.names, { run, table, from, to }, found);
   }
 
-  /** Ends whoever publishes, and waits for the tables' rows, which a commit holds for a moment: after it, neither happens. */
-  async closeRun(run: string, state: 'suspended' | 'discarded'): Promise<void> {
-    if (!(await isInstalled(this.session, this.names))) return;
-    const from = state === 'discarded' ? ['open', 'publishing', 'suspended'] : ['open', 'publishing'];
-    await transaction(this.session, async () => {
-      await endPublishing(this.session, this.names, run);
-      await this.session.query(
-        `UPDATE ${this.names.runTables} SET state = $2, changed_at = now() WHERE run = $1 AND state = ANY ($3::text[])`,
-        [run, state, from],
-      );
-    });
+  async closeRun(run: string, state: 'suspended' | 'discarded', options?: CloseOptions): Promise<boolean> {
+    if (!(await isInstalled(this.session, this.names))) return true;
+    return closeRun(this.session, this.names, { run, state }, options);
   }
 
   putSnapshot(key: SnapshotKey): Promise<{ takenAt: string }> {

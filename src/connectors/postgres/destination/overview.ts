@@ -1,7 +1,15 @@
 import type { TableState, TableSpec } from '../../../core/model.js';
-import { VISIBLE_RANGES, type OrdinalRange, type RunOverview, type RunQuery, type TableOverview } from '../../types.js';
+import {
+  VISIBLE_RANGES,
+  type OrdinalRange,
+  type RunOverview,
+  type RunQuery,
+  type StagingTable,
+  type StateSums,
+  type TableOverview,
+} from '../../types.js';
 import type { PgSession } from '../session.js';
-import { stagingTables } from './housekeeping.js';
+import { measuredStaging, stagingTables } from './housekeeping.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { WITHOUT_QUERIES } from './records.js';
 
@@ -33,40 +41,82 @@ const overview = ({ runs, runTables, receipts }: LedgerNames) => `
          to_json(t.changed_at) #>> '{}' AS changed, t.partitions, t.staging,
          coalesce(CASE WHEN t.state = 'published' THEN t.partitions END, s.committed) AS committed,
          coalesce(t.rows, s.rows, 0) AS rows, coalesce(t.bytes, s.bytes, 0) AS bytes
-  FROM wanted w JOIN ${runTables} t USING (run) LEFT JOIN LATERAL (
+  FROM wanted w JOIN LATERAL (
+    SELECT * FROM ${runTables} t WHERE t.run = w.run ORDER BY t.position LIMIT $4) t ON true LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE p.state = 'committed') AS committed, sum(p.rows) AS rows, sum(p.bytes) AS bytes
     FROM ${receipts} p WHERE p.run = t.run AND p.table_name = t.table_name AND t.state <> 'published') s ON true
   ORDER BY w.started_at DESC, w.run, t.position`;
 
+const sums = ({ runTables, receipts }: LedgerNames) => `
+  SELECT t.run, t.state, count(*)::int AS tables, coalesce(sum(coalesce(t.rows, p.rows)), 0) AS rows,
+         coalesce(sum(s.bytes), 0) AS bytes, to_json(max(t.changed_at)) #>> '{}' AS changed,
+         to_json(min(t.changed_at) FILTER (WHERE s.name IS NOT NULL)) #>> '{}' AS since
+  FROM ${runTables} t LEFT JOIN unnest($2::text[], $3::bigint[]) AS s (name, bytes) ON s.name = t.staging
+  LEFT JOIN LATERAL (SELECT sum(rows) AS rows FROM ${receipts} p
+    WHERE p.run = t.run AND p.table_name = t.table_name AND t.state <> 'published') p ON true
+  WHERE t.run = ANY ($1::text[]) GROUP BY t.run, t.state`;
+
+interface SumsRow {
+  run: string;
+  state: TableState;
+  tables: number;
+  rows: string;
+  bytes: string;
+  changed: string;
+  since: string | null;
+}
+
+async function addSums(
+  session: PgSession,
+  names: LedgerNames,
+  runs: ReadonlyMap<string, { sums: StateSums[] }>,
+  staged: readonly StagingTable[],
+): Promise<void> {
+  const staging = [staged.map(({ name }) => name), staged.map(({ bytes }) => bytes ?? null)];
+  for (const row of await session.query<SumsRow>(sums(names), [[...runs.keys()], ...staging])) {
+    const { run, state, tables, changed, since } = row;
+    const counts = { state, tables, rows: Number(row.rows), stagingBytes: Number(row.bytes), changedAt: changed };
+    runs.get(run)!.sums.push({ ...counts, ...(since !== null && { stagedSince: since }) });
+  }
+}
+
 /** See `Ledger.runs`. */
 export async function readRuns(session: PgSession, names: LedgerNames, query: RunQuery): Promise<RunOverview[]> {
-  const { run = null, unchangedFor = null, limit = null } = query;
-  const found = await session.query<Row>(overview(names), [run, unchangedFor, limit]);
-  const staged = new Map((await stagingTables(session)).map((table) => [table.name, table]));
-  const runs = new Map<string, RunOverview & { tables: TableOverview[] }>();
+  const { run = null, unchangedFor = null, limit = null, tables: first = null, sizes = true } = query;
+  const found = await session.query<Row>(overview(names), [run, unchangedFor, limit, first]);
+  const tables = await (sizes ? measuredStaging(session) : stagingTables(session));
+  const staged = new Map(tables.map(({ name, bytes }) => [name, { name, ...(bytes !== undefined && { bytes }) }]));
+  const runs = new Map<string, RunOverview & { tables: TableOverview[]; sums: StateSums[] }>();
   for (const row of found) {
     const entry = runs.get(row.run) ?? runOf(row);
-    const table = tableOf(row, staged.get(row.staging)?.bytes);
+    const table = tableOf(row, staged.get(row.staging));
     entry.tables.push(await withVisible(session, names, row.run, table));
     runs.set(row.run, entry);
   }
+  await addSums(session, names, runs, tables);
   return [...runs.values()];
 }
 
-function runOf({ run, job, started, keep, forgotten }: Row): RunOverview & { tables: TableOverview[] } {
+function runOf({
+  run,
+  job,
+  started,
+  keep,
+  forgotten,
+}: Row): RunOverview & { tables: TableOverview[]; sums: StateSums[] } {
   return {
-    ...{ run, job, startedAt: started, tables: [] },
+    ...{ run, job, startedAt: started, sums: [], tables: [] },
     ...(keep !== null && { keepStaging: Number(keep) }),
     ...(forgotten !== null && { forgottenAt: forgotten }),
   };
 }
 
-function tableOf(row: Row, bytes: string | undefined): TableOverview {
+function tableOf(row: Row, staging: StagingTable | undefined): TableOverview {
   return {
     ...{ spec: JSON.parse(row.spec) as TableSpec, state: row.state, changedAt: row.changed },
     ...(row.partitions !== null && { partitions: Number(row.partitions) }),
     ...{ committed: Number(row.committed), rows: Number(row.rows), bytes: Number(row.bytes) },
-    ...(bytes !== undefined && { staging: { name: row.staging, bytes: Number(bytes) } }),
+    ...(staging && { staging }),
   };
 }
 

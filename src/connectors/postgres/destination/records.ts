@@ -32,17 +32,16 @@ export async function readRecords(session: PgSession, names: LedgerNames, run: s
   return found.map(toRecord);
 }
 
-/** Of every run but `except`, the discarded tables that were loaded into one of these. */
-export async function readDiscarded(
+/** Candidates for what was loaded into one of these tables: the caller compares the names of earlier snapshots, which no statement can make. */
+export async function readLoaded(
   session: PgSession,
   names: LedgerNames,
-  except: string,
-  staging: readonly string[],
+  staged: readonly { readonly name: string; readonly run: string | null }[],
 ): Promise<TableRecord[]> {
   const found = await session.query<RecordRow>(
     `SELECT ${fields(WITHOUT_QUERIES)} FROM ${names.runTables}
-     WHERE run <> $1 AND state = 'discarded' AND staging = ANY ($2::text[]) ORDER BY run, position`,
-    [except, staging],
+     WHERE staging = ANY ($1::text[]) OR (snapshot > 1 AND run = ANY ($2::text[])) ORDER BY run, position`,
+    [staged.map(({ name }) => name), [...new Set(staged.flatMap(({ run }) => run ?? []))]],
   );
   return found.map(toRecord);
 }

@@ -71,12 +71,15 @@ async function insertTables(
   }
 }
 
-/** A table in `publishing` goes back as well: whoever is in the middle of its swap is ended, and starts over. */
+/**
+ * A table in `publishing` goes back as well: whoever is in the middle of its swap is ended, and starts over. An open one changes too: who
+ * has seen it left by a workflow that is gone must see that another has taken it.
+ */
 async function reopen(session: PgSession, names: LedgerNames, { run }: RunRecord): Promise<void> {
   await endPublishing(session, names, run);
   await session.query(
-    `UPDATE ${names.runTables} SET state = 'open', changed_at = now()
-     WHERE run = $1 AND state IN ('suspended', 'publishing')`,
+    `UPDATE ${names.runTables} SET state = 'open', changed_at = clock_timestamp()
+     WHERE run = $1 AND state IN ('open', 'suspended', 'publishing')`,
     [run],
   );
 }
