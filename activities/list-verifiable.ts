@@ -15,11 +15,22 @@ export function listVerifiable(deps: Dependencies, input: Input): Promise<Verifi
     await using session = await connectorOf(deps, input.destination).openDestination(running.session());
     running.meter.phase = 'reading the ledger';
     const tables: VerifiableTable[] = [];
-    for (const record of chosen(await session.ledger.tables(input.run), input)) {
+    const records = chosen(await session.ledger.tables(input.run), input);
+    await refuseForgotten(session, input);
+    for (const record of records) {
       tables.push(await describe(session, record));
     }
     const { differencesTable: differences } = session.ledger;
     return { tables, ...(differences !== undefined && { differences }) };
+  });
+}
+
+async function refuseForgotten({ ledger }: DestinationSession, { run, destination }: Input): Promise<void> {
+  const [found] = await ledger.runs({ run });
+  if (found?.forgottenAt === undefined) return;
+  const message = `Run ${run} can't be verified: its plan and receipts were cleaned away from the ledger of connection "${destination}" on ${found.forgottenAt.slice(0, 10)}. Nothing was compared.`;
+  throw new LonghaulError('JobInvalid', message, {
+    next: `Copy the tables anew, or verify a later run: longhaul ls --destination ${destination}`,
   });
 }
 

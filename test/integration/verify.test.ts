@@ -4,6 +4,7 @@ import { createPostgresConnector } from '../../src/connectors/postgres/index.js'
 import type { LonghaulActivities } from '../../src/core/activities.js';
 import { failureInterceptor } from '../../src/worker/activity-interceptor.js';
 import type { VerifyReport, VerifyJobInput } from '../../workflows/verify-job.js';
+import { attemptOf } from '../support/checking.js';
 import { connectionTo } from '../support/connection.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { failureOfWorkflow, WorkflowTests } from '../support/workflows.js';
@@ -57,6 +58,12 @@ class Pair {
 
   during<T>(body: (queue: string) => Promise<T>, instead: Partial<LonghaulActivities> = {}): Promise<T> {
     return tests.during({ ...this.activities, ...instead }, body, { activity: [failureInterceptor(log)] });
+  }
+
+  async forget(run: string): Promise<void> {
+    const connector = createPostgresConnector(connectionTo('warehouse', this.target));
+    await using session = await connector.openDestination(attemptOf().session());
+    expect(await session.ledger.forget(run)).toBe(true);
   }
 
   receipts() {
@@ -238,6 +245,27 @@ describe('longhaul verify', () => {
       expect((await verify(queue, run)).report.tables[0]).toMatchObject({ verdict: 'undecided' });
       await runSql(pair.target, `DELETE FROM items WHERE id IN (9999, 5)`);
       expect((await verify(queue, run)).report.tables[0]).toMatchObject({ verdict: 'target changed' });
+    });
+  });
+
+  it('is never green for what the ledger no longer knows', async () => {
+    const pair = await Pair.make();
+    await pair.during(async (queue) => {
+      const { run } = await (await tests.startJob(queue, job())).result();
+      await runSql(pair.target, 'DELETE FROM longhaul.receipts WHERE partition = 2');
+      const lost = expect.stringContaining('lacks the receipts of 1 partition of public.items') as string;
+      expect((await verify(queue, run)).report).toMatchObject({
+        equal: false,
+        tables: [{ verdict: 'failed', note: lost }],
+      });
+      await runSql(pair.target, 'DELETE FROM longhaul.receipts');
+      expect((await verify(queue, run)).report.equal).toBe(false);
+      await runSql(pair.target, 'UPDATE longhaul.run_tables SET partitions = 0');
+      expect((await verify(queue, run)).report).toMatchObject({ equal: false, tables: [{ verdict: 'failed' }] });
+      await pair.forget(run);
+      await expect(verify(queue, run)).rejects.toMatchObject({
+        cause: { message: expect.stringContaining('its plan and receipts were cleaned away') as string },
+      });
     });
   });
 
