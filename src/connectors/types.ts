@@ -197,7 +197,7 @@ export interface DestinationSession extends AsyncDisposable {
   checkSpace?(tables: readonly { readonly to: string; readonly bytes: number }[]): Promise<Finding[]>;
   /**
    * What loading this source table into `spec.to` would meet: the chosen format, or findings why it can't be done. Writes
-   * nothing. `fingerprint` is the target's part.
+   * nothing. `fingerprint` is the target's part; with `publish: partition` it tells this table from a later one of the same name.
    */
   check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }>;
   /**

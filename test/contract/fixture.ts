@@ -102,6 +102,12 @@ export class Scene implements AsyncDisposable {
     return record;
   }
 
+  /** As `begun`, with the record as it is once the target that is loaded itself was made. */
+  async begunInto(session: DestinationSession): Promise<TableRecord> {
+    await this.begun(session);
+    return session.ledger.table(this.run, this.spec.table);
+  }
+
   partitions(): Partition[] {
     return Array.from({ length: PARTITIONS }, (_, ordinal) => this.partition(ordinal));
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { DestinationSession } from '../../src/connectors/types.js';
 import { addDigested } from '../../src/core/digest.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, writerOf, type Scene } from './fixture.js';
 import type { SceneOptions } from './ledger-suite.js';
@@ -73,6 +74,39 @@ export function runsContract(
       await s.copyAll(session, resumed);
       await session.publish(resumed, newMeter());
       expect(await s.visible()).toEqual(ALL_IDS);
+    });
+
+    /** Copies all to a table that takes the place of what is there. */
+    const replace = async (to: string, session: DestinationSession) => {
+      await using other = scene({ to });
+      const record = await other.begun(session);
+      await other.copyAll(session, record);
+      await other.buildAll(session, record);
+      await session.publish(record, newMeter());
+    };
+
+    it('is not resumed into another table of the same name', async () => {
+      await using s = direct();
+      const session = await s.destination();
+      const record = await s.begunInto(session);
+      await s.copy(session, record, 0);
+      await session.ledger.closeRun(s.run, 'suspended');
+      await replace(s.spec.to, session);
+      await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
+      await expect(s.open(session, true)).rejects.toThrow('another table than the one');
+    });
+
+    it('is not closed as published when another table took the place of the one with its rows', async () => {
+      await using s = direct();
+      const session = await s.destination();
+      const record = await s.begunInto(session);
+      await s.copyAll(session, record);
+      const before = await s.checked();
+      await session.ledger.closeRun(s.run, 'suspended');
+      await replace(s.spec.to, session);
+      await session.ledger.openRun({ run: s.run, job: 'contract' }, [before], { resume: true });
+      await expect(session.publish(record, newMeter())).rejects.toEqual(code('TargetChanged'));
+      expect((await session.ledger.table(s.run, s.spec.table)).state).not.toBe('published');
     });
 
     it('keeps visible rows when it is discarded, and says which they are', async () => {
