@@ -6,6 +6,7 @@ import type { DestinationSession } from '../src/connectors/types.js';
 import { attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
 import { openTableDigester } from './digests.js';
+import { digestOf } from './sessions.js';
 
 type Input = Parameters<LonghaulActivities['listVerifiable']>[0];
 
@@ -17,9 +18,9 @@ export function listVerifiable(deps: Dependencies, input: Input): Promise<Verifi
     const tables: VerifiableTable[] = [];
     const records = chosen(await session.ledger.tables(input.run), input);
     await refuseForgotten(session, input);
-    for (const record of records) {
-      tables.push(await describe(session, record));
-    }
+    const destination = await digestOf(session);
+    for (const record of records)
+      tables.push({ ...(await describe(session, record)), ...serversIn(record, destination) });
     const { differencesTable: differences } = session.ledger;
     return { tables, ...(differences !== undefined && { differences }) };
   });
@@ -46,6 +47,12 @@ function chosen(records: readonly TableRecord[], { run, destination, tables }: I
   const near = didYouMean(unknown, names);
   const hint = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
   throw new LonghaulError('JobInvalid', `Run ${run} has no table ${JSON.stringify(unknown)}.${hint}`);
+}
+
+/** The databases that the run was opened with, as `serversOf` tells them: the fingerprint has the source's, and the ledger is here. */
+function serversIn({ fingerprint }: TableRecord, destination: string): Pick<VerifiableTable, 'servers'> {
+  const { source } = fingerprint;
+  return source === undefined ? {} : { servers: { source, destination } };
 }
 
 async function describe(session: DestinationSession, record: TableRecord): Promise<VerifiableTable> {

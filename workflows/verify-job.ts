@@ -137,8 +137,8 @@ class TableParts {
 
   get #ref(): TableRef {
     const { run, destination } = this.input;
-    const { table, source } = this.table;
-    return { run, table, source, destination };
+    const { table, source, servers } = this.table;
+    return { run, table, source, destination, ...(servers && { servers }) };
   }
 
   get result(): TableVerification {

@@ -46,7 +46,7 @@ function countCells({ rows, partitions }: TableVerification): string[] {
   return [...counts, formatCount(partitions)];
 }
 
-function explainTable(table: TableVerification, { run, destination }: VerifyReport, out: Channel): void {
+function explainTable(table: TableVerification, { run, destination, differences }: VerifyReport, out: Channel): void {
   const { verdict, differing, more, note } = table;
   if (verdict === 'equal') return;
   out.prose(`\n${out.colors.bold(table.table)}: ${MEANING[verdict]}${note === undefined ? '' : ` (${note})`}`);
@@ -56,8 +56,8 @@ function explainTable(table: TableVerification, { run, destination }: VerifyRepo
   }
   if (more > 0) out.line(`  … and ${plural(more, 'partition')} more`);
   const keys = differing.reduce((sum, part) => sum + part.keys, 0);
-  if (keys === 0) return;
+  if (keys === 0 || differences === undefined) return;
   const where = `run = '${run}' AND table_name = '${table.table.replaceAll("'", "''")}'`;
   const what = `Keys of ${plural(keys, 'row')} that differ are kept at connection "${destination}", in its ledger:`;
-  out.prose(`  ${what}\n  SELECT partition, key, difference FROM longhaul.differences WHERE ${where}`);
+  out.prose(`  ${what}\n  SELECT partition, key, difference FROM ${differences} WHERE ${where}`);
 }

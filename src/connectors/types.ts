@@ -356,8 +356,8 @@ export interface Ledger {
    */
   table(run: string, table: string, options?: { readonly queries?: boolean }): Promise<TableRecord>;
   tables(run: string): Promise<readonly TableRecord[]>;
-  /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. */
-  putPlan(run: string, table: string, plan: PlanInput): Promise<PlanSummary>;
+  /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. Throws RunClosed. */
+  putPlan(record: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>, plan: PlanInput): Promise<PlanSummary>;
   plan(run: string, table: string): Promise<PlanSummary | undefined>;
   partition(run: string, table: string, ordinal: number): Promise<Partition>;
   totals(run: string, table: string, limit: number): Promise<ReceiptTotals>;

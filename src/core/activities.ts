@@ -173,6 +173,8 @@ export interface VerifiableTable {
   readonly to: string;
   readonly mode: Mode;
   readonly source: string;
+  /** Absent: the run was opened without. */
+  readonly servers?: Servers;
   readonly state: TableState;
   readonly partitions: number;
   /** Why the target's rows can't be told apart by partition, so that it is compared as a whole; absent: they can. */
@@ -294,11 +296,7 @@ export interface LonghaulActivities {
   verifyTable(input: TableRef): Promise<VerifyOutcome>;
   publishTable(input: TableRef): Promise<PublishOutcome>;
   /** The tables of a run that can be verified later: all, or these. Throws JobInvalid for an unknown run or table. */
-  listVerifiable(input: {
-    run: string;
-    destination: string;
-    tables?: readonly string[];
-  }): Promise<Verifiable>;
+  listVerifiable(input: { run: string; destination: string; tables?: readonly string[] }): Promise<Verifiable>;
   /**
    * Compares partitions [from, to) as source and target have them now with what was copied. Writes keys of at most `keys` rows of
    * each differing partition into the ledger. `divided`: the target's rows can be told apart by partition.

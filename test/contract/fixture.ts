@@ -98,7 +98,7 @@ export class Scene implements AsyncDisposable {
   async begun(session: DestinationSession): Promise<TableRecord> {
     const record = await this.open(session);
     await session.prepare(record);
-    await session.ledger.putPlan(this.run, this.spec.table, { partitions: this.partitions(), reason: 'four ranges' });
+    await session.ledger.putPlan(record, { partitions: this.partitions(), reason: 'four ranges' });
     return record;
   }
 

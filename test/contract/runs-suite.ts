@@ -131,7 +131,7 @@ export function runsContract(
       const run = { run: s.run, job: 'contract', keepStaging };
       const [record] = await session.ledger.openRun(run, [await s.checked()]);
       await session.prepare(record!);
-      await session.ledger.putPlan(s.run, s.spec.table, { partitions: s.partitions(), reason: 'four' });
+      await session.ledger.putPlan(s, { partitions: s.partitions(), reason: 'four' });
       await s.copy(session, record!, 0);
       await session.ledger.closeRun(s.run, 'suspended');
       return { session, record: record! };
@@ -222,6 +222,8 @@ export function runsContract(
       await expect(session.prepare(first)).rejects.toEqual(code('RunClosed'));
       await expect(session.begin(first, s.partition(2), 1)).rejects.toEqual(code('RunClosed'));
       await expect(session.publish(first, newMeter())).rejects.toEqual(code('RunClosed'));
+      const late = session.ledger.putPlan(first, { partitions: s.partitions(), reason: 'under the first' });
+      await expect(late).rejects.toEqual(code('RunClosed'));
       expect(await session.ledger.plan(s.run, s.spec.table)).toBeUndefined();
       expect((await session.ledger.totals(s.run, s.spec.table, 10)).committed).toBe(0);
       const second = await s.begun(session);

@@ -140,6 +140,24 @@ describe('verify: checksum', () => {
     expect(await runSql(pair.target, 'SELECT note FROM items')).toEqual([{ note: 'as it was' }]);
   });
 
+  it('says that staging is gone, and compares nothing else in its place', async () => {
+    const pair = await Pair.make();
+    await runSql(pair.target, `CREATE TABLE items (id int NOT NULL, note text NOT NULL, price numeric(10,2))`);
+    const real = pair.activities;
+    const dropped: LonghaulActivities['verifyTable'] = async (ref) => {
+      const [found] = await runSql<{ staging: string }>(pair.target, 'SELECT staging FROM longhaul.run_tables');
+      await runSql(pair.target, `DROP TABLE IF EXISTS ${found!.staging}`);
+      return real.verifyTable(ref);
+    };
+    await pair.during(
+      async (queue) => {
+        const failure = await failureOfWorkflow(await tests.startJob(queue, job()));
+        expect(failure.message).toMatch(/its staging public\._longhaul_\w+ is gone/);
+      },
+      { verifyTable: dropped },
+    );
+  });
+
   it('says that a query which gives other rows each time can not be verified', async () => {
     const pair = await Pair.make();
     const queries = [{ id: 'all', sql: 'SELECT id, random() AS r FROM public.items' }];
@@ -195,6 +213,29 @@ describe('longhaul verify', () => {
       expect((await verify(queue, run)).report.equal).toBe(true);
       expect(await differences(pair.target)).toEqual([]);
     });
+  });
+
+  it('compares nothing on a worker whose connection leads elsewhere', async () => {
+    const [pair, other] = [await Pair.make(), await Pair.make()];
+    const wrong = new Pair(other.source, pair.target).activities;
+    const said: unknown[] = [];
+    const first: LonghaulActivities['comparePartitions'] = async (input) => {
+      if (said.length > 0) return pair.activities.comparePartitions(input);
+      said.push('asked');
+      return wrong.comparePartitions(input).catch((error: unknown) => {
+        said.push((error as { code?: unknown }).code);
+        throw error;
+      });
+    };
+    await pair.during(
+      async (queue) => {
+        const { run } = await (await tests.startJob(queue, job())).result();
+        await runSql(other.source, 'DELETE FROM items');
+        expect((await verify(queue, run, { parallelism: 1 })).report.equal).toBe(true);
+      },
+      { comparePartitions: first },
+    );
+    expect(said[1]).toBe('ConnectionMismatch');
   });
 
   it('compares runs without digests, and says what it can not tell', async () => {
