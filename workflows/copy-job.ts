@@ -232,7 +232,7 @@ class JobRun {
     if (opened.snapshot === undefined || tables.done) return this.#copy(tables);
     const snapshot = new JobSnapshot(opened, () => this.#changed());
     this.#snapshot = snapshot;
-    while (!tables.done) {
+    while (tables.queued) {
       const loss = (await snapshot.hold()) ?? (await this.#copyUnder(snapshot, tables));
       await snapshot.release();
       if (loss === undefined) return;
