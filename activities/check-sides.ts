@@ -1,5 +1,6 @@
 import type { Connector, Finding } from '../src/connectors/types.js';
 import { LonghaulError, type ErrorCode } from '../src/core/errors.js';
+import { lowerFirst } from '../src/core/text.js';
 import { unknownConnection, type Dependencies } from './dependencies.js';
 import type { Findings } from './findings.js';
 
@@ -55,8 +56,4 @@ export function connectorFor(
       : { message: `a connection of type ${connector.type} can not be a ${side}`, fix: 'name another connection' };
   findings.add(side, [{ severity: 'problem', path: '', ...finding }]);
   return undefined;
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

@@ -1,6 +1,8 @@
 import type { LonghaulActivities, PartitionDifference, PartitionsCompared } from '../src/core/activities.js';
 import { addDigested, digestOf, verdictOf, type Copied, type Digested, type Verdict } from '../src/core/digest.js';
+import { LonghaulError } from '../src/core/errors.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
+import { counted } from '../src/core/text.js';
 import type { Digester, TableDigester } from '../src/connectors/digester.js';
 import type { Difference } from '../src/connectors/types.js';
 import type { Dependencies } from './dependencies.js';
@@ -49,12 +51,20 @@ async function compareAll(open: OpenTable, record: TableRecord, sides: Sides, in
   const { ledger } = open.session;
   const compared: Compared[] = [];
   for (let from = input.from; from < input.to; from += PASS) {
-    const receipts = await ledger.receipts(input.run, input.table, from, Math.min(from + PASS, input.to));
+    const to = Math.min(from + PASS, input.to);
+    const receipts = await ledger.receipts(input.run, input.table, from, to);
+    if (receipts.length < to - from) throw receiptsGone(input, to - from - receipts.length);
     const partitions: Partition[] = [];
     for (const { ordinal } of receipts) partitions.push(await ledger.partition(input.run, input.table, ordinal));
     compared.push(...(await comparePass(open, record, sides, { receipts, partitions, divided: input.divided })));
   }
   return compared;
+}
+
+/** What is compared is found by its receipts: without them, nothing would be equal to nothing. */
+function receiptsGone({ run, table, destination }: Input, missing: number): LonghaulError {
+  const message = `The ledger of connection "${destination}" lacks the receipts of ${counted(missing, 'partition')} of ${table} in run ${run}: what was copied can't be told any more, and the table was not compared.`;
+  return new LonghaulError('PlanChanged', message, { next: 'Copy the table anew to have it verified.' });
 }
 
 interface Pass {

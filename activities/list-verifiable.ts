@@ -6,6 +6,7 @@ import type { DestinationSession } from '../src/connectors/types.js';
 import { attempt } from './attempt.js';
 import { connectorOf, unknownConnection, type Dependencies } from './dependencies.js';
 import { openTableDigester } from './digests.js';
+import { digestOf } from './sessions.js';
 
 type Input = Parameters<LonghaulActivities['listVerifiable']>[0];
 
@@ -21,11 +22,22 @@ export function listVerifiable(deps: Dependencies, input: Input): Promise<Verifi
     await using session = await connectorOf(deps, input.destination).openDestination(running.session());
     running.meter.phase = 'reading the ledger';
     const tables: VerifiableTable[] = [];
-    for (const record of chosen(await session.ledger.tables(input.run), input)) {
-      tables.push(await describe(session, record));
-    }
+    const records = chosen(await session.ledger.tables(input.run), input);
+    await refuseForgotten(session, input);
+    const destination = await digestOf(session);
+    for (const record of records)
+      tables.push({ ...(await describe(session, record)), ...serversIn(record, destination) });
     const { differencesTable: differences } = session.ledger;
     return { tables, ...(differences !== undefined && { differences }) };
+  });
+}
+
+async function refuseForgotten({ ledger }: DestinationSession, { run, destination }: Input): Promise<void> {
+  const [found] = await ledger.runs({ run });
+  if (found?.forgottenAt === undefined) return;
+  const message = `Run ${run} can't be verified: its plan and receipts were cleaned away from the ledger of connection "${destination}" on ${found.forgottenAt.slice(0, 10)}. Nothing was compared.`;
+  throw new LonghaulError('JobInvalid', message, {
+    next: `Copy the tables anew, or verify a later run: longhaul ls --destination ${destination}`,
   });
 }
 
@@ -41,6 +53,12 @@ function chosen(records: readonly TableRecord[], { run, destination, tables }: I
   const near = didYouMean(unknown, names);
   const hint = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
   throw new LonghaulError('JobInvalid', `Run ${run} has no table ${JSON.stringify(unknown)}.${hint}`);
+}
+
+/** The databases that the run was opened with, as `serversOf` tells them: the fingerprint has the source's, and the ledger is here. */
+function serversIn({ fingerprint }: TableRecord, destination: string): Pick<VerifiableTable, 'servers'> {
+  const { source } = fingerprint;
+  return source === undefined ? {} : { servers: { source, destination } };
 }
 
 async function describe(session: DestinationSession, record: TableRecord): Promise<VerifiableTable> {

@@ -20,5 +20,5 @@ async function makePlan(deps: Dependencies, ref: TableRef, { session, running }:
   running.meter.phase = 'planning';
   await using source = await openSource(deps, ref, running);
   const record = await session.ledger.table(ref.run, ref.table, { queries: true });
-  return await session.ledger.putPlan(ref.run, ref.table, await source.plan(record));
+  return await session.ledger.putPlan(record, await source.plan(record));
 }

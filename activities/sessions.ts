@@ -71,7 +71,7 @@ export async function ofServer<S extends Identified>(session: S, { connection, e
 }
 
 /** A database's name may be a customer's secret: history holds a digest. */
-async function digestOf(session: Identified): Promise<string> {
+export async function digestOf(session: Identified): Promise<string> {
   return shortHash(await session.identity());
 }
 

@@ -226,13 +226,13 @@ class JobRun {
     return { ...sums, partitions: sums.committed + sums.skipped };
   }
 
-  /** Without a snapshot, once; with one, again under the next when it is lost before everything is published. */
+  /** Without a snapshot, once; with one, again under the next as long as it is lost before everything is published. */
   async #copyAll(tables: JobTables): Promise<void> {
     const opened = this.#opened!;
     if (opened.snapshot === undefined || tables.done) return this.#copy(tables);
     const snapshot = new JobSnapshot(opened, () => this.#changed());
     this.#snapshot = snapshot;
-    for (;;) {
+    while (tables.queued) {
       const loss = (await snapshot.hold()) ?? (await this.#copyUnder(snapshot, tables));
       await snapshot.release();
       if (loss === undefined) return;

@@ -22,6 +22,11 @@ export function isLoss(code: string | undefined): boolean {
   return code !== undefined && LOSSES.has(code);
 }
 
+function cancelledHolder(ending: ChildEnding): ChildEnding {
+  const message = `The workflow ${snapshotWorkflowId(workflowInfo().workflowId)}, which held the snapshot, was cancelled.`;
+  return { ...ending, code: 'SnapshotLost', message };
+}
+
 /** The snapshot of a job: the child that holds it, and how it fares. */
 export class JobSnapshot {
   #number: number;
@@ -115,16 +120,16 @@ export class JobSnapshot {
     const id = snapshotWorkflowId(workflowInfo().workflowId);
     scope
       .run(async () => (await startHolder(id, this.#ref)).result())
-      .catch((error: unknown) => this.#lost(error))
+      .catch((error: unknown) => this.#lost(error, scope.consideredCancelled))
       .finally(() => (this.#alive -= 1));
   }
 
-  /** That it was cancelled is no loss: then the job ends, or starts over already. */
-  #lost(error: unknown): void {
+  /** `released`: the job has let go of it, since it ends or starts over already. That somebody else has cancelled it is a loss. */
+  #lost(error: unknown, released: boolean): void {
     try {
       const ending = childEnding(error);
-      if (ending.cancelled) return;
-      this.#ending = ending;
+      if (ending.cancelled && released) return;
+      this.#ending = ending.cancelled ? cancelledHolder(ending) : ending;
       this.#become('lost');
     } catch (bug) {
       this.#bug = bug;

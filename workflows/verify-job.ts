@@ -137,14 +137,15 @@ class TableParts {
 
   get #ref(): TableRef {
     const { run, destination } = this.input;
-    const { table, source } = this.table;
-    return { run, table, source, destination };
+    const { table, source, servers } = this.table;
+    return { run, table, source, destination, ...(servers && { servers }) };
   }
 
   get result(): TableVerification {
     const { table, to, state, partitions, undivided } = this.table;
     const head = { table, to, partitions, differing: [], more: 0 };
     if (state !== 'published') return { ...head, verdict: 'not published', note: `it is ${state}` };
+    if (partitions === 0) return { ...head, verdict: 'failed', note: 'the ledger has no plan of it' };
     if (this.#failure !== undefined) return { ...head, verdict: 'failed', note: this.#failure };
     const { source, copied, target } = this.#sums();
     const differing = this.#compared.flatMap((part) => part.differing).sort((a, b) => a.ordinal - b.ordinal);

@@ -36,13 +36,12 @@ export function compileJob(job: DefaultedJob, indices: readonly number[]): Compi
   };
 }
 
-/** A replace may run as often as one likes. */
-function againProblems({ again, resume }: DefaultedJob, entries: readonly CompiledEntry[]): Located[] {
+/**
+ * A replace may run as often as one likes. Beside `resume` it says the same as where that run began: other runs' appends are not
+ * in its way. Of its own it repeats nothing all the same, since it has receipts of it.
+ */
+function againProblems({ again }: DefaultedJob, entries: readonly CompiledEntry[]): Located[] {
   if (!again) return [];
-  if (resume !== undefined) {
-    const message = 'can not stand beside resume, which goes on with one run and appends nothing twice';
-    return [located(['again'], message, 'keep one of the two')];
-  }
   if (entries.length === 0 || entries.some(({ mode }) => mode === 'append')) return [];
   return [located(['again'], 'needs a table with mode append: replace may run as often as you like', 'take it out')];
 }

@@ -1,5 +1,6 @@
 import { LonghaulError } from '../core/errors.js';
 import type { TableRecord } from '../core/model.js';
+import { lowerFirst } from '../core/text.js';
 import type { Finding, OpenOptions, TargetUse } from './types.js';
 
 /** What is said of a target that another run has a claim on: the same by a check and by the ledger that refuses to open a run. */
@@ -37,10 +38,6 @@ export function refusedFor(
 export function useFinding(connection: string, use: TargetUse): Finding {
   const { message, next } = use.use === 'held' ? held(connection, use) : appended(use);
   return { severity: 'problem', path: 'to', message: lowerFirst(message), fix: lowerFirst(next) };
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** The day is enough to know the run by, and the same wherever the reader's clock is. */

@@ -197,7 +197,7 @@ export interface DestinationSession extends AsyncDisposable {
   checkSpace?(tables: readonly { readonly to: string; readonly bytes: number }[]): Promise<Finding[]>;
   /**
    * What loading this source table into `spec.to` would meet: the chosen format, or findings why it can't be done. Writes
-   * nothing. `fingerprint` is the target's part.
+   * nothing. `fingerprint` is the target's part; with `publish: partition` it tells this table from a later one of the same name.
    */
   check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }>;
   /**
@@ -381,8 +381,8 @@ export interface Ledger {
    */
   table(run: string, table: string, options?: { readonly queries?: boolean }): Promise<TableRecord>;
   tables(run: string): Promise<readonly TableRecord[]>;
-  /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. */
-  putPlan(run: string, table: string, plan: PlanInput): Promise<PlanSummary>;
+  /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. Throws RunClosed. */
+  putPlan(record: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>, plan: PlanInput): Promise<PlanSummary>;
   plan(run: string, table: string): Promise<PlanSummary | undefined>;
   partition(run: string, table: string, ordinal: number): Promise<Partition>;
   totals(run: string, table: string, limit: number): Promise<ReceiptTotals>;

@@ -173,6 +173,8 @@ export interface VerifiableTable {
   readonly to: string;
   readonly mode: Mode;
   readonly source: string;
+  /** Absent: the run was opened without. */
+  readonly servers?: Servers;
   readonly state: TableState;
   readonly partitions: number;
   /** Why the target's rows can't be told apart by partition, so that it is compared as a whole; absent: they can. */

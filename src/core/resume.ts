@@ -37,8 +37,13 @@ function describe(part: string, stored: Compared, wanted: Compared): string {
   if (part === 'specification') return `its specification changed${listed(keysChanged(stored.spec, wanted.spec))}`;
   if (part === 'source') return 'its source is another server or database than the run has read';
   if (part === 'sourceShape') return `its source changed${listed(columnsChanged(stored.shape, wanted.shape))}`;
-  if (part === 'target') return 'its target changed, or is on another server';
+  if (part === 'target') return targetChange(wanted.spec);
   return `its ${part} changed`;
+}
+
+function targetChange({ publish }: Compared['spec']): string {
+  if (publish !== 'partition') return 'its target changed, or is on another server';
+  return 'its target changed, or is another table than the one that its partitions were committed to, or is on another server';
 }
 
 function listed(what: readonly string[]): string {

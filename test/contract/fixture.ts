@@ -98,8 +98,14 @@ export class Scene implements AsyncDisposable {
   async begun(session: DestinationSession): Promise<TableRecord> {
     const record = await this.open(session);
     await session.prepare(record);
-    await session.ledger.putPlan(this.run, this.spec.table, { partitions: this.partitions(), reason: 'four ranges' });
+    await session.ledger.putPlan(record, { partitions: this.partitions(), reason: 'four ranges' });
     return record;
+  }
+
+  /** As `begun`, with the record as it is once the target that is loaded itself was made. */
+  async begunInto(session: DestinationSession): Promise<TableRecord> {
+    await this.begun(session);
+    return session.ledger.table(this.run, this.spec.table);
   }
 
   partitions(): Partition[] {

@@ -41,9 +41,9 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
       const first = { partitions: s.partitions(), reason: 'first', estimatedRows: 1_000 };
       const stored = { partitions: PARTITIONS, pages: 1, reason: 'first', estimatedRows: 1_000 };
       expect(await session.ledger.plan(s.run, s.spec.table)).toBeUndefined();
-      expect(await session.ledger.putPlan(s.run, s.spec.table, first)).toEqual(stored);
+      expect(await session.ledger.putPlan(s, first)).toEqual(stored);
       const second = { partitions: [s.partition(0)], reason: 'second' };
-      expect(await session.ledger.putPlan(s.run, s.spec.table, second)).toEqual(stored);
+      expect(await session.ledger.putPlan(s, second)).toEqual(stored);
       expect(await session.ledger.plan(s.run, s.spec.table)).toEqual(stored);
       expect(await session.ledger.partition(s.run, s.spec.table, 3)).toEqual(s.partition(3));
     });
@@ -55,7 +55,7 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
       const made = async function* () {
         for (let ordinal = 0; ordinal < 1_200; ordinal++) yield await Promise.resolve({ ...s.partition(0), ordinal });
       };
-      const plan = await session.ledger.putPlan(s.run, s.spec.table, { partitions: made(), reason: 'many' });
+      const plan = await session.ledger.putPlan(s, { partitions: made(), reason: 'many' });
       expect(plan).toEqual({ partitions: 1_200, pages: 3, reason: 'many' });
       for (const ordinal of [0, 499, 500, 1_199]) {
         expect((await session.ledger.partition(s.run, s.spec.table, ordinal)).ordinal).toBe(ordinal);
@@ -73,10 +73,10 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
         for (let ordinal = 0; ordinal < 600; ordinal++) yield await Promise.resolve({ ...s.partition(0), ordinal });
         throw new Error('the source broke');
       };
-      const put = session.ledger.putPlan(s.run, s.spec.table, { partitions: breaking(), reason: 'broken' });
+      const put = session.ledger.putPlan(s, { partitions: breaking(), reason: 'broken' });
       await expect(put).rejects.toThrow('the source broke');
       const plan = { partitions: s.partitions(), reason: 'whole' };
-      expect((await session.ledger.putPlan(s.run, s.spec.table, plan)).partitions).toBe(PARTITIONS);
+      expect((await session.ledger.putPlan(s, plan)).partitions).toBe(PARTITIONS);
     });
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { DestinationSession } from '../../src/connectors/types.js';
 import { addDigested } from '../../src/core/digest.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, writerOf, type Scene } from './fixture.js';
-import type { DestinationSession } from '../../src/connectors/types.js';
 import type { SceneOptions } from './ledger-suite.js';
 
 /** The part of the connector contract that is about rows visible before the end, and about what runs leave behind. */
@@ -76,6 +76,39 @@ export function runsContract(
       expect(await s.visible()).toEqual(ALL_IDS);
     });
 
+    /** Copies all to a table that takes the place of what is there. */
+    const replace = async (to: string, session: DestinationSession) => {
+      await using other = scene({ to });
+      const record = await other.begun(session);
+      await other.copyAll(session, record);
+      await other.buildAll(session, record);
+      await session.publish(record, newMeter());
+    };
+
+    it('is not resumed into another table of the same name', async () => {
+      await using s = direct();
+      const session = await s.destination();
+      const record = await s.begunInto(session);
+      await s.copy(session, record, 0);
+      await session.ledger.closeRun(s.run, 'suspended');
+      await replace(s.spec.to, session);
+      await expect(s.open(session, true)).rejects.toEqual(code('ResumeRefused'));
+      await expect(s.open(session, true)).rejects.toThrow('another table than the one');
+    });
+
+    it('is not closed as published when another table took the place of the one with its rows', async () => {
+      await using s = direct();
+      const session = await s.destination();
+      const record = await s.begunInto(session);
+      await s.copyAll(session, record);
+      const before = await s.checked();
+      await session.ledger.closeRun(s.run, 'suspended');
+      await replace(s.spec.to, session);
+      await session.ledger.openRun({ run: s.run, job: 'contract' }, [before], { resume: true });
+      await expect(session.publish(record, newMeter())).rejects.toEqual(code('TargetChanged'));
+      expect((await session.ledger.table(s.run, s.spec.table)).state).not.toBe('published');
+    });
+
     it('keeps visible rows when it is discarded, and says which they are', async () => {
       await using s = direct();
       const session = await s.destination();
@@ -98,7 +131,7 @@ export function runsContract(
       const run = { run: s.run, job: 'contract', keepStaging };
       const [record] = await session.ledger.openRun(run, [await s.checked()]);
       await session.prepare(record!);
-      await session.ledger.putPlan(s.run, s.spec.table, { partitions: s.partitions(), reason: 'four' });
+      await session.ledger.putPlan(s, { partitions: s.partitions(), reason: 'four' });
       await s.copy(session, record!, 0);
       await session.ledger.closeRun(s.run, 'suspended');
       return { session, record: record! };
@@ -208,7 +241,7 @@ export function runsContract(
       const session = await s.destination();
       await session.prepare(await s.openAs(session, 'nightly'));
       const record = await session.ledger.table(s.run, s.spec.table);
-      await session.ledger.putPlan(s.run, s.spec.table, { partitions: s.partitions(), reason: 'four' });
+      await session.ledger.putPlan(record, { partitions: s.partitions(), reason: 'four' });
       await s.copy(session, record, 2);
       await session.ledger.closeRun(s.run, 'discarded');
       const before = await session.ledger.runs({ run: s.run });
@@ -253,6 +286,8 @@ export function runsContract(
       await expect(session.prepare(first)).rejects.toEqual(code('RunClosed'));
       await expect(session.begin(first, s.partition(2), 1)).rejects.toEqual(code('RunClosed'));
       await expect(session.publish(first, newMeter())).rejects.toEqual(code('RunClosed'));
+      const late = session.ledger.putPlan(first, { partitions: s.partitions(), reason: 'under the first' });
+      await expect(late).rejects.toEqual(code('RunClosed'));
       expect(await session.ledger.plan(s.run, s.spec.table)).toBeUndefined();
       expect((await session.ledger.totals(s.run, s.spec.table, 10)).committed).toBe(0);
       const second = await s.begun(session);

@@ -73,7 +73,7 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         const session = await published.destination();
         const record = await session.ledger.table(published.run, published.spec.table);
         await session.prepare(record);
-        await session.ledger.putPlan(published.run, published.spec.table, {
+        await session.ledger.putPlan(published, {
           partitions: published.partitions(),
           reason: 'four ranges',
         });

@@ -354,6 +354,15 @@ describe('targets', () => {
     expect((await check(urls, append)).problems).toBe('');
   });
 
+  it('to which a run has appended again are its own to resume, beside the append that was there before it', async () => {
+    const append = table('append');
+    await run('run-first', append, 'published');
+    await run('run-again', append, 'suspended');
+    expect((await check(urls, { ...append, resume: 'run-again' })).problems).toContain('(run run-first of job');
+    expect((await check(urls, { ...append, resume: 'run-again', again: true })).problems).toBe('');
+    await close();
+  });
+
   it('to which one is appending now, or has made single partitions visible, as well', async () => {
     const append = table('append');
     await run('run-3', append, 'open');

@@ -44,7 +44,7 @@ async function copied(type: string, values: readonly string[], targetType?: stri
   const record = await s.open(session);
   await session.prepare(record);
   const partition = { ...whole, relation: name };
-  await session.ledger.putPlan(s.run, name, { partitions: [partition], reason: 'whole' });
+  await session.ledger.putPlan(record, { partitions: [partition], reason: 'whole' });
   const form = await session.digestForm!(record);
   const source = await s.source();
   await using writer = await writerOf(session.begin(record, partition, 1));

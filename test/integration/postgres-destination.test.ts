@@ -122,7 +122,7 @@ describe('publishing', () => {
     const record = await s.open(session);
     await session.prepare(record);
     const partition = { ordinal: 0, label: '1/1', relation: 'public.wide', predicate: 'TRUE' };
-    await session.ledger.putPlan(s.run, s.spec.table, { partitions: [partition], reason: 'one' });
+    await session.ledger.putPlan(s, { partitions: [partition], reason: 'one' });
     await using writer = await writerOf(session.begin(record, partition, 1));
     await writer.commit(await s.load(writer, record, partition));
     const steps = await session.buildSteps(record);
@@ -155,7 +155,7 @@ describe('publishing', () => {
     const record = await s.open(session);
     await session.prepare(record);
     const partition = s.partition(0);
-    await session.ledger.putPlan(s.run, s.spec.table, {
+    await session.ledger.putPlan(s, {
       partitions: [partition, { ...partition, ordinal: 1 }],
       reason: 'the same twice',
     });

@@ -6,6 +6,7 @@ import { beginPartition } from '../../src/connectors/postgres/destination/attemp
 import { openDestinationSession } from '../../src/connectors/postgres/destination/index.js';
 import { ledgerNames } from '../../src/connectors/postgres/destination/ledger-schema.js';
 import { openSession } from '../../src/connectors/postgres/session.js';
+import { openSnapshotSession } from '../../src/connectors/postgres/snapshot/session.js';
 import type { DestinationSession } from '../../src/connectors/types.js';
 import type { TableRecord } from '../../src/core/model.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, Scene, writerOf } from '../contract/fixture.js';
@@ -143,6 +144,23 @@ describe('a table that is being published', () => {
     await expect.poll(() => meter.phase).toMatch(/^waiting for session \d+ \(another job\)/);
     await other.rollback();
     expect((await published).rows).toBe(ROWS);
+  });
+
+  it('does not wait for a session that holds the snapshot of queries, of any job: it reads nothing itself', async () => {
+    await using s = scene();
+    const { session, record } = await loaded(s);
+    const query = [{ id: 'all', sql: 'SELECT 1 AS id' }];
+    const ofQueries = { ...record, spec: { ...record.spec, queries: query }, snapshot: 1 };
+    const stop = new AbortController();
+    const holder = await openSnapshotSession(connection(), { ...options('a holder'), signal: stop.signal });
+    await holder.hold({ run: s.run, snapshot: 1 }, [ofQueries], () => Promise.resolve(false));
+    const kept = expect(holder.keep()).rejects.toThrow('over');
+    const tuning = { publishWait: 0, lockWait: 100, longestPause: 100 };
+    await using impatient = await openDestinationSession(connection(), options('impatient'), tuning);
+    expect((await impatient.publish(record, newMeter())).rows).toBe(ROWS);
+    expect(await session.ledger.table(s.run, s.spec.table)).toMatchObject({ state: 'published' });
+    stop.abort(new Error('over'));
+    await kept;
   });
 
   it('ends a session of Longhaul that has its staging in hand, though that only reads it', async () => {

@@ -4,6 +4,7 @@ import { createPostgresConnector } from '../../src/connectors/postgres/index.js'
 import type { LonghaulActivities } from '../../src/core/activities.js';
 import { failureInterceptor } from '../../src/worker/activity-interceptor.js';
 import type { VerifyReport, VerifyJobInput } from '../../workflows/verify-job.js';
+import { attemptOf } from '../support/checking.js';
 import { connectionTo } from '../support/connection.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { failureOfWorkflow, WorkflowTests } from '../support/workflows.js';
@@ -57,6 +58,12 @@ class Pair {
 
   during<T>(body: (queue: string) => Promise<T>, instead: Partial<LonghaulActivities> = {}): Promise<T> {
     return tests.during({ ...this.activities, ...instead }, body, { activity: [failureInterceptor(log)] });
+  }
+
+  async forget(run: string): Promise<void> {
+    const connector = createPostgresConnector(connectionTo('warehouse', this.target));
+    await using session = await connector.openDestination(attemptOf().session());
+    expect(await session.ledger.forget(run)).toBe(true);
   }
 
   receipts() {
@@ -133,6 +140,24 @@ describe('verify: checksum', () => {
     expect(await runSql(pair.target, 'SELECT note FROM items')).toEqual([{ note: 'as it was' }]);
   });
 
+  it('says that staging is gone, and compares nothing else in its place', async () => {
+    const pair = await Pair.make();
+    await runSql(pair.target, `CREATE TABLE items (id int NOT NULL, note text NOT NULL, price numeric(10,2))`);
+    const real = pair.activities;
+    const dropped: LonghaulActivities['verifyTable'] = async (ref) => {
+      const [found] = await runSql<{ staging: string }>(pair.target, 'SELECT staging FROM longhaul.run_tables');
+      await runSql(pair.target, `DROP TABLE IF EXISTS ${found!.staging}`);
+      return real.verifyTable(ref);
+    };
+    await pair.during(
+      async (queue) => {
+        const failure = await failureOfWorkflow(await tests.startJob(queue, job()));
+        expect(failure.message).toMatch(/its staging public\._longhaul_\w+ is gone/);
+      },
+      { verifyTable: dropped },
+    );
+  });
+
   it('says that a query which gives other rows each time can not be verified', async () => {
     const pair = await Pair.make();
     const queries = [{ id: 'all', sql: 'SELECT id, random() AS r FROM public.items' }];
@@ -190,6 +215,29 @@ describe('longhaul verify', () => {
     });
   });
 
+  it('compares nothing on a worker whose connection leads elsewhere', async () => {
+    const [pair, other] = [await Pair.make(), await Pair.make()];
+    const wrong = new Pair(other.source, pair.target).activities;
+    const said: unknown[] = [];
+    const first: LonghaulActivities['comparePartitions'] = async (input) => {
+      if (said.length > 0) return pair.activities.comparePartitions(input);
+      said.push('asked');
+      return wrong.comparePartitions(input).catch((error: unknown) => {
+        said.push((error as { code?: unknown }).code);
+        throw error;
+      });
+    };
+    await pair.during(
+      async (queue) => {
+        const { run } = await (await tests.startJob(queue, job())).result();
+        await runSql(other.source, 'DELETE FROM items');
+        expect((await verify(queue, run, { parallelism: 1 })).report.equal).toBe(true);
+      },
+      { comparePartitions: first },
+    );
+    expect(said[1]).toBe('ConnectionMismatch');
+  });
+
   it('compares runs without digests, and says what it can not tell', async () => {
     const pair = await Pair.make();
     await pair.during(async (queue) => {
@@ -238,6 +286,27 @@ describe('longhaul verify', () => {
       expect((await verify(queue, run)).report.tables[0]).toMatchObject({ verdict: 'undecided' });
       await runSql(pair.target, `DELETE FROM items WHERE id IN (9999, 5)`);
       expect((await verify(queue, run)).report.tables[0]).toMatchObject({ verdict: 'target changed' });
+    });
+  });
+
+  it('is never green for what the ledger no longer knows', async () => {
+    const pair = await Pair.make();
+    await pair.during(async (queue) => {
+      const { run } = await (await tests.startJob(queue, job())).result();
+      await runSql(pair.target, 'DELETE FROM longhaul.receipts WHERE partition = 2');
+      const lost = expect.stringContaining('lacks the receipts of 1 partition of public.items') as string;
+      expect((await verify(queue, run)).report).toMatchObject({
+        equal: false,
+        tables: [{ verdict: 'failed', note: lost }],
+      });
+      await runSql(pair.target, 'DELETE FROM longhaul.receipts');
+      expect((await verify(queue, run)).report.equal).toBe(false);
+      await runSql(pair.target, 'UPDATE longhaul.run_tables SET partitions = 0');
+      expect((await verify(queue, run)).report).toMatchObject({ equal: false, tables: [{ verdict: 'failed' }] });
+      await pair.forget(run);
+      await expect(verify(queue, run)).rejects.toMatchObject({
+        cause: { message: expect.stringContaining('its plan and receipts were cleaned away') as string },
+      });
     });
   });
 

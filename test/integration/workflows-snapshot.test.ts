@@ -1,9 +1,10 @@
+import { Context } from '@temporalio/activity';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { snapshotQueue } from '../../src/core/activities.js';
 import { MOST_RESTARTS } from '../../workflows/job-snapshot.js';
 import { jobProgress } from '../../workflows/messages.js';
 import { FakeActivities, failureOf, type FakeJob } from '../support/fake-activities.js';
-import { failureOfWorkflow, WorkflowTests, type JobHandle } from '../support/workflows.js';
+import { failureOfWorkflow, until, WorkflowTests, type JobHandle } from '../support/workflows.js';
 
 /** What jobs make of snapshots that are lost: how often they start over, and how they end. */
 
@@ -96,4 +97,27 @@ test('a loss starts over what is not published, and no more; with fail it ends t
     expect(message).toContain('"resume": "');
   });
   expect(failing.holds).toEqual([1]);
+});
+
+test('a holder that a person cancels, also before it holds, is a loss like any other', async () => {
+  const hold = (snapshot: number) => (snapshot === 1 ? Context.current().cancelled : undefined);
+  const tables = [{ table: 'a', partitions: 2 }];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', hold } }, async (handle, { holds }) => {
+    await until(() => holds.length === 1);
+    await tests.temporal.client.workflow.getHandle(`${handle.workflowId}/~snapshot`).cancel();
+    const report = await handle.result();
+    expect(report.snapshot).toMatchObject({ number: 2, restarts: 1, state: 'released' });
+    expect(report.snapshot!.note).toContain('/~snapshot, which held the snapshot, was cancelled');
+  });
+  expect(fake.holds).toEqual([1, 2]);
+});
+
+test('no snapshot is taken when a loss finds everything published', async () => {
+  const tables = [{ table: 'a', partitions: 2, committed: [0, 1] }];
+  const hold = () => Promise.reject(failureOf('SnapshotLost', 'no session holds it'));
+  const startOver = () => ['a'];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', hold, startOver } }, async (handle) => {
+    expect(await handle.result()).toMatchObject({ phase: 'complete', snapshot: { restarts: 1 } });
+  });
+  expect(fake.holds).toEqual([1]);
 });

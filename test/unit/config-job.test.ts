@@ -137,11 +137,6 @@ describe('one mistake in a job', () => {
       { again: true },
       'again: needs a table with mode append: replace may run as often as you like — take it out',
     ],
-    [
-      'again beside resume',
-      { again: true, mode: 'append', resume: '01a2' },
-      'again: can not stand beside resume, which goes on with one run and appends nothing twice — keep one of the two',
-    ],
     ['again in words', { again: 'yes' }, 'again: is not true or false'],
     [
       'publish partition without append',
@@ -182,6 +177,8 @@ describe('one mistake in a job', () => {
   it('takes again for a job of which one table appends, and onSnapshotLost beside a snapshot', () => {
     const tables = ['a', { from: 'b', mode: 'append' }];
     expect(problemsOf({ again: true, tables })).toBe('');
+    // As a run that was started with it is taken up.
+    expect(problemsOf({ again: true, tables, resume: '01a2' })).toBe('');
     expect(problemsOf({ consistency: 'snapshot', onSnapshotLost: 'fail' })).toBe('');
   });
 

@@ -114,6 +114,7 @@ export class MemoryDestination implements DestinationSession {
       const totals = totalsOf(entry, MISSING_LIMIT);
       if (totals.missing.length > 0) return totals;
       if (record.spec.publish !== 'partition') this.#show(record);
+      else if (this.#fingerprint(record.spec) !== entry.record.fingerprint['target']) throw targetChanged(record);
       move(entry, 'published');
       return totals;
     });
@@ -158,8 +159,11 @@ export class MemoryDestination implements DestinationSession {
     return entry;
   }
 
-  #fingerprint({ to }: TableSpec): string {
-    return JSON.stringify(this.server.tables.get(to)?.columns ?? 'absent');
+  /** With `publish: partition`, of this very table: one that replaced it lacks the rows that were committed before. */
+  #fingerprint({ to, publish }: TableSpec): string {
+    const target = this.server.tables.get(to);
+    const itself = publish === 'partition' && target ? [this.server.idOf(target)] : [];
+    return JSON.stringify([target?.columns ?? 'absent', ...itself]);
   }
 
   #show(record: TableRecord): void {

@@ -72,11 +72,13 @@ export class MemoryLedger implements Ledger {
     return this.#step(() => recordsOf(this.server.runs.get(run)));
   }
 
-  async putPlan(run: string, table: string, plan: PlanInput): Promise<PlanSummary> {
+  async putPlan(record: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>, plan: PlanInput): Promise<PlanSummary> {
     const partitions: Partition[] = [];
     for await (const partition of plan.partitions) partitions.push(partition);
     return this.#step(() => {
-      const entry = this.entry(run, table);
+      const entry = this.entry(record.run, record.spec.table);
+      const over = startedOver(record, entry);
+      if (!entry.plan && over) throw over;
       const { reason, estimatedRows } = plan;
       const counts = { partitions: partitions.length, pages: Math.ceil(partitions.length / PAGE_SIZE) };
       entry.plan ??= {
@@ -299,7 +301,10 @@ function lastSnapshot({ tables }: LedgerRun): number {
 }
 
 /** The table was started over since the record was read: its plan, receipts and staging are others now. */
-export function startedOver({ run, spec, snapshot }: TableRecord, entry: LedgerEntry): LonghaulError | undefined {
+export function startedOver(
+  { run, spec, snapshot }: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>,
+  entry: LedgerEntry,
+): LonghaulError | undefined {
   if (entry.record.snapshot === snapshot) return undefined;
   return new LonghaulError(
     'RunClosed',

@@ -40,7 +40,16 @@ export class MemoryServer {
   readonly runs = new Map<string, LedgerRun>();
   /** By run, table and partition. */
   readonly attempts = new Map<string, OpenAttempt>();
+  readonly #ids = new WeakMap<MemoryTable, number>();
+  #nextId = 1;
   readonly #sessions = new Set<{ readonly label: string }>();
+
+  /** The same as long as the table is not replaced by another of its name. */
+  idOf(table: MemoryTable): number {
+    const id = this.#ids.get(table) ?? this.#nextId++;
+    this.#ids.set(table, id);
+    return id;
+  }
 
   /** Labels of the sessions that are open. */
   get sessions(): string[] {

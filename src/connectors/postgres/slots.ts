@@ -65,7 +65,7 @@ export async function takeSlot(
 ): Promise<number> {
   const until = Date.now() + SLOT_WAIT_MS;
   for (;;) {
-    const slot = await trySlot(client, slotClass(config.name, side), config.maxSessions);
+    const slot = await trySlot(client, slotClass(config.name, side), config.maxSessions, OWN_KEY[side]);
     if (slot !== undefined) return slot;
     if (Date.now() >= until) throw noSlot(config, side);
     await sleep(LOOK_EVERY_MS, undefined, { signal });
@@ -75,20 +75,30 @@ export async function takeSlot(
 /** The first key of the advisory lock that every session of Longhaul holds in shared mode, whatever its connection and side. */
 const OWN_CLASS = createHash('sha256').update('longhaul session').digest().readInt32BE(0);
 
+/** The second key of that lock: 1 for those that hold snapshots. */
+const OWN_KEY: Readonly<Record<SessionSide, number>> = { source: 0, destination: 0, snapshot: 1 };
+
 /**
  * A subquery: the pids of Longhaul's own sessions in this database, of all jobs and workers. They are told by a lock that each holds
- * to its end, since a name would prove nothing. pg_locks shows the key unsigned.
+ * to its end, since a name would prove nothing. pg_locks shows the keys unsigned.
  */
-export const OWN_SESSIONS = `(SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-  AND classid = ${OWN_CLASS >>> 0}::pg_catalog.oid
-  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`;
+export const OWN_SESSIONS = `(${ownLocks()})`;
 
-async function trySlot(client: pg.Client, lockClass: number, slots: number): Promise<number | undefined> {
+/** As `OWN_SESSIONS`: of these, the ones that look for snapshots or hold them. They read no row of any table. */
+export const SNAPSHOT_SESSIONS = `(${ownLocks()} AND objid = ${OWN_KEY.snapshot}::pg_catalog.oid)`;
+
+function ownLocks(): string {
+  return `SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND pid IS NOT NULL AND objsubid = 2
+    AND classid = ${OWN_CLASS >>> 0}::pg_catalog.oid
+    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
+}
+
+async function trySlot(client: pg.Client, lockClass: number, slots: number, own: number): Promise<number | undefined> {
   const start = Math.floor(Math.random() * slots);
   const { rows } = await client.query<{ slot: number }>(
-    `SELECT slot, pg_catalog.pg_advisory_lock_shared($4, 0) FROM (SELECT (i + $1) % $2 AS slot FROM pg_catalog.generate_series(0, $2 - 1) AS i OFFSET 0) AS slots
+    `SELECT slot, pg_catalog.pg_advisory_lock_shared($4, $5) FROM (SELECT (i + $1) % $2 AS slot FROM pg_catalog.generate_series(0, $2 - 1) AS i OFFSET 0) AS slots
      WHERE pg_catalog.pg_try_advisory_lock($3, slot) LIMIT 1`,
-    [start, slots, lockClass, OWN_CLASS],
+    [start, slots, lockClass, OWN_CLASS, own],
   );
   return rows[0]?.slot;
 }

@@ -36,7 +36,7 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
     const fit = await fitOf(session, spec, source, target);
     const rights = target ? await existingFindings(session, spec, source, target) : [];
     const findings = [...schema, ...fit.findings, ...rights];
-    const fingerprint = await targetFingerprint(session, target, spec.mode);
+    const fingerprint = await targetFingerprint(session, target, spec);
     const format = chooseFormat(source, fit.format);
     return { fingerprint, findings: [...findings, ...formatFindings(format)], ...(format ? { format } : {}) };
   });

@@ -8,19 +8,19 @@ import type { PgSession } from '../session.js';
 import { describeColumns } from '../shape.js';
 import { quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { transaction } from './queries.js';
+import { stagingIn } from './staging-name.js';
 import { findRelation } from './target.js';
 import { targetChanged } from './target-changed.js';
 
-/** Where a table's rows are: in staging until it is published, and from the first where nothing is staged. */
+/** Where a table's rows are: in staging until it is published, and in the target from the first where nothing is staged. */
 async function rowsOf(session: PgSession, record: TableRecord): Promise<Relation & { oid: number }> {
-  const staging = requireRelation(record.staging);
-  const target = requireRelation(record.spec.to);
-  const places = record.state === 'published' ? [target] : [staging, target];
-  for (const place of places) {
-    const oid = await findRelation(session, place);
-    if (oid !== undefined) return { ...place, oid };
-  }
-  throw targetChanged(session, record, [`${record.spec.to} is gone`]);
+  const staging = record.state === 'published' ? undefined : stagingIn(record);
+  const place = staging ?? requireRelation(record.spec.to);
+  const oid = await findRelation(session, place);
+  if (oid !== undefined) return { ...place, oid };
+  throw targetChanged(session, record, [
+    staging === undefined ? `${record.spec.to} is gone` : `its staging ${record.staging} is gone`,
+  ]);
 }
 
 /** See `DestinationSession.digestForm`. */

@@ -18,7 +18,7 @@ import { putDifferences } from './differences.js';
 import { expire, forget } from './housekeeping.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { readRuns } from './overview.js';
-import { putPlan, readPartition, readPlan } from './plans.js';
+import { putPlan, readPartition, readPlan, type Planned } from './plans.js';
 import { transaction } from './queries.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
@@ -52,8 +52,8 @@ export class PostgresLedger implements Ledger {
     return readRecords(this.session, this.names, run);
   }
 
-  putPlan(run: string, table: string, plan: PlanInput): Promise<PlanSummary> {
-    return putPlan(this.session, this.names, { run, table }, plan);
+  putPlan(record: Planned, plan: PlanInput): Promise<PlanSummary> {
+    return putPlan(this.session, this.names, record, plan);
   }
 
   plan(run: string, table: string): Promise<PlanSummary | undefined> {

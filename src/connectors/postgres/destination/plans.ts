@@ -1,4 +1,4 @@
-import type { Partition, PlanSummary } from '../../../core/model.js';
+import type { Partition, PlanSummary, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import { lockKey } from '../../hash.js';
 import type { PlanInput } from '../../types.js';
@@ -6,7 +6,7 @@ import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
-import { readState, runClosed } from './records.js';
+import { readOwnState, runClosed } from './records.js';
 
 /** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
 const PAGE_SIZE = 500;
@@ -16,18 +16,27 @@ interface Key {
   readonly table: string;
 }
 
+/** Whose plan it is: a table that was started over meanwhile takes none that was made under the snapshot before. */
+export type Planned = Pick<TableRecord, 'run' | 'spec' | 'snapshot'>;
+
 /**
  * See `Ledger.putPlan`. The pages and the summary become visible together. The lock is on the planning alone and not on the
  * table's row, so that a run can be closed while its planning takes long; a planner who lost its worker is ended by the next.
  */
-export async function putPlan(session: PgSession, names: LedgerNames, key: Key, plan: PlanInput): Promise<PlanSummary> {
+export async function putPlan(
+  session: PgSession,
+  names: LedgerNames,
+  record: Planned,
+  plan: PlanInput,
+): Promise<PlanSummary> {
+  const key = { run: record.run, table: record.spec.table };
   return transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.plan', key.run, key.table), `the planning of ${key.table}`);
     const stored = await readPlan(session, names, key);
     if (stored) return stored;
     const partitions = await insertPages(session, names, key, plan.partitions);
     await summarize(session, names, key, { ...plan, partitions });
-    const state = await readState(session, names, key, 'FOR SHARE');
+    const state = await readOwnState(session, names, record, 'FOR SHARE');
     if (state !== 'open') throw runClosed(key, state);
     const summary = await readPlan(session, names, key);
     return summary!;

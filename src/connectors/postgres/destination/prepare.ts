@@ -51,7 +51,7 @@ async function createTarget(
   await session.query(
     `UPDATE ${names.runTables} SET fingerprint = jsonb_set(fingerprint::jsonb, '{target}', to_jsonb($3::text))::json
      WHERE run = $1 AND table_name = $2`,
-    [record.run, record.spec.table, await targetFingerprint(session, target, record.spec.mode)],
+    [record.run, record.spec.table, await targetFingerprint(session, target, record.spec)],
   );
 }
 

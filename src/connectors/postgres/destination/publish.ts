@@ -67,6 +67,7 @@ async function closeVisible(publication: Publication, totals: ReceiptTotals): Pr
   await transaction(session, async () => {
     if (!(await claimSwap(publication))) return;
     const target = await lockTarget(session, record);
+    await requireUnchanged(session, record, target);
     if (target) await advanceSequences(session, target, last);
     await markPublished(publication, totals);
   });

@@ -3,7 +3,7 @@ import { LonghaulError } from '../../../core/errors.js';
 import type { TableRecord } from '../../../core/model.js';
 import type { Meter } from '../../types.js';
 import type { PgSession } from '../session.js';
-import { OWN_SESSIONS } from '../slots.js';
+import { OWN_SESSIONS, SNAPSHOT_SESSIONS } from '../slots.js';
 import { requireRelation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
 
@@ -53,7 +53,8 @@ export async function waitForReaders(
 /**
  * A session of Longhaul, in any job, that has locked a table of the user's or of the ledger has begun the one thing it does in its
  * transaction: it will read no table that it has not locked by now. If that is the target, the swap waits for the lock.
- * Parallel workers are counted with their leader.
+ * Whoever holds a snapshot for others reads nothing itself, whether it has locked a table or, of a job of queries, none; those
+ * that read under it are counted by themselves. Parallel workers are counted with their leader.
  */
 const readers = ({ runTables }: LedgerNames) => `
   SELECT a.pid, l.virtualtransaction AS transaction, coalesce(a.application_name, '') AS application,
@@ -63,6 +64,7 @@ const readers = ({ runTables }: LedgerNames) => `
     AND a.datname = current_database() AND a.usename IS NOT NULL AND a.pid <> pg_backend_pid()
     AND a.backend_type IS DISTINCT FROM 'parallel worker'
     AND a.backend_xmin IS NOT NULL
+    AND a.pid NOT IN ${SNAPSHOT_SESSIONS}
     AND (a.xact_start IS NULL
       OR a.xact_start <= (SELECT changed_at FROM ${runTables} WHERE run = $1 AND table_name = $2))
     AND NOT (a.pid IN ${OWN_SESSIONS} AND EXISTS (SELECT FROM pg_locks w

@@ -104,7 +104,7 @@ export async function readState(
 export async function readOwnState(
   session: PgSession,
   names: LedgerNames,
-  { run, spec: { table }, snapshot }: TableRecord,
+  { run, spec: { table }, snapshot }: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>,
   lock: '' | 'FOR SHARE' | 'FOR UPDATE' = '',
 ): Promise<TableState | undefined> {
   const row = await firstRow<{ state: TableState; snapshot: number | null }>(

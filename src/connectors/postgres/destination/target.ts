@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Mode, TableRecord } from '../../../core/model.js';
+import type { TableRecord, TableSpec } from '../../../core/model.js';
 import { identityOf } from '../identity.js';
 import type { PgSession } from '../session.js';
 import { quoteRelation, requireRelation, type Relation } from '../sql.js';
@@ -42,7 +42,7 @@ export async function requireUnchanged(
   record: TableRecord,
   target: Target | undefined,
 ): Promise<void> {
-  const fingerprint = await targetFingerprint(session, target, record.spec.mode);
+  const fingerprint = await targetFingerprint(session, target, record.spec);
   if (fingerprint !== record.fingerprint['target']) throw targetChanged(session, record);
 }
 
@@ -59,13 +59,19 @@ export async function findRelation(session: PgSession, relation: Relation): Prom
 
 /**
  * What must be the same from the check to the swap: which server and database, and of the target whatever staging was made
- * after. Its oid is not part of it: another run may have replaced it by its like. Run it with an empty search_path.
+ * after. Its oid is not part of it where rows arrive by one step at the end: another run may have replaced it by its like. With
+ * `publish: partition` it is: what was committed to a table that was replaced since is no longer there. Run it with an empty search_path.
  */
-export async function targetFingerprint(session: PgSession, target: Target | undefined, mode: Mode): Promise<string> {
+export async function targetFingerprint(
+  session: PgSession,
+  target: Target | undefined,
+  { mode, publish }: Pick<TableSpec, 'mode' | 'publish'>,
+): Promise<string> {
   const server = await identityOf(session);
+  const itself = publish === 'partition' && target ? [target.oid] : [];
   const shape = target && (await session.query(mode === 'append' ? COLUMNS : DEFINITION, [target.oid]));
   return createHash('sha256')
-    .update(JSON.stringify([server, target?.kind ?? 'absent', shape ?? null]))
+    .update(JSON.stringify([server, target?.kind ?? 'absent', shape ?? null, ...itself]))
     .digest('hex');
 }
 
