@@ -11,9 +11,10 @@ import {
 } from '@temporalio/workflow';
 import type { ClosedRun, OpenedRun, OpenedTable, TableRef } from '../src/core/activities.js';
 import { handlingOf, isErrorCode } from '../src/core/errors.js';
-import { bounded, boundedLines, counted } from '../src/core/text.js';
-import { jobDetails, parkedLines } from './details.js';
+import { boundedLines } from '../src/core/text.js';
+import { jobDetails } from './details.js';
 import { failure, short } from './failures.js';
+import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage } from './job-messages.js';
 import { JobSnapshot, type Loss } from './job-snapshot.js';
 import { JobTables } from './job-tables.js';
 import {
@@ -35,8 +36,6 @@ import { JOB_CONNECTION_WAIT, jobActivity } from './proxies.js';
 import { checkParallelism, retryTargets } from './requests.js';
 import { steadily } from './steady.js';
 
-/** Bytes of a job's failure, beside what the server adds to it. */
-const FAILURE_BYTES = 3_500;
 /** Bytes more for the lines that say what is visible of it. */
 const VISIBLE_BYTES = 2_000;
 
@@ -278,22 +277,10 @@ class JobRun {
     return { ...this.#progress, rows, bytes };
   }
 
-  #failedMessage(tables: JobTables): string {
-    const { failures } = tables;
-    const all = counted(tables.progress.length, 'table');
-    const published = failures.filter((each) => each.published).length;
-    const partly = this.#opened!.tables.some(
-      ({ table, publish }) => publish === 'partition' && failures.some((each) => each.table === table),
-    );
-    const targets = partly
-      ? 'their targets are as they were, but for partitions published one by one.'
-      : targetsOf(failures.length, published);
-    const head = `${failures.length} of ${all} failed; ${targets} To go on where this job stopped, start it again with "resume": "${this.#runId}".`;
-    const each = Math.max(200, Math.floor((FAILURE_BYTES - head.length) / failures.length) - 10);
-    const lines = failures.map(({ table, message, progress }) =>
-      bounded(`${table}: ${reasonOf(message, progress)}`, each),
-    );
-    return boundedLines([head, ...lines], FAILURE_BYTES);
+  #failedMessage({ failures, progress }: JobTables): string {
+    const failed = new Set(failures.map(({ table }) => table));
+    const partly = this.#opened!.tables.some(({ table, publish }) => publish === 'partition' && failed.has(table));
+    return failedMessage(failures, { tables: progress.length, run: this.#runId, partly });
   }
 
   async #endBadly(error: unknown): Promise<void> {
@@ -359,14 +346,6 @@ const PUBLISHED_AFTER_ALL = 'published: the answer was lost when it ended, and t
 
 const ENDED: ReadonlySet<string> = new Set(['published', 'failed', 'cancelled']);
 
-function lostMessage(message: string, run: string): string {
-  const next = `Its unpublished tables are as they were. Start it again with "resume": "${run}": they start over under a new snapshot.`;
-  return bounded(
-    `The job's snapshot can't be used any more, and the job says onSnapshotLost: fail. ${message} ${next}`,
-    FAILURE_BYTES,
-  );
-}
-
 function refuseCron(): void {
   if (!workflowInfo().cronSchedule) return;
   throw failure(
@@ -391,27 +370,6 @@ function addsUp({
   partitions?: number;
 }): boolean {
   return partitions === committed + skipped;
-}
-
-/** What became of the targets of tables that failed. */
-function targetsOf(failed: number, published: number): string {
-  if (published === 0) return 'their targets are as they were.';
-  const compare = 'published before that: compare with the source before using.';
-  if (published === failed) return `they were ${compare}`;
-  return `${published} of these were ${compare} The targets of the others are as they were.`;
-}
-
-function sumsMessage(tables: readonly string[]): string {
-  return bounded(
-    `The sums of these tables do not add up: ${tables.join(', ')}. Compare them before using them.`,
-    2_000,
-  );
-}
-
-function reasonOf(message: string, { parked, parkedMore }: TableProgress): string {
-  if (parked.length === 0 || message.includes(parked[0]!.label)) return message;
-  const more = parkedMore === undefined ? [] : [`… and ${counted(parkedMore, 'parked partition')} more`];
-  return [message, ...parkedLines(parked), ...more].join('\n');
 }
 
 /** A string of the unvalidated job file, which may be anything. */
