@@ -97,6 +97,7 @@ describe('by: pages', () => {
     ]);
     expect(await findingsOf('p.mixed', pages)).toEqual([
       expect.stringMatching(/p.mixed_2 can't be cut by pages: a foreign table has no pages/),
+      expect.stringMatching(/^warning from: the snapshot does not cover foreign tables.*: p.mixed_2/),
     ]);
   });
 });
