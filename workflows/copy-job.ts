@@ -11,7 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { ClosedRun, OpenedRun, OpenedTable, TableRef } from '../src/core/activities.js';
 import { handlingOf, isErrorCode } from '../src/core/errors.js';
-import { boundedLines } from '../src/core/text.js';
+import { boundedLines, textOf } from '../src/core/text.js';
 import { jobDetails } from './details.js';
 import { failure, short } from './failures.js';
 import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage } from './job-messages.js';
@@ -370,11 +370,4 @@ function addsUp({
   partitions?: number;
 }): boolean {
   return partitions === committed + skipped;
-}
-
-/** A string of the unvalidated job file, which may be anything. */
-function textOf(input: unknown, key: string): string | undefined {
-  if (typeof input !== 'object' || input === null) return undefined;
-  const value = (input as Record<string, unknown>)[key];
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

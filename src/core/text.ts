@@ -44,3 +44,9 @@ export function counted(count: number, noun: string): string {
 export function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
+
+/** A string of an unvalidated job file, which may be anything. Undefined: there is none under this key, or an empty one. */
+export function textOf(input: unknown, key: string): string | undefined {
+  const value = typeof input === 'object' && input !== null ? (input as Record<string, unknown>)[key] : undefined;
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { arrayFromPayloads, defaultPayloadConverter } from '@temporalio/common';
+import { textOf } from '../core/text.js';
 
 /** What a job was started with, by its history: known also when no worker answers. */
 export interface JobStart {
@@ -25,9 +26,4 @@ export async function startOf(client: Client, { workflowId, runId }: Execution):
   const destination = textOf(input, 'destination');
   const run = textOf(input, 'resume') ?? (started?.firstExecutionRunId || runId);
   return { run, ...(destination !== undefined && { destination }) };
-}
-
-function textOf(input: unknown, key: string): string | undefined {
-  const value = typeof input === 'object' && input !== null ? (input as Record<string, unknown>)[key] : undefined;
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }
