@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobReport } from '../../workflows/messages.js';
 import { compareTable } from '../../src/devstack/compare.js';
-import type { PartialRead } from './readers.js';
+import type { Read } from './readers.js';
 import type { Scene } from './scene.js';
 import type { Database } from './stack.js';
 import { OLD_ROWS } from './tables.js';
@@ -16,7 +16,7 @@ export interface Verdict {
   /** Rows, over all columns and with multiplicity. */
   readonly missing: number;
   readonly duplicated: number;
-  readonly partialReads: readonly PartialRead[];
+  readonly partialReads: readonly Read[];
   readonly stagingLeft: readonly string[];
   readonly sessionsLeft: readonly string[];
   /** What does not add up, in words: in the ledger, or because the harness could not look. */

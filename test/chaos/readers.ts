@@ -4,8 +4,8 @@ import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
 import { OLD_ROWS } from './tables.js';
 
-/** What a reader saw that is neither the target as it was nor as it has to be. */
-export interface PartialRead {
+/** What a reader saw of a target. */
+export interface Read {
   readonly table: string;
   readonly isolation: 'READ COMMITTED' | 'REPEATABLE READ';
   readonly old: number;
@@ -24,7 +24,7 @@ interface Seen {
 export class Readers {
   #over = false;
   #loops: Promise<void>[] = [];
-  readonly #counts = new Map<string, Map<number, number>>();
+  readonly #seen = new Map<string, Read>();
   /** Times that a target was looked at. */
   looks = 0;
 
@@ -47,18 +47,16 @@ export class Readers {
    * Reads that showed a part: `expected` is what each target holds of the job at the end. Told only then, since a source that is
    * written to has no size that is known before.
    */
-  partial(expected: ReadonlyMap<string, number>): PartialRead[] {
+  partial(expected: ReadonlyMap<string, number>): Read[] {
     const { mode } = this.scene.shape;
-    return this.#all.filter(({ table, old, rows }) => {
+    return [...this.#seen.values()].filter(({ table, old, rows }) => {
       const untouched = old === OLD_ROWS && rows === 0;
       const whole = rows === expected.get(table) && old === (mode === 'replace' ? 0 : OLD_ROWS);
       return !untouched && !whole;
     });
   }
 
-  readonly #all: PartialRead[] = [];
-
-  async #loop(isolation: PartialRead['isolation']): Promise<void> {
+  async #loop(isolation: Read['isolation']): Promise<void> {
     while (!this.#over) {
       try {
         await withClient(this.scene.stack.destination.url(), (client) => this.#read(client, isolation));
@@ -69,7 +67,7 @@ export class Readers {
     }
   }
 
-  async #read(client: pg.Client, isolation: PartialRead['isolation']): Promise<void> {
+  async #read(client: pg.Client, isolation: Read['isolation']): Promise<void> {
     await client.query(`SET application_name = 'reader'; SET statement_timeout = '20s'`);
     while (!this.#over) {
       const table = this.scene.tables[this.looks % this.scene.tables.length]!;
@@ -82,18 +80,14 @@ export class Readers {
         `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
       );
       await client.query('COMMIT');
-      this.#keep(table, isolation, rows[0]!);
+      this.#keep({ table, isolation, ...rows[0]! });
       await sleep(30);
     }
   }
 
   /** Each result once: most are the same. */
-  #keep(table: string, isolation: PartialRead['isolation'], { old, rows }: Seen): void {
+  #keep(read: Read): void {
     this.looks++;
-    const key = `${table} ${isolation} ${old}`;
-    const seen = this.#counts.get(key) ?? new Map<number, number>();
-    this.#counts.set(key, seen);
-    if (!seen.has(rows)) this.#all.push({ table, isolation, old, rows });
-    seen.set(rows, (seen.get(rows) ?? 0) + 1);
+    this.#seen.set(JSON.stringify(read), read);
   }
 }

@@ -59,7 +59,6 @@ export class Scene implements AsyncDisposable {
   faults = 0;
   /** Milliseconds from a worker's death to the next beginning of each partition that it had: see `recovery.ts`. */
   readonly recoveries: number[] = [];
-  /** What this scene's end may look like beside the tables being equal: told by the kind. */
   #handle: WorkflowHandle | undefined;
   readonly #readers: Readers;
   readonly #writer: SourceWriter | undefined;
