@@ -35,6 +35,7 @@ const walls = [
       '**/worker/**',
       '**/cli/**',
       '**/devstack/**',
+      '**/fail-points.js',
     ],
     why: 'Workflows are deterministic orchestration only.',
   },
@@ -90,6 +91,15 @@ const walls = [
   },
 ];
 
+/** Every way to get hold of it: by name, as a part of the module, handed on. Where it is declared, it is neither. */
+const armsFailPoints = [
+  'ImportSpecifier[imported.name="armFailPoints"]',
+  'ExportSpecifier[local.name="armFailPoints"]',
+  'ImportDeclaration[source.value=/fail-points/] ImportNamespaceSpecifier',
+  'ExportAllDeclaration[source.value=/fail-points/]',
+  'ImportExpression[source.value=/fail-points/]',
+];
+
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', 'coverage/**'] },
   ...tseslint.configs.strictTypeChecked,
@@ -120,6 +130,15 @@ export default tseslint.config(
     // An installed package has no devDependencies.
     files: ['src/**', 'activities/**', 'workflows/**', 'bin/**'],
     rules: { 'import-x/no-extraneous-dependencies': ['error', { devDependencies: false, includeTypes: false }] },
+  },
+  {
+    ignores: ['test/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...armsFailPoints.map((selector) => ({ selector, message: 'Nothing but a test arms fail points.' })),
+      ],
+    },
   },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

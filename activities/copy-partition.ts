@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
+import { reach } from '../src/core/fail-points.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import type { DigestForm } from '../src/connectors/digester.js';
 import type { DestinationSession, Meter, PartitionWriter, SourceStream } from '../src/connectors/types.js';
@@ -28,6 +29,7 @@ export async function copyPartition(deps: Dependencies, input: PartitionRef): Pr
 async function commit(deps: Dependencies, input: PartitionRef, running: Attempt): Promise<PartitionResult> {
   const started = Date.now();
   const { receipt, found } = await load(deps, input, running);
+  await reach('copy: before answer');
   const { rows, bytes } = receipt;
   const seconds = (Date.now() - started) / 1000;
   running.log.info({ rows, bytes, seconds, found }, found ? 'Partition was committed already' : 'Partition committed');
@@ -71,11 +73,13 @@ interface Work {
 async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, work: Work): Promise<Receipt> {
   const { record, partition, writer, form } = work;
   await using source = await openSource(deps, input, running);
+  await reach('copy: after sessions');
   running.meter.phase = 'reading';
   const rows = await loadAll(source.stream(record, partition), input, running, writer);
   // In the source's transaction, of the same rows; the destination's waits.
   if (form !== undefined) running.meter.phase = 'digesting';
   const digest = form && (await digestStreamed(openSourceDigester(source, record, form), record, partition, rows));
+  if (form !== undefined) await reach('copy: after digest');
   // Bounded by neither stallTimeout nor the server's timeouts, which are 0: deferred constraints take what they take, and a
   // synchronous standby may be awaited. It doesn't hang in silence: a server that is gone ends the connection (TCP keepalive, see
   // the connector), a dead worker misses its heartbeats, attemptTimeout bounds the whole, and the heartbeat says `committing`.
@@ -93,6 +97,9 @@ async function loadAll(
   const stream = await opened;
   // Rejects when the stream breaks, which `load` says too: heard here so that it is never unhandled.
   stream.rows.catch(() => undefined);
+  await reach('copy: before COPY');
   await writer.load(stream, running.meter);
-  return await stream.rows;
+  const rows = await stream.rows;
+  await reach('copy: after counts');
+  return rows;
 }

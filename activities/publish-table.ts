@@ -1,4 +1,5 @@
 import type { PublishOutcome, TableRef } from '../src/core/activities.js';
+import { reach } from '../src/core/fail-points.js';
 import type { Dependencies } from './dependencies.js';
 import { atDestination, openSource, type OpenTable } from './sessions.js';
 
@@ -10,6 +11,7 @@ export function publishTable(deps: Dependencies, ref: TableRef): Promise<Publish
     running.meter.phase = 'publishing';
     const { missing, committed, skipped, rows, bytes } = await session.publish(record, running.meter);
     if (missing.length > 0) return { outcome: 'missing', ordinals: missing };
+    await reach('publish: before answer');
     return { outcome: 'published', committed, skipped, rows, bytes };
   });
 }

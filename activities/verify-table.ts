@@ -1,6 +1,7 @@
 import type { TableRef, VerifyOutcome } from '../src/core/activities.js';
 import type { Copied, Digested } from '../src/core/digest.js';
 import { LonghaulError } from '../src/core/errors.js';
+import { reach } from '../src/core/fail-points.js';
 import type { Partition, Receipt } from '../src/core/model.js';
 import { counted } from '../src/core/text.js';
 import type { TableDigester } from '../src/connectors/digester.js';
@@ -25,6 +26,7 @@ export function verifyTable(deps: Dependencies, ref: TableRef): Promise<VerifyOu
     const { missing, rows } = await session.ledger.totals(ref.run, ref.table, MISSING_LIMIT);
     if (missing.length > 0) return { outcome: 'missing', ordinals: missing };
     if (record.state === 'published') return { outcome: 'verified', rows };
+    await reach('verify: before digest');
     running.meter.phase = 'digesting what was loaded';
     const { digester } = await openTableDigester(session, record);
     const loaded = await digester.whole();
@@ -34,6 +36,7 @@ export function verifyTable(deps: Dependencies, ref: TableRef): Promise<VerifyOu
       running.meter.phase = 'finding the partitions that differ';
       throw mismatch(open, { loaded, copied }, await whichDiffer(open, digester, plan?.partitions ?? 0));
     }
+    await reach('verify: before answer');
     return { outcome: 'verified', rows };
   });
 }

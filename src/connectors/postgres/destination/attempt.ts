@@ -1,5 +1,6 @@
 import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import { lockKey, predicateHash } from '../../hash.js';
 import type { Meter, PartitionKey, PartitionWriter, SourceStream } from '../../types.js';
 import type { PgSession } from '../session.js';
@@ -28,10 +29,13 @@ export async function beginPartition(
   await session.begin('destination');
   try {
     const what = `partition ${partition.label} of ${key.table}`;
+    await reach('copy: before lock');
     await takeLock(session, lockKey('longhaul.partition', key.run, key.table, key.ordinal), what);
+    await reach('copy: before receipt');
     if (!(await claimReceipt(session, names, key, { predicateHash: hash, attempt }))) {
       return await storedReceipt(session, names, key, { hash, what });
     }
+    await reach('copy: after receipt');
     // Not the fence, which is the last statement before COMMIT, but it spares loading what could not be committed.
     const state = await readOwnState(session, names, record);
     if (state !== 'open') throw runClosed(key, state);
@@ -93,10 +97,13 @@ class PostgresPartitionWriter implements PartitionWriter {
     if (rowsRead !== this.#written) throw countMismatch(this.record, this.key, rowsRead, this.#written);
     const done = { rows: rowsRead, bytes: this.#bytes, digest };
     const receipt = await completeReceipt(this.session, this.names, this.key, done);
+    await reach('copy: after completion');
     const state = await readOwnState(this.session, this.names, this.record, 'FOR SHARE');
     if (state !== 'open') throw runClosed(this.key, state);
+    await reach('copy: before COMMIT');
     await this.session.commit();
     this.#over = true;
+    await reach('copy: after COMMIT');
     return receipt;
   }
 

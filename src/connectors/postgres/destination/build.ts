@@ -1,6 +1,7 @@
 import type { BuildStep } from '../../../core/activities.js';
 import type { TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
 import type { Meter } from '../../types.js';
 import type { PgSession } from '../session.js';
@@ -45,14 +46,18 @@ export async function build(
     const state = await readOwnState(session, names, record);
     if (state === 'published') return;
     if (state !== 'open' && state !== 'publishing') throw runClosed(key, state);
-    if (step.label === ANALYZE) {
-      await session.query(`ANALYZE ${quoteRelation(staging)}`);
-      return;
-    }
-    const plan = (await plansOf(session, record)).plans.find(({ label }) => label === step.label);
-    if (!plan) throw targetChanged(session, record, [`its ${step.label} is gone`]);
-    await buildIndex(session, record, staging, plan);
+    await reach('build: before step');
+    if (step.label === ANALYZE) await session.query(`ANALYZE ${quoteRelation(staging)}`);
+    else await buildNamed(session, record, staging, step.label);
+    await reach('build: before COMMIT');
   });
+  await reach('build: after COMMIT');
+}
+
+async function buildNamed(session: PgSession, record: TableRecord, staging: Relation, wanted: string): Promise<void> {
+  const plan = (await plansOf(session, record)).plans.find(({ label }) => label === wanted);
+  if (!plan) throw targetChanged(session, record, [`its ${wanted} is gone`]);
+  await buildIndex(session, record, staging, plan);
 }
 
 async function plansOf(

@@ -1,5 +1,6 @@
 import type { TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { PgSession } from '../session.js';
 import { formatRelation, quoteRelation, type Relation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
@@ -31,14 +32,20 @@ export async function dropStagings(session: PgSession, stagings: readonly Relati
 async function dropStaging(session: PgSession, staging: Relation, table: string): Promise<void> {
   const oid = await findRelation(session, staging);
   if (oid === undefined) return;
+  await reach('discard: before sessions end');
   await endAllOf(session, () => stagingWriters(session, oid), `the staging of ${table}`);
+  await reach('discard: after sessions end');
   try {
-    await transaction(session, () => session.query(`DROP TABLE IF EXISTS ${quoteRelation(staging)}`));
+    await transaction(session, async () => {
+      await session.query(`DROP TABLE IF EXISTS ${quoteRelation(staging)}`);
+      await reach('discard: before COMMIT');
+    });
   } catch (cause) {
     throw cause instanceof LonghaulError && cause.code === 'LockTimeout'
       ? await stillRead(session, formatRelation(staging), oid)
       : cause;
   }
+  await reach('discard: after COMMIT');
 }
 
 async function stillRead(session: PgSession, staging: string, oid: number): Promise<LonghaulError> {

@@ -1,4 +1,5 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { TableRecord } from '../../../core/model.js';
 import { lockKey } from '../../hash.js';
 import type { StagingTable } from '../../types.js';
@@ -99,7 +100,7 @@ async function loadedOf(
 
 /** See `Ledger.forget`. */
 export async function forget(session: PgSession, names: LedgerNames, run: string): Promise<boolean> {
-  return transaction(session, async () => {
+  const done = await transaction(session, async () => {
     await lockOpening(session, names);
     const tables = await session.query<{ closed: boolean }>(
       `SELECT state IN ('published', 'discarded') AS closed FROM ${names.runTables} WHERE run = $1`,
@@ -111,8 +112,11 @@ export async function forget(session: PgSession, names: LedgerNames, run: string
     await session.query(`DELETE FROM ${names.differences} WHERE run = $1`, [run]);
     await session.query(`UPDATE ${names.runTables} SET spec = (${WITHOUT_QUERIES})::json WHERE run = $1`, [run]);
     await session.query(`UPDATE ${names.runs} SET forgotten_at = now() WHERE run = $1`, [run]);
+    await reach('forget: before COMMIT');
     return true;
   });
+  await reach('forget: after COMMIT');
+  return done;
 }
 
 /** Those of rows that are visible before their table is published stay: nothing else says that they were appended. */

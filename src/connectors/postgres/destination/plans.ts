@@ -1,5 +1,6 @@
 import type { Partition, PlanSummary, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
 import type { PlanInput } from '../../types.js';
 import type { PgSession } from '../session.js';
@@ -30,7 +31,8 @@ export async function putPlan(
   plan: PlanInput,
 ): Promise<PlanSummary> {
   const key = { run: record.run, table: record.spec.table };
-  return transaction(session, async () => {
+  await reach('plan: before lock');
+  const made = await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.plan', key.run, key.table), `the planning of ${key.table}`);
     const stored = await readPlan(session, names, key);
     if (stored) return stored;
@@ -39,8 +41,11 @@ export async function putPlan(
     const state = await readOwnState(session, names, record, 'FOR SHARE');
     if (state !== 'open') throw runClosed(key, state);
     const summary = await readPlan(session, names, key);
+    await reach('plan: before COMMIT');
     return summary!;
   });
+  await reach('plan: after COMMIT');
+  return made;
 }
 
 export async function readPlan(session: PgSession, names: LedgerNames, key: Key): Promise<PlanSummary | undefined> {
@@ -83,10 +88,12 @@ async function insertPages(
   let count = 0;
   const flush = async () => {
     const values = [key.run, key.table, Math.floor((count - 1) / PAGE_SIZE), JSON.stringify(page)];
+    await reach('plan: before page');
     await session.query(
       `INSERT INTO ${names.planPages} (run, table_name, page, partitions) VALUES ($1, $2, $3, $4)`,
       values,
     );
+    await reach('plan: after page');
     page = [];
   };
   for await (const partition of partitions) {

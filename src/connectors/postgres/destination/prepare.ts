@@ -1,4 +1,5 @@
 import type { ColumnShape, TableRecord } from '../../../core/model.js';
+import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
 import type { PgSession } from '../session.js';
 import { quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
@@ -22,6 +23,7 @@ export async function prepare(session: PgSession, names: LedgerNames, record: Ta
   const loaded = requireRelation(record.staging);
   const staged = stagingIn(record) !== undefined;
   await dropStagings(session, earlierStagings(record), key.table);
+  await reach('prepare: before lock');
   await transaction(session, async () => {
     await takeLock(session, lockKey('longhaul.prepare', key.run, key.table), `the staging of ${key.table}`);
     const state = await readOwnState(session, names, record, 'FOR SHARE');
@@ -32,9 +34,12 @@ export async function prepare(session: PgSession, names: LedgerNames, record: Ta
     if (!there) await requireUnused(session, names, record);
     const target = await findTarget(session, record.spec.to);
     await requireUnchanged(session, record, target);
+    await reach('prepare: before staging');
     if (staged) await createStaging(session, record, loaded, target);
     else if (!there) await createTarget(session, names, record, loaded);
+    await reach('prepare: before COMMIT');
   });
+  await reach('prepare: after COMMIT');
 }
 
 /** With its key from the start, since it is visible from then on. What the run was checked against is now this table. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { Meter } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { quoteColumns, quoteRelation, requireRelation, type Relation } from '../sql.js';
@@ -38,12 +39,15 @@ interface Publication {
  */
 export async function publish(publication: Publication): Promise<ReceiptTotals> {
   const { session, record, meter } = publication;
+  await reach('publish: before fence');
   meter.phase = 'closing the table';
   const fence = await transaction(session, () => fenceTable(publication));
   if (fence.published || fence.totals.missing.length > 0) return fence.totals;
+  await reach('publish: after fence COMMIT');
   const staging = stagingIn(record);
   if (staging === undefined) await closeVisible(publication, fence.totals);
   else await showStaging(publication, staging, fence.totals);
+  await reach('publish: after COMMIT');
   return fence.totals;
 }
 
@@ -54,9 +58,11 @@ async function showStaging(publication: Publication, staging: Relation, totals: 
     const what = `the staging of ${record.spec.table}`;
     await endAllOf(session, () => stagingWriters(session, oid), what);
   }
+  await reach('publish: after writers');
   await waitForReaders(session, names, record, meter, tuning.publishWait);
   meter.phase = 'finding the last values of sequences';
   const last = await transaction(session, () => readLastValues(publication, staging));
+  await reach('publish: before swap');
   await swapWhenFree(publication, totals, last);
 }
 
@@ -85,6 +91,7 @@ async function fenceTable(publication: Publication): Promise<{ totals: ReceiptTo
   if (state === 'published') return { totals: { ...totals, missing: [] }, published: true };
   const next = totals.missing.length > 0 ? 'open' : 'publishing';
   if (next !== state) await setState(session, names, key, next);
+  await reach('publish: before fence COMMIT');
   return { totals, published: false };
 }
 
@@ -127,11 +134,15 @@ async function swap(publication: Publication, totals: ReceiptTotals, last: LastV
   const { session, record, tuning } = publication;
   await session.query(`SET LOCAL lock_timeout TO ${tuning.lockWait}`);
   if (!(await claimSwap(publication))) return;
+  await reach('publish: before locks');
   const staging = await lockStaging(session, record);
+  await reach('publish: after lock of staging');
   const target = await lockTarget(session, record);
+  await reach('publish: after lock of target');
   await requireUnchanged(session, record, target);
   if (record.spec.mode === 'append' && target) await append(publication, staging, target, { rows: totals.rows, last });
   else await swapIn(session, { record, staging, target, last });
+  await reach('publish: after swap');
   await markPublished(publication, totals);
 }
 
@@ -151,6 +162,7 @@ async function markPublished({ session, names, record }: Publication, { rows, by
      WHERE run = $1 AND table_name = $2`,
     [record.run, record.spec.table, rows, bytes],
   );
+  await reach('publish: before COMMIT');
 }
 
 async function lockStaging(session: PgSession, record: TableRecord): Promise<Relation & { oid: number }> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { TableRecord } from '../../../core/model.js';
 import type { Meter } from '../../types.js';
 import type { PgSession } from '../session.js';
@@ -41,6 +42,7 @@ export async function waitForReaders(
   while (left.length > 0) {
     meter.phase = `waiting for ${describe(left)}`;
     if (Date.now() > deadline) throw stillReading(session, spec.to, left, publishWait);
+    await reach('publish: in wait for readers');
     await sleep(LOOK_EVERY, undefined, { signal: session.options.signal });
     left = await session.query<Reader>(`${readers(names)} AND l.virtualtransaction = ANY ($3::text[])`, [
       run,

@@ -1,4 +1,5 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import { changesSince } from '../../../core/resume.js';
 import type { TableRecord } from '../../../core/model.js';
 import type { NewTableRecord, OpenOptions, RunRecord } from '../../types.js';
@@ -23,7 +24,8 @@ export async function openRun(
   { resume = false, again = false }: OpenOptions = {},
 ): Promise<readonly TableRecord[]> {
   await install(session, names);
-  return transaction(session, async () => {
+  await reach('open: before transaction');
+  const records = await transaction(session, async () => {
     await lockOpening(session, names);
     const stored = await readRecords(session, names, run.run);
     if (resume && stored.length === 0) throw unknownRun(session, run);
@@ -36,8 +38,11 @@ export async function openRun(
     if (stored.length === 0) await insertTables(session, names, run, tables);
     else await reopen(session, names, run);
     if (resume) await startOverAll(session, names, run);
+    await reach('open: before COMMIT');
     return readRecords(session, names, run.run);
   });
+  await reach('open: after COMMIT');
+  return records;
 }
 
 async function putRun(session: PgSession, names: LedgerNames, record: RunRecord): Promise<void> {

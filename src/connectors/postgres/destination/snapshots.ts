@@ -1,4 +1,5 @@
 import type { TableRecord } from '../../../core/model.js';
+import { reach } from '../../../core/fail-points.js';
 import type { SnapshotKey } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { formatRelation } from '../sql.js';
@@ -42,13 +43,16 @@ export async function startOver(
   names: LedgerNames,
   { run, snapshot }: SnapshotKey,
 ): Promise<readonly TableRecord[]> {
-  return transaction(session, async () => {
+  const records = await transaction(session, async () => {
     await endPublishing(session, names, run);
     for (const record of await readRecords(session, names, run)) {
       if (isUnder(record, snapshot)) await renew(session, names, record, snapshot + 1);
     }
+    await reach('start over: before COMMIT');
     return readRecords(session, names, run);
   });
+  await reach('start over: after COMMIT');
+  return records;
 }
 
 /** A resumed run's unpublished tables, in the transaction that opens it: nobody holds what they were read under. */

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { reach } from '../../../core/fail-points.js';
 import { CopyCommand } from './command.js';
 import type { ChunkSink } from './copy-out.js';
 import { FrameWalker, ProtocolError } from './frames.js';
@@ -29,6 +30,8 @@ export class CopyIn extends CopyCommand implements ChunkSink {
   readonly #meter: CopyMeter;
   #wake: { resolve: () => void; reject: (reason: unknown) => void } | undefined;
   #onReady!: () => void;
+  /** At a fail point. */
+  #stopped: Promise<void> | undefined;
   #state: 'opening' | 'copying' | 'refused' | 'closing' = 'opening';
 
   constructor(client: pg.Client, options: CopyInOptions) {
@@ -54,11 +57,13 @@ export class CopyIn extends CopyCommand implements ChunkSink {
     this.connection.stream.write(chunk, this.#onWritten);
     this.#meter.bytes += chunk.length;
     this.#meter.rows += this.#walker.frames - framesBefore;
-    return this.connection.stream.writableLength === 0;
+    if (framesBefore === 0) this.#stopped = reach('copy: after first rows');
+    return this.#stopped === undefined && this.connection.stream.writableLength === 0;
   }
 
   drained(): Promise<void> {
     if (this.over) return this.rows.then(() => undefined);
+    if (this.#stopped) return this.#goOn(this.#stopped);
     return new Promise((resolve, reject) => (this.#wake = { resolve, reject }));
   }
 
@@ -100,6 +105,12 @@ export class CopyIn extends CopyCommand implements ChunkSink {
 
   protected override sawCopy(): boolean {
     return this.#state === 'closing';
+  }
+
+  async #goOn(stopped: Promise<void>): Promise<void> {
+    await stopped;
+    this.#stopped = undefined;
+    if (this.connection.stream.writableLength > 0) await this.drained();
   }
 
   readonly #onWritten = (error?: Error | null) => {

@@ -1,3 +1,4 @@
+import { reach } from '../../../core/fail-points.js';
 import type { ByteStream } from '../../types.js';
 import type { CopyIn } from './copy-in.js';
 import { CopyOut } from './copy-out.js';
@@ -22,8 +23,12 @@ export async function pipeFrames(source: ByteStream, destination: CopyIn): Promi
   refused.catch(() => undefined); // nobody listens before the race
   try {
     await destination.ready;
+    await reach('copy: before first row');
     const rowsRead = await Promise.race([feed.run(), refused]);
-    return { rowsRead, rowsWritten: await destination.finish() };
+    await reach('copy: after last row');
+    const written = destination.finish();
+    await reach('copy: before tag');
+    return { rowsRead, rowsWritten: await written };
   } catch (cause) {
     feed.stop(cause);
     await destination.fail(cause instanceof Error ? cause.message : String(cause));
