@@ -13,7 +13,8 @@ export function addSkip({ command, action }: Registry): void {
       'Their rows will NOT be in the target. What else is parked, retry or skip too; then\n' +
       'the table is published without them, and the job ends as "complete with skips".\n' +
       'Partitions are named as `status` shows them, each by itself: 17/100 or just 17, or\n' +
-      'the id of a query. A skip holds for the whole run, also when it is resumed.',
+      'the id of a query. A skip stands when the run is resumed; only a table that starts\n' +
+      'over under a new snapshot forgets it, and asks again.',
   ).action(action(skipParked));
 }
 
