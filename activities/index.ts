@@ -15,6 +15,7 @@ import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
 import { publishTable } from './publish-table.js';
 import { runBuildStep } from './run-build-step.js';
+import { skipPartition } from './skip-partition.js';
 import { verifyTable } from './verify-table.js';
 import { startOver } from './start-over.js';
 
@@ -28,6 +29,7 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     openRun: (input) => openRun(deps, input),
     prepareTable: (input) => prepareTable(deps, input),
     copyPartition: (input) => copyPartition(deps, input),
+    skipPartition: (input) => skipPartition(deps, input),
     pendingPartitions: (input) => pendingPartitions(deps, input),
     listBuildSteps: (input) => listBuildSteps(deps, input),
     runBuildStep: (input) => runBuildStep(deps, input),

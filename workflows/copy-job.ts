@@ -23,6 +23,7 @@ import {
   plan,
   retry,
   setParallelism,
+  skip,
   tableReport,
   type CopyJobInput,
   type JobPhase,
@@ -30,10 +31,11 @@ import {
   type JobReport,
   type PlanView,
   type RetryRequest,
+  type SkipRequest,
   type TableProgress,
 } from './messages.js';
 import { JOB_CONNECTION_WAIT, jobActivity } from './proxies.js';
-import { checkParallelism, retryTargets } from './requests.js';
+import { checkParallelism, retryTargets, skipTargets } from './requests.js';
 import { steadily } from './steady.js';
 
 /** Bytes more for the lines that say what is visible of it. */
@@ -109,6 +111,20 @@ class JobRun {
           retryTargets(request, this.#running.progress);
         },
         description: 'Tries parked partitions again: {"partitions": ["table", "table/17"]}, or {} for all.',
+      },
+    );
+    setHandler(
+      skip,
+      (request: SkipRequest | undefined) => {
+        const targets = skipTargets(request, this.#running.progress);
+        for (const { table, labels } of targets) this.#running.skip(table, labels);
+        return { skipped: targets.reduce((sum, { labels }) => sum + labels.length, 0) };
+      },
+      {
+        validator: (request: SkipRequest | undefined) => {
+          skipTargets(request, this.#running.progress);
+        },
+        description: 'Goes on without parked partitions, whose rows will be missing: {"partitions": ["table/17"]}.',
       },
     );
   }

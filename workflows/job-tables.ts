@@ -5,7 +5,14 @@ import { startTable, unlessGone, type TableChild } from './children.js';
 import { childEnding, short, type ChildEnding } from './failures.js';
 import { childWorkflowId } from './ids.js';
 import { isLoss, type Loss } from './job-snapshot.js';
-import { grantSlots, retryParked, type CopyTableInput, type TableProgress, type TableReport } from './messages.js';
+import {
+  grantSlots,
+  retryParked,
+  skipParked,
+  type CopyTableInput,
+  type TableProgress,
+  type TableReport,
+} from './messages.js';
 
 interface Row {
   progress: TableProgress;
@@ -193,6 +200,11 @@ export class JobTables {
   /** Sends parked partitions of a running table back to work: these, or all. */
   retry(table: string, labels: readonly string[] | undefined): void {
     this.#send(this.#rows.get(table)!, (child) => child.signal(retryParked, labels));
+  }
+
+  /** Goes on without these parked partitions of a running table. */
+  skip(table: string, labels: readonly string[]): void {
+    this.#send(this.#rows.get(table)!, (child) => child.signal(skipParked, labels));
   }
 
   /** A child that could not start or has ended needs no message. */

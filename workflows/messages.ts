@@ -133,6 +133,11 @@ export interface RetryRequest {
   readonly partitions?: readonly string[];
 }
 
+export interface SkipRequest {
+  /** Parked partitions by their labels, as in `RetryRequest`; each by itself, never a whole table. */
+  readonly partitions: readonly string[];
+}
+
 /** On copyJob: JobProgress. On copyTable: TableProgress. Both answer under the same name, `progress`. */
 export const jobProgress = defineQuery<JobProgress>('progress');
 export const tableProgress = defineQuery<TableProgress>('progress');
@@ -144,6 +149,12 @@ export const plan = defineQuery<readonly PlanView[]>('plan');
  * named partitions, those that may be, since a table that still copies parks on. Refused when one that was named can't be parked.
  */
 export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
+/**
+ * On copyJob: goes on without parked partitions: their rows will not be in the target, and no attempt of this run can commit them
+ * later. One that turns out to be committed already stays so. Answers with how many were named that may be parked, as `retry`, and is
+ * refused as that is, and for a whole table.
+ */
+export const skip = defineUpdate<{ skipped: number }, [SkipRequest]>('skip');
 /** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
 export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
 
@@ -157,6 +168,8 @@ export const discard = defineSignal('discard');
 export const grantSlots = defineSignal<[Grant]>('grantSlots');
 /** Parent to child: try the parked partitions of these labels again (all, when absent). */
 export const retryParked = defineSignal<[readonly string[] | undefined]>('retryParked');
+/** Parent to child: skip the parked partitions of these labels. */
+export const skipParked = defineSignal<[readonly string[]]>('skipParked');
 /**
  * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
  * for the parent's page. Reports of a table are a second apart at least, and name at most REPORTED_PARKED partitions.
@@ -212,4 +225,8 @@ export interface CopyTableState {
   /** Every receipt of the table was counted here, so that publish must find exactly `rows`. */
   readonly sawEvery: boolean;
   readonly startedAt: string;
+  /** Partitions. Absent: none. */
+  readonly skipped?: number;
+  /** Of those in `again`, the ones to be skipped instead of copied. Absent: none. */
+  readonly toSkip?: readonly number[];
 }

@@ -109,15 +109,19 @@ export function verifyActivity<K extends 'listVerifiable' | 'comparePartitions' 
 }
 
 /** One attempt chain at a partition, by the job's declared policy. */
-export function partitionActivity(retry: RetrySpec, summary: string): LonghaulActivities['copyPartition'] {
-  const { copyPartition } = proxyActivities<Pick<LonghaulActivities, 'copyPartition'>>({
+export function partitionActivity<K extends 'copyPartition' | 'skipPartition'>(
+  name: K,
+  retry: RetrySpec,
+  summary: string,
+): LonghaulActivities[K] {
+  const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: retry.attemptTimeout,
     heartbeatTimeout: retry.heartbeatTimeout,
     retry: compile(retry),
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary,
   });
-  return copyPartition;
+  return activities[name];
 }
 
 function compile({ maximumAttempts, initialInterval, backoffCoefficient, maximumInterval }: RetrySpec) {

@@ -201,7 +201,7 @@ export interface DestinationSession extends AsyncDisposable {
    */
   prepare(record: TableRecord): Promise<void>;
   /**
-   * Begins the one transaction of an attempt. A `Receipt` means that the partition is committed already (same predicate
+   * Begins the one transaction of an attempt. A `Receipt` means that the partition is committed or skipped already (same predicate
    * hash, else PlanChanged). Ends a zombie that holds the partition's lock.
    */
   begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt>;

@@ -89,6 +89,8 @@ export interface PreparedTable {
   readonly plan: PlanSummary;
   /** Receipts found (a resumed run). */
   readonly alreadyCommitted: number;
+  /** Those among them that say skipped. Absent: none. */
+  readonly alreadySkipped?: number;
 }
 
 export interface PartitionRef extends TableRef {
@@ -97,7 +99,10 @@ export interface PartitionRef extends TableRef {
   readonly firstByteTimeout?: number;
 }
 
-/** `handedBack`: the worker is shutting down or the attempt was paused; nothing was committed, schedule it anew at once. */
+/**
+ * `skipped`: its receipt says so, and nothing of it is or will be committed. `handedBack`: the worker is shutting down or the attempt
+ * was paused; nothing was committed, schedule it anew at once.
+ */
 export type PartitionResult =
   | {
       readonly outcome: 'committed';
@@ -107,6 +112,7 @@ export type PartitionResult =
       readonly seconds: number;
       readonly found: boolean;
     }
+  | { readonly outcome: 'skipped' }
   | { readonly outcome: 'handedBack' };
 
 /**
@@ -204,6 +210,8 @@ export interface PartitionsCompared {
   readonly differing: readonly PartitionDifference[];
   /** Beyond those in `differing`. */
   readonly more: number;
+  /** Partitions that were skipped, and so are in none of the sums. Absent: none. */
+  readonly skipped?: number;
 }
 
 /** A table of a run as the ledger has it. */
@@ -214,6 +222,8 @@ export interface TableView {
   /** Absent: not planned. */
   readonly partitions?: number;
   readonly committed: number;
+  /** Absent: none. */
+  readonly skipped?: number;
   readonly rows: number;
   /** `bytes`: absent while somebody works on it. */
   readonly staging?: { readonly name: string; readonly bytes?: number };
@@ -234,6 +244,8 @@ export interface RunView {
   /** How many tables are in each state. */
   readonly states: Readonly<Partial<Record<TableState, number>>>;
   readonly rows: number;
+  /** Partitions of all tables. Absent: none. */
+  readonly skipped?: number;
   readonly stagingBytes: number;
   /** All of them that an answer has room for when one run was asked for, else the first few; `states` counts all. */
   readonly tables: readonly TableView[];
@@ -293,6 +305,11 @@ export interface LonghaulActivities {
   /** Makes staging and the durable plan, or finds them. Idempotent. */
   prepareTable(input: TableRef): Promise<PreparedTable>;
   copyPartition(input: PartitionRef): Promise<PartitionResult>;
+  /**
+   * Sees to it that nothing of the partition is ever committed in this run, unless it is committed already: then that is the answer.
+   * Idempotent.
+   */
+  skipPartition(input: TableRef & { ordinal: number }): Promise<PartitionResult>;
   /** The ordinals below `limit` in [from, to) that have no receipt: what a resumed or continued table still has to do. */
   pendingPartitions(input: TableRef & { from: number; to: number }): Promise<{ ordinals: readonly number[] }>;
   /** What is to be built on staging before the swap. Cheap. */

@@ -159,7 +159,7 @@ export interface PlanSummary {
   readonly reason: string;
 }
 
-/** The destination's own record that a partition is committed. */
+/** The destination's own record that a partition is committed, or skipped on a person's word: its rows were never written. */
 export interface Receipt {
   readonly ordinal: number;
   /** Hash of the partition's exact predicate, relation and columns. */

@@ -27,6 +27,8 @@ export interface FakeTable {
   readonly steps?: readonly BuildStep[];
   /** What a call does instead of committing at once; returns to let it commit. `call` counts from 1 for each ordinal. */
   readonly copy?: (ordinal: number, call: number) => MaybeAsync<PartitionResult | undefined>;
+  /** As `copy`, of a call that skips a partition. */
+  readonly skip?: (ordinal: number, call: number) => MaybeAsync<PartitionResult | undefined>;
   /** Receipts that the ledger loses before its first publish. */
   readonly lose?: readonly number[];
   readonly prepare?: (call: number) => MaybeAsync<void>;
@@ -79,7 +81,9 @@ export function failureOf(code: ErrorCode, message: string): ApplicationFailure 
 export class FakeActivities {
   /** Receipts by table and ordinal. */
   readonly receipts = new Map<string, Map<number, number>>();
-  /** Calls of copyPartition by `table ordinal`. */
+  /** Receipts of skipped partitions, by table. */
+  readonly skipped = new Map<string, Set<number>>();
+  /** Calls of copyPartition by `table ordinal`, of skipPartition by `table ordinal skip`. */
   readonly calls = new Map<string, number>();
   readonly publishes = new Map<string, number>();
   /** Tables that the ledger calls published, answered for or not. */
@@ -97,8 +101,10 @@ export class FakeActivities {
   readonly runningOf = new Map<string, number>();
 
   constructor(readonly job: FakeJob) {
-    for (const { table, committed = [] } of job.tables)
+    for (const { table, committed = [] } of job.tables) {
       this.receipts.set(table, new Map(committed.map((ordinal) => [ordinal, rowsOf(ordinal)])));
+      this.skipped.set(table, new Set());
+    }
   }
 
   /** What a worker registers. */
@@ -108,6 +114,7 @@ export class FakeActivities {
       openRun: (input) => this.#open(input),
       prepareTable: (input) => this.#prepare(input),
       copyPartition: (input) => this.#copy(input),
+      skipPartition: (input) => this.#skip(input),
       pendingPartitions: ({ table, from, to }) => Promise.resolve({ ordinals: this.#missing(table, from, to) }),
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
@@ -172,8 +179,9 @@ export class FakeActivities {
   }
 
   #missing(table: string, from: number, to: number): number[] {
-    const receipts = this.receipts.get(table)!;
-    return this.#ordinals(table).filter((ordinal) => ordinal >= from && ordinal < to && !receipts.has(ordinal));
+    const [receipts, skipped] = [this.receipts.get(table)!, this.skipped.get(table)!];
+    const has = (ordinal: number) => receipts.has(ordinal) || skipped.has(ordinal);
+    return this.#ordinals(table).filter((ordinal) => ordinal >= from && ordinal < to && !has(ordinal));
   }
 
   async #open({ run, workflowId }: { run: string; workflowId: string }): Promise<OpenedRun> {
@@ -195,7 +203,8 @@ export class FakeActivities {
     await this.#table(table).prepare?.(count(this.calls, `${table} prepare`));
     const { partitions } = this.#table(table);
     const plan = { partitions, pages: Math.ceil(partitions / 1000), estimatedRows: partitions, reason: 'as faked' };
-    return { plan, alreadyCommitted: this.receipts.get(table)!.size };
+    const alreadySkipped = this.skipped.get(table)!.size;
+    return { plan, alreadyCommitted: this.receipts.get(table)!.size + alreadySkipped, alreadySkipped };
   }
 
   async #copy({ table, ordinal }: PartitionRef): Promise<PartitionResult> {
@@ -211,6 +220,15 @@ export class FakeActivities {
     this.receipts.get(table)!.set(ordinal, rowsOf(ordinal));
     const { attempt } = Context.current().info;
     return { outcome: 'committed', rows: rowsOf(ordinal), bytes: 10, attempts: attempt, seconds: 0, found: false };
+  }
+
+  async #skip({ table, ordinal }: TableRef & { ordinal: number }): Promise<PartitionResult> {
+    const instead = await this.#table(table).skip?.(ordinal, count(this.calls, `${table} ${ordinal} skip`));
+    if (instead !== undefined) return instead;
+    const rows = this.receipts.get(table)!.get(ordinal);
+    if (rows !== undefined) return { outcome: 'committed', rows, bytes: 10, attempts: 1, seconds: 0, found: true };
+    this.skipped.get(table)!.add(ordinal);
+    return { outcome: 'skipped' };
   }
 
   #begin(table: string, by: 1 | -1): void {
@@ -235,7 +253,8 @@ export class FakeActivities {
     if (ordinals.length > 0) return { outcome: 'missing', ordinals };
     this.done.add(table);
     const rows = [...receipts.values()].reduce((sum, each) => sum + each, 0);
-    return { outcome: 'published', committed: receipts.size, skipped: 0, rows, bytes: receipts.size * 10 };
+    const skipped = this.skipped.get(table)!.size;
+    return { outcome: 'published', committed: receipts.size, skipped, rows, bytes: receipts.size * 10 };
   }
 }
 

@@ -55,7 +55,9 @@ function printJob(name: string, progress: JobProgress, { screen, hint }: Context
   const trouble = troubleLines(progress, out);
   if (trouble.length > 0) out.prose(['', ...trouble].join('\n'));
   const parked = tables.some((table) => table.parked.length > 0);
-  if (parked && !ENDED.includes(phase)) err.line(`\nMend the cause, then:  ${hint('retry', name)}`);
+  if (!parked || ENDED.includes(phase)) return;
+  err.line(`\nMend the cause, then:     ${hint('retry', name)}`);
+  err.line(`Or go on without some:    ${hint('skip', name, 'TABLE/PARTITION')}`);
 }
 
 const ENDED: readonly JobPhase[] = ['complete', 'complete with skips', 'failed', 'cancelled'];
