@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
+import pg from 'pg';
 import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
 import { OLD_ROWS } from './tables.js';
@@ -12,7 +12,7 @@ export interface PartialRead {
   readonly rows: number;
 }
 
-interface Seen {
+export interface Seen {
   old: number;
   rows: number;
 }
@@ -58,6 +58,24 @@ export class Readers {
 
   readonly #all: PartialRead[] = [];
 
+  /**
+   * Takes the view of a REPEATABLE READ transaction now. `look` reads a target in it, whenever that is, and ends it: what it saw counts
+   * as what any reader saw.
+   */
+  async takeView(): Promise<{ look(table: string): Promise<Seen> }> {
+    const client = new pg.Client({ connectionString: this.scene.stack.destination.url() });
+    await client.connect();
+    await client.query(`SET application_name = 'reader'; BEGIN ISOLATION LEVEL REPEATABLE READ`);
+    await client.query('SELECT FROM pg_class LIMIT 1');
+    const look = async (table: string) => {
+      const seen = await count(client, table);
+      await client.end();
+      this.#keep(table, 'REPEATABLE READ', seen);
+      return seen;
+    };
+    return { look };
+  }
+
   async #loop(isolation: PartialRead['isolation']): Promise<void> {
     while (!this.#over) {
       try {
@@ -78,11 +96,9 @@ export class Readers {
         await client.query('SELECT FROM pg_class LIMIT 1');
         await sleep(Math.random() * 800);
       }
-      const { rows } = await client.query<Seen>(
-        `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
-      );
+      const seen = await count(client, table);
       await client.query('COMMIT');
-      this.#keep(table, isolation, rows[0]!);
+      this.#keep(table, isolation, seen);
       await sleep(30);
     }
   }
@@ -96,4 +112,11 @@ export class Readers {
     if (!seen.has(rows)) this.#all.push({ table, isolation, old, rows });
     seen.set(rows, (seen.get(rows) ?? 0) + 1);
   }
+}
+
+async function count(client: pg.Client, table: string): Promise<Seen> {
+  const { rows } = await client.query<Seen>(
+    `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
+  );
+  return rows[0]!;
 }
