@@ -46,7 +46,7 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     ...sums,
     partialReads: scene.readers.partial(expected),
     stagingLeft: await stagingLeft(scene),
-    sessionsLeft: [...(await sessionsLeft(scene.stack.source)), ...(await sessionsLeft(scene.stack.destination))],
+    sessionsLeft: 'timeout' in ended ? [] : await allSessionsLeft(scene),
     problems,
   };
 }
@@ -141,6 +141,11 @@ async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
     [schema],
   );
   return found.map(({ name }) => name);
+}
+
+/** Not asked of a job that goes on: its sessions are at work. */
+async function allSessionsLeft({ stack: { source, destination } }: Scene): Promise<string[]> {
+  return [...(await sessionsLeft(source)), ...(await sessionsLeft(destination))];
 }
 
 /** Milliseconds within which sessions that nobody needs any more have to be gone. */
