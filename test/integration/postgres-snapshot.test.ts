@@ -67,7 +67,7 @@ async function hold(record: TableRecord & { snapshot: number }, taken = never, l
   const controller = new AbortController();
   const holder = await openHolder(controller.signal, lease);
   await holder.hold(record, [record], taken);
-  const ended = holder.keep().then(
+  const ended = holder.keep(0).then(
     () => 'left',
     (error: unknown) => error,
   );
