@@ -150,7 +150,7 @@ export class FakeActivities {
       context.heartbeat();
       await context.sleep(20);
     }
-    return { takenAt: '2026-01-01T00:00:00Z' };
+    return { takenAt: new Date().toISOString() };
   }
 
   async #startOver({ snapshot }: SnapshotRef): Promise<{ snapshot: number; published: readonly string[] }> {
