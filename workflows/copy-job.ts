@@ -14,7 +14,7 @@ import { handlingOf, isErrorCode } from '../src/core/errors.js';
 import { boundedLines, textOf } from '../src/core/text.js';
 import { jobDetails } from './details.js';
 import { failure, short } from './failures.js';
-import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage } from './job-messages.js';
+import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage, tooOldMessage } from './job-messages.js';
 import { JobSnapshot, type Loss } from './job-snapshot.js';
 import { JobTables } from './job-tables.js';
 import {
@@ -233,7 +233,7 @@ class JobRun {
   /** Of a table that is published: publishing it again changes nothing and adds up its receipts. */
   async #sumsOf(ref: TableRef, summary: string): Promise<Partial<TableProgress>> {
     const { table } = ref;
-    const sum = jobActivity('publishTable', `${table}: ${summary}`);
+    const sum = jobActivity('publishTable', `${table}: ${summary}`, this.#opened?.retry);
     const outcome = await steadily(() => sum(ref), JOB_CONNECTION_WAIT);
     if (outcome.outcome === 'missing')
       throw failure('PlanChanged', `${table} is published, and the ledger lacks receipts of it.`);
@@ -245,10 +245,11 @@ class JobRun {
   async #copyAll(tables: JobTables): Promise<void> {
     const opened = this.#opened!;
     if (opened.snapshot === undefined || tables.done) return this.#copy(tables);
-    const snapshot = new JobSnapshot(opened, () => this.#changed());
+    const snapshot = new JobSnapshot(opened, { changed: () => this.#changed(), reading: () => tables.reading });
     this.#snapshot = snapshot;
     while (tables.queued) {
       const loss = (await snapshot.hold()) ?? (await this.#copyUnder(snapshot, tables));
+      if (snapshot.expired) throw failure(snapshot.expired.code, tooOldMessage(snapshot.expired.message, this.#runId));
       await snapshot.release();
       if (loss === undefined) return;
       if (opened.snapshot.onLost === 'fail') throw failure(loss.code, lostMessage(loss.message, this.#runId));
@@ -261,7 +262,7 @@ class JobRun {
 
   /** Answers with why the snapshot is of no use any more, if tables are left that need it. */
   async #copyUnder(snapshot: JobSnapshot, tables: JobTables): Promise<Loss | undefined> {
-    const lost = () => tables.loss ?? (tables.queued ? snapshot.loss : undefined);
+    const lost = () => snapshot.expired ?? tables.loss ?? (tables.queued ? snapshot.loss : undefined);
     await this.#copy(tables, lost);
     return lost();
   }
@@ -330,7 +331,7 @@ class JobRun {
     const servers = this.#opened?.servers;
     const request = { run: this.#runId, destination, state, ...(servers && { servers }) };
     const summary = state === 'discarded' ? 'discard the run' : 'suspend the run';
-    const close = (): Promise<ClosedRun | undefined> => jobActivity('closeRun', summary)(request);
+    const close = (): Promise<ClosedRun | undefined> => jobActivity('closeRun', summary, this.#opened?.retry)(request);
     const {
       visible = [],
       published = [],

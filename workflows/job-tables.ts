@@ -10,6 +10,7 @@ import {
   retryParked,
   skipParked,
   type CopyTableInput,
+  type TablePhase,
   type TableProgress,
   type TableReport,
 } from './messages.js';
@@ -25,6 +26,11 @@ interface Row {
   /** Resolves when the child has started or can't be. */
   started?: Promise<TableChild>;
 }
+
+/** Phases of tables whose rows are all staged, or are not wanted any more. */
+const READ: ReadonlySet<TablePhase> = new Set<TablePhase>([
+  ...(['building', 'verifying', 'publishing', 'published', 'failed', 'cancelled'] as const),
+]);
 
 /** The tables of a job: those that wait, their children, what these last reported, and the slots dealt to them. */
 export class JobTables {
@@ -88,6 +94,11 @@ export class JobTables {
   /** Some tables have not begun to be read. */
   get queued(): boolean {
     return this.#queue.length > 0;
+  }
+
+  /** Some tables have still to be read. */
+  get reading(): boolean {
+    return [...this.#rows.values()].some(({ ended, progress }) => !ended && !READ.has(progress.phase));
   }
 
   isQueued(table: string): boolean {

@@ -1,7 +1,8 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Grant, SlotReport } from '../src/core/deal.js';
-import type { Servers } from '../src/core/activities.js';
+import type { Servers, SnapshotRef, SnapshotSight } from '../src/core/activities.js';
 import type { Mode, RetrySpec } from '../src/core/model.js';
+import { counted } from '../src/core/text.js';
 
 /**
  * Every message of the workflows, with its types. Queries and updates are for people and the CLI, and are stable; signals
@@ -77,11 +78,13 @@ export type JobPhase =
   'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
 
 /** The snapshot that a job's unpublished tables are read under. */
-export interface SnapshotProgress {
+export interface SnapshotProgress extends Partial<SnapshotSight> {
   /** The run's first is 1. */
   readonly number: number;
   readonly state: 'waiting' | 'held' | 'lost' | 'released';
   readonly takenAt?: string;
+  /** When the source was last asked for `holders` and `heldXids`: after some seconds, then every minute, in a long job up to every hour. */
+  readonly seenAt?: string;
   /** How often this job had to start its unpublished tables over. */
   readonly restarts: number;
   /** Why, the last time; or what the job waits for. */
@@ -107,10 +110,16 @@ export interface JobProgress {
   readonly discarded?: true;
 }
 
-/** `snapshot 2, held, started over once`: for details and screens. */
-export function snapshotText({ number, state, restarts }: SnapshotProgress): string {
+/** `snapshot 2, held, vacuum held back for 1,234 transactions, started over once`: for details and screens. */
+export function snapshotText({ number, state, restarts, heldXids, holders }: SnapshotProgress): string {
+  const held = state === 'held';
   const times = restarts === 1 ? 'once' : `${restarts} times`;
-  return `snapshot ${number}, ${state}${restarts === 0 ? '' : `, started over ${times}`}`;
+  return [
+    `snapshot ${number}, ${state}`,
+    ...(held && holders === 1 ? ['by one session only'] : []),
+    ...(held && heldXids !== undefined ? [`vacuum held back for ${counted(heldXids, 'transaction')}`] : []),
+    ...(restarts === 0 ? [] : [`started over ${times}`]),
+  ].join(', ');
 }
 
 /** The result of a job that ended well. */
@@ -182,6 +191,12 @@ export interface TableReport extends SlotReport {
 /** A report is kept in the job's history for good: some 4 KB at most. */
 export const REPORTED_PARKED = 10;
 export const tableReport = defineSignal<[TableReport]>('tableReport');
+
+export interface KeepSnapshotInput {
+  readonly snapshot: SnapshotRef;
+  /** The job's; milliseconds. */
+  readonly heartbeatTimeout: number;
+}
 
 export interface CopyTableInput {
   readonly run: string;

@@ -54,7 +54,12 @@ export interface OpenedRun {
   readonly tables: readonly OpenedTable[];
   readonly warnings: readonly Problem[];
   /** With `consistency: snapshot`: the number of the one that its unpublished tables are read under. */
-  readonly snapshot?: { readonly number: number; readonly onLost: OnSnapshotLost };
+  readonly snapshot?: {
+    readonly number: number;
+    readonly onLost: OnSnapshotLost;
+    /** See `Job.maxSnapshotAge`. */
+    readonly maxAge?: number;
+  };
 }
 
 export interface OpenedTable {
@@ -77,6 +82,22 @@ export interface SnapshotRef {
   readonly destination: string;
   readonly servers?: Servers;
   readonly snapshot: number;
+}
+
+/** Sessions that hold a snapshot at any time, each kept by an activity of its own, so that one can be replaced from another. */
+export const SNAPSHOT_HOLDERS = 2;
+
+/** `holder`: which of `SNAPSHOT_HOLDERS` it is, from 0 on. */
+export interface HoldSnapshot extends SnapshotRef {
+  readonly holder: number;
+}
+
+/** A snapshot as its source sees it. */
+export interface SnapshotSight {
+  /** Sessions that hold it; with 0 it is lost, unless one is about to. */
+  readonly holders: number;
+  /** For how many transactions the source's vacuum has been held back by it. Absent: not known, as where there is no vacuum. */
+  readonly heldXids?: number;
 }
 
 /** The task queue of those that hold snapshots: in slots of their own, so that the copying can't keep them from beginning. */
@@ -335,10 +356,14 @@ export interface LonghaulActivities {
   /** What ledgers know of runs. A ledger that was not named and can't be asked is answered with its problem. */
   listRuns(input: RunsQuery): Promise<{ ledgers: readonly LedgerView[] }>;
   /**
-   * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`. Never
-   * answers. Throws SnapshotLost, SourceRewritten.
+   * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`, as the
+   * next two. Answers when the session that held it was ended, and why: another is to be begun. Throws SnapshotLost, SourceRewritten.
    */
-  holdSnapshot(input: SnapshotRef): Promise<void>;
+  holdSnapshot(input: HoldSnapshot): Promise<{ ended: string }>;
+  /** Who holds a snapshot now, and since how many transactions the source's vacuum is held back by it. */
+  observeSnapshot(input: SnapshotRef): Promise<SnapshotSight>;
+  /** Ends every session that still holds a snapshot, also of workers that are gone. Idempotent. */
+  releaseSnapshot(input: SnapshotRef): Promise<{ ended: number }>;
   /** Answers when a session holds the snapshot, and the ledger says that it is the one. */
   awaitSnapshot(input: SnapshotRef): Promise<{ takenAt: string }>;
   /**

@@ -88,6 +88,8 @@ export interface Job {
   readonly onFailure: OnFailure;
   readonly consistency: Consistency;
   readonly onSnapshotLost: OnSnapshotLost;
+  /** How long a snapshot is held at most, in ms; then it is let go, and the job ends if it still needs it. Absent: as long as the job runs. */
+  readonly maxSnapshotAge?: number;
   /** Parked partitions of a table at which no more are started. */
   readonly maxParked: number;
   /** How long the staging of a run that ended without publishing waits for a resume, in ms; then it may be removed. */

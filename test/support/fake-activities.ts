@@ -2,6 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import type {
   BuildStep,
   ClosedRun,
+  HoldSnapshot,
   LedgerView,
   LonghaulActivities,
   OpenedRun,
@@ -41,7 +42,8 @@ export interface FakeTable {
 /** Snapshots of a job whose activities are faked: held until they are cancelled, unless one of these throws. */
 export interface FakeSnapshots {
   readonly onLost: OnSnapshotLost;
-  readonly hold?: (snapshot: number) => MaybeAsync<void>;
+  readonly hold?: (snapshot: number, holder: number) => MaybeAsync<void>;
+  readonly maxAge?: number;
   readonly startOver?: (snapshot: number) => MaybeAsync<readonly string[]>;
 }
 
@@ -92,9 +94,10 @@ export class FakeActivities {
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
-  /** Snapshots that somebody was asked to hold, in this order; and those that are held now. */
+  /** Snapshots that a first holder was asked to hold, in this order; and those that are held now. */
   readonly holds: number[] = [];
   readonly held = new Set<number>();
+  readonly released: number[] = [];
   running = 0;
   mostRunning = 0;
   /** Of each table, how many partitions run at this moment. */
@@ -126,18 +129,23 @@ export class FakeActivities {
       digestTarget: () => Promise.reject(new Error('not faked')),
       listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
       holdSnapshot: (input) => this.#hold(input),
+      observeSnapshot: ({ snapshot }) => Promise.resolve({ holders: this.held.has(snapshot) ? 2 : 0, heldXids: 7 }),
+      releaseSnapshot: ({ snapshot }) => {
+        this.released.push(snapshot);
+        return Promise.resolve({ ended: 0 });
+      },
       awaitSnapshot: (input) => this.#await(input),
       startOver: (input) => this.#startOver(input),
     };
   }
 
-  async #hold({ snapshot }: SnapshotRef): Promise<void> {
-    this.holds.push(snapshot);
-    await this.job.snapshots!.hold?.(snapshot);
+  async #hold({ snapshot, holder }: HoldSnapshot): Promise<{ ended: string }> {
+    if (holder === 0) this.holds.push(snapshot);
+    await this.job.snapshots!.hold?.(snapshot, holder);
     this.held.add(snapshot);
     const context = Context.current();
     const beat = setInterval(() => context.heartbeat(), 200);
-    await context.cancelled.finally(() => {
+    return context.cancelled.finally(() => {
       clearInterval(beat);
       this.held.delete(snapshot);
     });
@@ -149,7 +157,7 @@ export class FakeActivities {
       context.heartbeat();
       await context.sleep(20);
     }
-    return { takenAt: '2026-01-01T00:00:00Z' };
+    return { takenAt: new Date().toISOString() };
   }
 
   async #startOver({ snapshot }: SnapshotRef): Promise<{ snapshot: number; published: readonly string[] }> {
@@ -189,7 +197,7 @@ export class FakeActivities {
     await this.job.open?.(this.opened.length);
     const { tables, parallelism = 4, onFailure = 'fail', maxParked = 100, retry, snapshots } = this.job;
     return {
-      ...(snapshots && { snapshot: { number: 1, onLost: snapshots.onLost } }),
+      ...(snapshots && { snapshot: { number: 1, ...snapshotPolicy(snapshots) } }),
       ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
       retry: { ...FAKE_RETRY, ...retry },
       tables: tables.map(({ table, published = false, verify }) => ({
@@ -256,6 +264,10 @@ export class FakeActivities {
     const skipped = this.skipped.get(table)!.size;
     return { outcome: 'published', committed: receipts.size, skipped, rows, bytes: receipts.size * 10 };
   }
+}
+
+function snapshotPolicy({ onLost, maxAge }: FakeSnapshots) {
+  return { onLost, ...(maxAge !== undefined && { maxAge }) };
 }
 
 function count(counts: Map<string, number>, key: string): number {
