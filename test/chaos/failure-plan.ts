@@ -3,17 +3,20 @@ import { Context } from '@temporalio/activity';
 import { LonghaulError } from '../../src/core/errors.js';
 import type { FailPoint, FailPointHandler } from '../../src/core/fail-points.js';
 
-/** Where the activities of one worker process fail, each at most once. */
+/** What the activities of one workflow meet. */
+export interface Failures {
+  /** Here one of them fails first, as if its connection had gone. */
+  readonly disconnect?: FailPoint;
+  /** Here they stop, after that; `any`: at the next point, whichever it is. */
+  readonly stop: FailPoint | 'any';
+}
+
+/** A worker process that kills itself when activities of all these workflows have stopped. */
 export interface FailurePlan {
-  /**
-   * `crash`: they stop there until all of them have, and then the process kills itself. `disconnect`: each fails there as if its connection
-   * had gone.
-   */
-  readonly how: 'crash' | 'disconnect';
-  /** By the id of the workflow whose activity it is. */
-  readonly points: Readonly<Record<string, FailPoint>>;
-  /** A file that gets the workflow's id, a line each, when its activity is there. */
-  readonly reached: string;
+  /** By the workflow's id. */
+  readonly workflows: Readonly<Record<string, Failures>>;
+  /** A file that gets a line when a workflow's activity fails or stops for the first time: its id and the point. */
+  readonly told: string;
 }
 
 export function writeFailurePlan(file: string, plan: FailurePlan): void {
@@ -24,20 +27,25 @@ export function readFailurePlan(file: string): FailurePlan {
   return JSON.parse(readFileSync(file, 'utf8')) as FailurePlan;
 }
 
-/** Other activities of the same workflow that come to its point stop there too, while the process lives. */
-export function failWhere({ how, points, reached }: FailurePlan): FailPointHandler {
-  const left = new Map(Object.entries(points));
+export function failWhere({ workflows, told }: FailurePlan): FailPointHandler {
+  const going = new Set(Object.keys(workflows));
+  const disconnected = new Set<string>();
   return (point) => {
     const id = Context.current().info.workflowExecution?.workflowId ?? '';
-    if (points[id] !== point) return undefined;
-    const first = left.delete(id);
-    if (first) appendFileSync(reached, `${id}\n`);
-    if (how === 'disconnect') return first ? Promise.reject(disconnected(point)) : undefined;
-    if (left.size === 0) process.kill(process.pid, 'SIGKILL');
+    const { disconnect, stop } = workflows[id] ?? {};
+    if (disconnect !== undefined && !disconnected.has(id)) {
+      if (disconnect !== point) return undefined;
+      disconnected.add(id);
+      appendFileSync(told, `${id}\t${point}\n`);
+      return Promise.reject(lostAt(point));
+    }
+    if (stop !== point && stop !== 'any') return undefined;
+    if (going.delete(id)) appendFileSync(told, `${id}\t${point}\n`);
+    if (going.size === 0) process.kill(process.pid, 'SIGKILL');
     return new Promise(() => undefined);
   };
 }
 
-function disconnected(point: FailPoint): LonghaulError {
+function lostAt(point: FailPoint): LonghaulError {
   return new LonghaulError('ConnectionFailed', `The connection was lost at "${point}".`);
 }

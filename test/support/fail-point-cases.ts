@@ -6,9 +6,9 @@ import type { FailPoint } from '../../src/core/fail-points.js';
 import { compareTable } from '../../src/devstack/compare.js';
 import type { CleanedRuns } from '../../workflows/clean-runs.js';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
-import { OLD_ROWS, ROWS, type Stage } from './fail-point-stage.js';
+import { lookUntil, OLD_ROWS, ROWS, type Stage } from './fail-point-stage.js';
 import { runSql } from './postgres.js';
-import { failureOfWorkflow, until } from './workflows.js';
+import { failureOfWorkflow } from './workflows.js';
 
 type Handle = WorkflowHandleWithFirstExecutionRunId;
 
@@ -36,7 +36,7 @@ const RETRY = { heartbeatTimeout: '5s', initialInterval: '1s', maximumInterval: 
 
 function entry({ table, mode, checksum = false }: Copied): object {
   return {
-    ...{ from: table, to: table, partition: { by: ['id'], count: 3 } },
+    ...{ from: table, to: table, partition: { by: ['id'], count: 2 } },
     ...(mode === 'partition' ? { mode: 'append', publish: 'partition' } : { mode }),
     ...(checksum && { verify: 'checksum' }),
   };
@@ -45,9 +45,9 @@ function entry({ table, mode, checksum = false }: Copied): object {
 /** The last partition fails until the table's gate is open. */
 function gated(table: string): object {
   const gate = ` AND 1 / (SELECT open FROM public.gate WHERE table_name = '${table}') = 1`;
-  const queries = [0, 1, 2].map((n) => ({
+  const queries = [0, 1].map((n) => ({
     id: `q${n}`,
-    sql: `SELECT id, gen, note FROM ${table} WHERE id % 3 = ${n}${n === 2 ? gate : ''}`,
+    sql: `SELECT id, gen, note FROM ${table} WHERE id % 2 = ${n}${n === 1 ? gate : ''}`,
   }));
   return { table, to: table, queries };
 }
@@ -83,7 +83,14 @@ abstract class JobCase implements Case {
   }
 
   protected async parked(): Promise<void> {
-    await until(async () => (await this.handle.query<JobProgress>('progress')).phase === 'waiting on parked');
+    await lookUntil(
+      () => this.progress(),
+      ({ phase }) => phase === 'waiting on parked',
+    );
+  }
+
+  protected progress(): Promise<JobProgress> {
+    return this.handle.query<JobProgress>('progress');
   }
 
   protected get run(): string {
@@ -228,7 +235,7 @@ export class SuspendCase extends GatedCase {
 
   async finish(): Promise<void> {
     await failureOfWorkflow(this.handle);
-    expect(await this.ledger(this.table)).toMatchObject({ state: 'suspended', receipts: 2 });
+    expect(await this.ledger(this.table)).toMatchObject({ state: 'suspended', receipts: 1 });
     await this.stage.openGate(this.table);
     const resume = { tables: [gated(this.table)], resume: this.run };
     await this.expectCopied(await this.begin(resume, `${this.id}-again`));
@@ -245,7 +252,7 @@ export class DiscardCase extends GatedCase {
 
   async finish(): Promise<void> {
     await failureOfWorkflow(this.handle);
-    await this.expectDiscarded(2);
+    await this.expectDiscarded(1);
   }
 }
 
@@ -279,7 +286,11 @@ export class StartOverCase extends GatedCase {
     await this.beginGated({ consistency: 'snapshot' });
     await this.parked();
     await this.stage.openGate(this.table);
-    await until(async () => (await this.#endHolders(), await this.#isLost()));
+    const endHolders = async () => {
+      await this.#endHolders();
+      return this.progress();
+    };
+    await lookUntil(endHolders, ({ snapshot }) => snapshot?.state === 'lost');
     await this.handle.executeUpdate('retry', { args: [{}] });
   }
 
@@ -289,10 +300,6 @@ export class StartOverCase extends GatedCase {
       'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(application_name, $1)',
       [holderPrefix({ run: this.run, snapshot: 1 })],
     );
-  }
-
-  async #isLost(): Promise<boolean> {
-    return (await this.handle.query<JobProgress>('progress')).snapshot?.state === 'lost';
   }
 
   async finish(): Promise<void> {

@@ -1,18 +1,18 @@
 import { readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FailPoint } from '../../src/core/fail-points.js';
 import { spawnSupervised, type Supervised } from '../../src/devstack/supervised.js';
 import { writeFailurePlan, type FailurePlan } from '../chaos/failure-plan.js';
 import { runSql, type TestPostgres } from './postgres.js';
 import type { TestTemporal } from './temporal.js';
-import { until } from './workflows.js';
 
 /** Rows of a target from before the job are told from the job's own by `gen` 0. */
 export const OLD_ROWS = 10;
 
-/** Rows of a source, in three partitions of some 200 kB: they come in more than one piece. */
-export const ROWS = 3_000;
+/** Rows of a source, in two partitions. */
+export const ROWS = 1_000;
 
 /** Databases, connections to them and worker processes that fail by plan. A ledger is a schema of its own in the warehouse. */
 export class Stage {
@@ -78,30 +78,24 @@ ${destinations.join('')}worker: {taskQueue: ${this.taskQueue}, maxConcurrentPart
     return runSql(this.sourceUrl, 'UPDATE gate SET open = 1 WHERE table_name = $1', [table]);
   }
 
-  /** A worker process; with a plan, one that fails. Resolves when it was started. */
-  async startWorker(plan?: Omit<FailurePlan, 'reached'>): Promise<FailingWorker> {
+  /** A worker process; with failures, one that kills itself. Resolves when it was started. */
+  async startWorker(workflows?: FailurePlan['workflows']): Promise<FailingWorker> {
     const number = ++this.#plans;
-    const reached = join(this.folder, `reached-${number}`);
-    const file = join(this.folder, `plan-${number}.json`);
-    await writeFile(reached, '');
-    if (plan) writeFailurePlan(file, { ...plan, reached });
-    const supervised = await spawnSupervised(
-      process.execPath,
-      [resolve('dist/test/chaos/worker.js'), join(this.folder, 'longhaul.yaml')],
-      {
-        logFile: join(this.folder, 'worker.log'),
-        cwd: this.folder,
-        env: {
-          ...process.env,
-          TEMPORAL_ADDRESS: this.temporal.address,
-          ...(plan && { LONGHAUL_TEST_FAILURES: file }),
-        },
-        stopSignal: 'SIGTERM',
-        graceMs: 15_000,
-      },
-    );
+    const told = join(this.folder, `told-${number}`);
+    const plan = join(this.folder, `plan-${number}.json`);
+    await writeFile(told, '');
+    if (workflows) writeFailurePlan(plan, { workflows, told });
+    const env = {
+      ...process.env,
+      TEMPORAL_ADDRESS: this.temporal.address,
+      ...(workflows && { LONGHAUL_TEST_FAILURES: plan }),
+    };
+    const options = { cwd: this.folder, env, stopSignal: 'SIGTERM', graceMs: 15_000 } as const;
+    const args = [resolve('dist/test/chaos/worker.js'), join(this.folder, 'longhaul.yaml')];
+    const logFile = join(this.folder, 'worker.log');
+    const supervised = await spawnSupervised(process.execPath, args, { ...options, logFile });
     this.#started.push(supervised);
-    return new FailingWorker(supervised, plan?.points ?? {}, reached);
+    return new FailingWorker(supervised, workflows ?? {}, told);
   }
 
   log(): Promise<string> {
@@ -118,35 +112,44 @@ ${destinations.join('')}worker: {taskQueue: ${this.taskQueue}, maxConcurrentPart
   }
 }
 
+/** Looks again and again, with pauses: many wait at the same time, and what they ask takes the machine's time from what they wait for. */
+export async function lookUntil<T>(look: () => Promise<T>, isEnough: (seen: T) => boolean): Promise<T> {
+  for (;;) {
+    const seen = await look();
+    if (isEnough(seen)) return seen;
+    await sleep(LOOK_EVERY);
+  }
+}
+
+const LOOK_EVERY = 500;
+
 export class FailingWorker {
   constructor(
     private readonly supervised: Supervised,
-    private readonly points: Readonly<Record<string, FailPoint>>,
-    private readonly file: string,
+    private readonly workflows: FailurePlan['workflows'],
+    private readonly told: string,
   ) {}
 
-  /** Ids of workflows of which an activity was at its point. */
-  async reached(): Promise<Set<string>> {
-    return new Set((await readFile(this.file, 'utf8')).split('\n').filter((line) => line !== ''));
-  }
-
-  /** Resolves when every activity of the plan was at its point. Rejects naming those points that were not reached within `limit` ms. */
-  async allReached(limit: number): Promise<void> {
-    const deadline = Date.now() + limit;
-    const missing = async () => {
-      const there = await this.reached();
-      return Object.keys(this.points).filter((id) => !there.has(id));
-    };
-    await until(async () => Date.now() > deadline || (await missing()).length === 0);
-    const left = await missing();
-    if (left.length === 0) return;
-    throw new Error(`never reached: ${left.map((id) => `"${this.points[id]}" (${id})`).join(', ')}`);
-  }
-
-  /** As `allReached`, and the process has killed itself. */
+  /**
+   * Resolves when all has failed as planned, and the process has killed itself. Rejects naming what was not reached within `limit`
+   * milliseconds.
+   */
   async crashed(limit: number): Promise<void> {
-    await this.allReached(limit);
+    const deadline = Date.now() + limit;
+    const left = await lookUntil(
+      () => this.#left(),
+      (each) => each.length === 0 || Date.now() > deadline,
+    );
+    if (left.length > 0) throw new Error(`never reached:\n${left.join('\n')}`);
     const { signal } = await this.supervised.exited;
     if (signal !== 'SIGKILL') throw new Error(`the worker ended by ${signal}`);
+  }
+
+  async #left(): Promise<string[]> {
+    const lines = (await readFile(this.told, 'utf8')).split('\n').map((line) => line.split('\t')[0]);
+    return Object.entries(this.workflows).flatMap(([id, { disconnect, stop }]) => {
+      const wanted = disconnect === undefined ? [stop] : [disconnect, stop];
+      return wanted.slice(lines.filter((each) => each === id).length).map((point) => `${point} (${id})`);
+    });
   }
 }
