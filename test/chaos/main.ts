@@ -1,0 +1,87 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { KINDS } from './kinds/index.js';
+import type { FaultKind } from './kind.js';
+import { complaint, holds, recoveryLine, table, totals } from './report.js';
+import { runLane, type Outcome, type Plan } from './run.js';
+import { Stack } from './stack.js';
+
+interface Options {
+  readonly faults: number;
+  readonly seed: number;
+  readonly kinds: readonly FaultKind[];
+  readonly minutes: number;
+  readonly lanes: number;
+  readonly job?: number;
+}
+
+const number = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('write a number.');
+  return value;
+};
+
+function kindsOf(text: string): FaultKind[] {
+  return text.split(',').map((name) => {
+    const kind = KINDS.find((each) => each.name === name.trim());
+    if (kind === undefined)
+      throw new InvalidArgumentError(`${name} is none of ${KINDS.map((each) => each.name).join(', ')}.`);
+    return kind;
+  });
+}
+
+const program = new Command('npm run chaos --')
+  .description(
+    'Copies tables while things go wrong, on real processes, and looks for rows that are missing, doubled or seen too early.',
+  )
+  .option('--faults <n>', 'end after so many faults have struck', number, 100)
+  .option('--seed <n>', 'makes the same choices again', number, Date.now() % 100_000)
+  .option('--kinds <a,b,…>', 'only these kinds of fault', kindsOf, [...KINDS])
+  .option('--minutes <m>', 'start no job after so many minutes', number, 60)
+  .option('--lanes <n>', 'sets of servers and workers that are used at the same time', number, 2)
+  .option('--job <n>', 'only the job of this number, as a complaint names it', number)
+  .addHelpText(
+    'after',
+    `\nKinds of fault:\n${KINDS.map(({ name, about }) => `  ${name.padEnd(28)} ${about}`).join('\n')}`,
+  )
+  .parse();
+
+const options = program.opts<Options>();
+process.exitCode = (await chaos(options)) ? 0 : 1;
+
+async function chaos({ faults, seed, kinds, minutes, lanes, job }: Options): Promise<boolean> {
+  const plan: Plan = { kinds, seed, faults, until: Date.now() + minutes * 60_000 };
+  const outcomes: Outcome[] = [];
+  const struck = () => outcomes.reduce((sum, outcome) => sum + outcome.faults, 0);
+  let number = 0;
+  const next = () => {
+    if (job !== undefined) return number++ === 0 ? job : undefined;
+    return struck() >= faults || Date.now() >= plan.until ? undefined : number++;
+  };
+  const tell = (outcome: Outcome) => {
+    outcomes.push(outcome);
+    const { kind, faults: hits, seconds } = outcome;
+    console.error(
+      `${String(outcome.number).padStart(4)} ${kind.padEnd(28)} ${hits} struck, ${seconds.toFixed(1)} s; ${struck()} in all`,
+    );
+    const wrong = complaint(seed, outcome);
+    if (wrong !== undefined) console.error(wrong);
+  };
+  const left = await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      const stack = await Stack.start({ dir: join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`) });
+      await runLane(stack, plan, next, tell).catch(async (error: unknown) => {
+        await stack.stop();
+        throw error;
+      });
+      return stack.stop();
+    }),
+  );
+  console.log(table(kinds, outcomes));
+  const recovered = recoveryLine(outcomes);
+  if (recovered !== undefined) console.log(recovered);
+  const sums = totals(seed, outcomes, left.flat().length);
+  console.log(JSON.stringify(sums));
+  return holds(sums);
+}

@@ -1,0 +1,196 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+/** How a connection is ended: orderly, or by a reset. Both sides of it. */
+export type Cut = 'fin' | 'reset';
+
+/** Postgres' messages by their first byte. */
+const COPY_IN = 0x47;
+const COPY_OUT = 0x48;
+const QUERY = 0x51;
+
+/** What a connection that goes through the proxy is doing, as far as its traffic tells. */
+type Doing = 'talking' | 'copying' | 'copied' | 'committing';
+
+/**
+ * A TCP proxy in front of a Postgres server, through which all sessions of the workers go: it knows which of them copy, and can
+ * pace them, stall them, end them, or lose the answer to their COMMIT.
+ */
+export class FaultProxy {
+  readonly #links = new Set<Link>();
+  readonly #server = createServer((client) => this.#accept(client));
+  /** Bytes a second and connection, from the server to the client. */
+  pace: number | undefined;
+  /** Milliseconds that each chunk from the server takes longer. */
+  delay = 0;
+  /** New connections are refused. */
+  closed = false;
+  #commits: (() => void)[] = [];
+
+  private constructor(private target: number) {}
+
+  static async start(targetPort: number): Promise<FaultProxy> {
+    const proxy = new FaultProxy(targetPort);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Where connections lead from now on. */
+  lead(targetPort: number): void {
+    this.target = targetPort;
+  }
+
+  /** Connections in the middle of a COPY. */
+  get copying(): readonly Link[] {
+    return [...this.#links].filter(({ doing }) => doing === 'copying');
+  }
+
+  get links(): readonly Link[] {
+    return [...this.#links];
+  }
+
+  /**
+   * The next COMMIT after a COPY goes through, and its answer is lost with the connection. Resolves when that has happened; the answer
+   * was there, so the commit took effect.
+   */
+  loseCommitAnswer(): Promise<void> {
+    return new Promise((resolve) => this.#commits.push(resolve));
+  }
+
+  /** Nothing that was armed strikes any more. */
+  disarm(): void {
+    this.#commits = [];
+  }
+
+  async stop(): Promise<void> {
+    for (const link of this.#links) link.cut('reset');
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #accept(client: Socket): void {
+    if (this.closed) {
+      client.on('error', () => undefined).resetAndDestroy();
+      return;
+    }
+    const link = new Link(client, connect(this.target, '127.0.0.1'), this);
+    this.#links.add(link);
+    link.onEnd(() => this.#links.delete(link));
+  }
+
+  /** Called by a link that has the answer to its COMMIT in hand. True: it is lost. */
+  losesCommit(): boolean {
+    const lost = this.#commits.shift();
+    lost?.();
+    return lost !== undefined;
+  }
+}
+
+/** One connection through the proxy. */
+export class Link {
+  doing: Doing = 'talking';
+  #stalled = false;
+  #ended = false;
+  readonly #onEnd: (() => void)[] = [];
+
+  constructor(
+    private readonly client: Socket,
+    private readonly upstream: Socket,
+    private readonly proxy: FaultProxy,
+  ) {
+    for (const socket of [client, upstream]) {
+      socket.setNoDelay(true).on('error', () => undefined);
+      socket.on('close', () => this.#end());
+    }
+    client.on('data', (chunk) => this.#fromClient(chunk)).on('end', () => upstream.end());
+    upstream.on('data', (chunk) => this.#fromServer(chunk)).on('end', () => client.end());
+  }
+
+  onEnd(then: () => void): void {
+    this.#onEnd.push(then);
+  }
+
+  /** The sockets stay open, and nothing passes any more in either direction. */
+  stall(): void {
+    this.#stalled = true;
+    this.client.pause();
+    this.upstream.pause();
+  }
+
+  resume(): void {
+    this.#stalled = false;
+    this.client.resume();
+    this.upstream.resume();
+  }
+
+  get open(): boolean {
+    return !this.#ended;
+  }
+
+  cut(how: Cut): void {
+    for (const socket of [this.client, this.upstream]) {
+      socket.removeAllListeners('data');
+      if (how === 'reset') socket.resetAndDestroy();
+      else socket.resume().end();
+    }
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.client.destroySoon();
+    this.upstream.destroySoon();
+    for (const then of this.#onEnd) then();
+  }
+
+  #fromClient(chunk: Buffer): void {
+    if (chunk[0] === QUERY && this.doing !== 'copying') this.#asked(chunk);
+    if (!this.upstream.write(chunk)) {
+      this.client.pause();
+      this.upstream.once('drain', () => this.#goOn(this.client));
+    }
+  }
+
+  #asked(chunk: Buffer): void {
+    const isCommit = chunk.subarray(5, 11).toString('latin1') === 'COMMIT';
+    if (isCommit) this.doing = this.doing === 'copied' ? 'committing' : 'talking';
+    else if (chunk.subarray(5, 13).toString('latin1') === 'ROLLBACK') this.doing = 'talking';
+  }
+
+  #fromServer(chunk: Buffer): void {
+    if (chunk[0] === COPY_IN || chunk[0] === COPY_OUT) this.doing = 'copying';
+    else if (this.doing === 'copying' && endsInReady(chunk)) this.doing = 'copied';
+    if (this.doing === 'committing') {
+      this.doing = 'talking';
+      if (chunk.includes('COMMIT\0') && this.proxy.losesCommit()) {
+        this.cut('reset');
+        return;
+      }
+    }
+    this.#deliver(chunk);
+  }
+
+  #deliver(chunk: Buffer): void {
+    const { pace, delay } = this.proxy;
+    const wait = delay + (pace === undefined ? 0 : (chunk.length / pace) * 1000);
+    const more = this.client.write(chunk);
+    if (wait >= 1) {
+      this.upstream.pause();
+      setTimeout(() => this.#goOn(this.upstream), wait);
+    } else if (!more) {
+      this.upstream.pause();
+      this.client.once('drain', () => this.#goOn(this.upstream));
+    }
+  }
+
+  #goOn(socket: Socket): void {
+    if (!this.#stalled) socket.resume();
+  }
+}
+
+/** ReadyForQuery, which ends every answer: 'Z', length 5, a status. */
+function endsInReady(chunk: Buffer): boolean {
+  return chunk.length >= 6 && chunk.at(-6) === 0x5a && chunk.at(-2) === 5;
+}

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Scene } from './scene.js';
+import { withClient } from './stack.js';
+import { OLD_ROWS } from './tables.js';
+
+/** What a reader saw of a target. */
+export interface Read {
+  readonly table: string;
+  readonly isolation: 'READ COMMITTED' | 'REPEATABLE READ';
+  readonly old: number;
+  readonly rows: number;
+}
+
+interface Seen {
+  old: number;
+  rows: number;
+}
+
+/**
+ * Reads the targets all the time, as their users do: with one statement, and in a REPEATABLE READ transaction that has taken its
+ * snapshot before it looks. Until a table is published it has to be as it was; after that it has to be whole.
+ */
+export class Readers {
+  #over = false;
+  #loops: Promise<void>[] = [];
+  readonly #seen = new Map<string, Read>();
+  /** Times that a target was looked at. */
+  looks = 0;
+
+  constructor(private readonly scene: Scene) {}
+
+  start(): Promise<void> {
+    if (this.scene.shape.publish === 'partition') return Promise.resolve();
+    for (const isolation of ['READ COMMITTED', 'REPEATABLE READ'] as const) {
+      this.#loops.push(this.#loop(isolation));
+    }
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#over = true;
+    await Promise.all(this.#loops);
+  }
+
+  /**
+   * Reads that showed a part: `expected` is what each target holds of the job at the end. Told only then, since a source that is
+   * written to has no size that is known before.
+   */
+  partial(expected: ReadonlyMap<string, number>): Read[] {
+    const { mode } = this.scene.shape;
+    return [...this.#seen.values()].filter(({ table, old, rows }) => {
+      const untouched = old === OLD_ROWS && rows === 0;
+      const whole = rows === expected.get(table) && old === (mode === 'replace' ? 0 : OLD_ROWS);
+      return !untouched && !whole;
+    });
+  }
+
+  async #loop(isolation: Read['isolation']): Promise<void> {
+    while (!this.#over) {
+      try {
+        await withClient(this.scene.stack.destination.url(), (client) => this.#read(client, isolation));
+      } catch {
+        // The server is being crashed: a reader comes back when it can.
+        await sleep(200);
+      }
+    }
+  }
+
+  async #read(client: pg.Client, isolation: Read['isolation']): Promise<void> {
+    await client.query(`SET application_name = 'reader'; SET statement_timeout = '20s'`);
+    while (!this.#over) {
+      const table = this.scene.tables[this.looks % this.scene.tables.length]!;
+      await client.query(`BEGIN ISOLATION LEVEL ${isolation}`);
+      if (isolation === 'REPEATABLE READ') {
+        await client.query('SELECT FROM pg_class LIMIT 1');
+        await sleep(Math.random() * 800);
+      }
+      const { rows } = await client.query<Seen>(
+        `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
+      );
+      await client.query('COMMIT');
+      this.#keep({ table, isolation, ...rows[0]! });
+      await sleep(30);
+    }
+  }
+
+  /** Each result once: most are the same. */
+  #keep(read: Read): void {
+    this.looks++;
+    this.#seen.set(JSON.stringify(read), read);
+  }
+}

@@ -1,0 +1,98 @@
+import Table from 'cli-table3';
+import { isClean } from './check.js';
+import type { FaultKind } from './kind.js';
+import type { Outcome } from './run.js';
+
+/** The last line of a run, for programs. */
+export interface Totals {
+  readonly seed: number;
+  readonly faults: number;
+  readonly jobs: number;
+  readonly missing: number;
+  readonly duplicated: number;
+  /** Staging tables, sessions and processes that nobody needs any more. */
+  readonly leftovers: number;
+  readonly partialReads: number;
+  /** Jobs that have not ended well, or whose ledger does not add up. */
+  readonly failed: number;
+}
+
+export function totals(seed: number, outcomes: readonly Outcome[], processesLeft: number): Totals {
+  const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + of(outcome), 0);
+  return {
+    seed,
+    faults: sum(({ faults }) => faults),
+    jobs: outcomes.length,
+    missing: sum(({ verdict }) => verdict.missing),
+    duplicated: sum(({ verdict }) => verdict.duplicated),
+    leftovers: processesLeft + sum(({ verdict }) => verdict.stagingLeft.length + verdict.sessionsLeft.length),
+    partialReads: sum(({ verdict }) => verdict.partialReads.length),
+    failed: sum(({ verdict }) => (!verdict.finished || verdict.problems.length > 0 ? 1 : 0)),
+  };
+}
+
+/** Whether everything is 0 that has to be. */
+export function holds({ missing, duplicated, leftovers, partialReads, failed }: Totals): boolean {
+  return missing + duplicated + leftovers + partialReads + failed === 0;
+}
+
+const HEAD = [
+  'kind of fault',
+  'injected',
+  'jobs',
+  'finished',
+  'missing',
+  'duplicated',
+  'partial reads',
+  'staging left',
+  'sessions left',
+];
+
+export function table(kinds: readonly FaultKind[], outcomes: readonly Outcome[]): string {
+  const lines = new Table({
+    head: HEAD,
+    style: { head: [], border: [] },
+    colAligns: HEAD.map((_, n) => (n === 0 ? 'left' : 'right')),
+  });
+  for (const { name } of kinds) lines.push([name, ...cells(outcomes.filter(({ kind }) => kind === name))]);
+  lines.push(['all', ...cells(outcomes)]);
+  return lines.toString();
+}
+
+function cells(outcomes: readonly Outcome[]): number[] {
+  const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + of(outcome), 0);
+  return [
+    sum(({ faults }) => faults),
+    outcomes.length,
+    sum(({ verdict }) => (verdict.finished ? 1 : 0)),
+    sum(({ verdict }) => verdict.missing),
+    sum(({ verdict }) => verdict.duplicated),
+    sum(({ verdict }) => verdict.partialReads.length),
+    sum(({ verdict }) => verdict.stagingLeft.length),
+    sum(({ verdict }) => verdict.sessionsLeft.length),
+  ];
+}
+
+/** From a worker's death to the next attempt at what it had, in a line; undefined when no worker died in mid-copy. */
+export function recoveryLine(outcomes: readonly Outcome[]): string | undefined {
+  const all = outcomes.flatMap(({ recoveries }) => recoveries).sort((a, b) => a - b);
+  if (all.length === 0) return undefined;
+  const at = (part: number) => (all[Math.min(all.length - 1, Math.floor(all.length * part))]! / 1000).toFixed(1);
+  return `partitions of killed workers begun again: ${all.length}, after ${at(0.5)} s (median), ${at(0.95)} s (19 of 20), ${at(1)} s at most; heartbeat timeout 5 s`;
+}
+
+/** What went wrong in a job, and how to have it again. Undefined: nothing. */
+export function complaint(seed: number, { kind, number, verdict }: Outcome): string | undefined {
+  if (isClean(verdict)) return undefined;
+  const { missing, duplicated, partialReads, stagingLeft, sessionsLeft, problems } = verdict;
+  const lines = [
+    ...(missing + duplicated > 0 ? [`${missing} rows missing, ${duplicated} duplicated`] : []),
+    ...partialReads.map(
+      (read) => `a ${read.isolation} reader saw ${read.old} old and ${read.rows} new rows of ${read.table}`,
+    ),
+    ...stagingLeft.map((name) => `staging left: ${name}`),
+    ...sessionsLeft.map((name) => `session left: ${name}`),
+    ...problems,
+  ];
+  return `${kind}, job ${number} of seed ${seed}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isClean, type Verdict } from './check.js';
+import type { FaultKind } from './kind.js';
+import { Random } from './random.js';
+import { randomShape, Scene } from './scene.js';
+import type { Stack } from './stack.js';
+
+/** One job of the harness: what struck it, and what it has left. */
+export interface Outcome {
+  readonly kind: string;
+  /** Makes the same choices again: `--seed` of the run and this number. */
+  readonly number: number;
+  readonly faults: number;
+  readonly verdict: Verdict;
+  readonly seconds: number;
+  /** Milliseconds from a worker's death until each partition that it had was begun again. */
+  readonly recoveries: readonly number[];
+}
+
+/** Milliseconds that a kind may take until its job goes on by itself. */
+const STRIKES_WITHIN = 180_000;
+
+/** Runs one job under one kind of fault. Throws only when the harness itself can't go on. */
+export async function runKind(stack: Stack, kind: FaultKind, random: Random, number: number): Promise<Outcome> {
+  const started = Date.now();
+  await using scene = await Scene.begin(stack, random, randomShape(random, kind.shape));
+  const trouble = await strike(kind, scene);
+  const found = await scene.finish();
+  const verdict = trouble === undefined ? found : { ...found, problems: [trouble, ...found.problems] };
+  if (!isClean(verdict)) await endJob(scene);
+  const seconds = (Date.now() - started) / 1000;
+  return { kind: kind.name, number, faults: scene.faults, verdict, seconds, recoveries: scene.recoveries };
+}
+
+/** Answers with what kept the kind from what it does. */
+async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined> {
+  try {
+    const timeout = sleep(STRIKES_WITHIN, true, { ref: false });
+    const late = await Promise.race([kind.run(scene).then(() => false), timeout]);
+    return late ? `${kind.name} has not struck in ${STRIKES_WITHIN / 1000} s` : undefined;
+  } catch (error) {
+    return `${kind.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  } finally {
+    await kind.cleanUp?.(scene);
+  }
+}
+
+/** So that a job that went wrong is not in the way of the next. */
+async function endJob(scene: Scene): Promise<void> {
+  try {
+    await scene.handle.terminate('the chaos harness gives this job up');
+  } catch {
+    // It has ended, or was never started.
+  }
+}
+
+export interface Plan {
+  readonly kinds: readonly FaultKind[];
+  readonly seed: number;
+  /** Ends when so many faults have struck, */
+  readonly faults: number;
+  /** or at this time, milliseconds since the epoch. */
+  readonly until: number;
+}
+
+/**
+ * Jobs one after the other on one stack, their kinds in turn: every kind comes once before any comes again. `lane` of `lanes`
+ * that run at the same time take turns, so that the same numbers are run whichever is faster.
+ */
+export async function runLane(
+  stack: Stack,
+  plan: Plan,
+  next: () => number | undefined,
+  tell: (outcome: Outcome) => void,
+): Promise<void> {
+  for (let number = next(); number !== undefined; number = next()) {
+    const kind = plan.kinds[number % plan.kinds.length]!;
+    tell(await runKind(stack, kind, new Random(plan.seed).fork(number), number));
+  }
+}

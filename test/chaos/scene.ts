@@ -1,0 +1,240 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { WorkflowHandle } from '@temporalio/client';
+import type { JobProgress, JobReport } from '../../workflows/messages.js';
+import { check, type Verdict } from './check.js';
+import type { Random } from './random.js';
+import { Readers } from './readers.js';
+import { createTables } from './tables.js';
+import { TASK_QUEUE, type Stack } from './stack.js';
+import { SourceWriter } from './writer.js';
+
+/** What a job of the harness is like. Kinds of fault narrow what chance would choose. */
+export interface Shape {
+  readonly mode: 'replace' | 'append';
+  /** `partition`: rows are visible as soon as they are committed; with `append` only. */
+  readonly publish: 'table' | 'partition';
+  readonly consistency: 'per-partition' | 'snapshot';
+  readonly onSnapshotLost: 'restart' | 'fail';
+  readonly verify: 'counts' | 'checksum';
+  readonly tables: number;
+  /** Of each table, and of how many partitions. */
+  readonly rows: number;
+  readonly partitions: number;
+  readonly parallelism: number;
+  /** The source is written to while the job runs. */
+  readonly writes: boolean;
+  /** Seconds that the source takes to send one table to one session. */
+  readonly seconds: number;
+}
+
+export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape {
+  const writes = random.chance(0.3);
+  const mode = random.pick(['replace', 'replace', 'append'] as const);
+  const shape: Shape = {
+    mode,
+    publish: 'table',
+    consistency: writes ? 'snapshot' : 'per-partition',
+    onSnapshotLost: 'restart',
+    verify: random.pick(['counts', 'counts', 'checksum']),
+    tables: random.int(1, 2),
+    rows: random.int(2_000, 8_000),
+    partitions: random.int(4, 10),
+    parallelism: random.int(2, 4),
+    writes,
+    seconds: random.int(2, 4),
+    ...wanted,
+  };
+  const mayShow = shape.mode === 'append' && shape.consistency === 'per-partition' && wanted.publish === undefined;
+  return mayShow && random.chance(0.4) ? { ...shape, publish: 'partition' } : shape;
+}
+
+/** Milliseconds within which a job has to end once nothing strikes it any more. */
+const END_WITHIN = 120_000;
+
+/** One job on a stack: its tables, what is done to it, and what has become of it. */
+export class Scene implements AsyncDisposable {
+  readonly name: string;
+  readonly schema: string;
+  /** Faults that were shown to have struck what they were aimed at. */
+  faults = 0;
+  /** Milliseconds from a worker's death to the next beginning of each partition that it had: see `recovery.ts`. */
+  readonly recoveries: number[] = [];
+  #handle: WorkflowHandle | undefined;
+  readonly #readers: Readers;
+  readonly #writer: SourceWriter | undefined;
+  readonly #runs: string[] = [];
+
+  private constructor(
+    readonly stack: Stack,
+    readonly random: Random,
+    readonly shape: Shape,
+  ) {
+    const number = stack.nextJob();
+    this.name = `chaos-${number}`;
+    this.schema = `c${number}`;
+    this.#readers = new Readers(this);
+    this.#writer = shape.writes ? new SourceWriter(this) : undefined;
+  }
+
+  /** Makes the tables; begins to read the targets and, where the shape says so, to write to the sources. */
+  static async begin(stack: Stack, random: Random, shape: Shape): Promise<Scene> {
+    const scene = new Scene(stack, random, shape);
+    await createTables(scene);
+    const bytes = shape.rows * BYTES_A_ROW;
+    stack.source.proxy.pace = bytes / shape.seconds;
+    await scene.#readers.start();
+    await scene.#writer?.start();
+    return scene;
+  }
+
+  /** Names of the tables, the same in source and destination. */
+  get tables(): readonly string[] {
+    return Array.from({ length: this.shape.tables }, (_, n) => `${this.schema}.t${n + 1}`);
+  }
+
+  get writer(): SourceWriter | undefined {
+    return this.#writer;
+  }
+
+  get readers(): Readers {
+    return this.#readers;
+  }
+
+  /** The last started job. */
+  get handle(): WorkflowHandle {
+    if (this.#handle === undefined) throw new Error('the scene has started no job');
+    return this.#handle;
+  }
+
+  /** Run of the last started job, that started itself as a new one or resumed another. */
+  get run(): string {
+    return this.#runs.at(-1)!;
+  }
+
+  /** All runs that the scene has started, in the ledger until it is cleaned. */
+  get runs(): readonly string[] {
+    return this.#runs;
+  }
+
+  job(more: object = {}): object {
+    const { mode, publish, consistency, onSnapshotLost, verify, parallelism, partitions } = this.shape;
+    return {
+      name: this.name,
+      source: 'source',
+      destination: 'destination',
+      parallelism,
+      mode,
+      consistency,
+      ...(consistency === 'snapshot' && { onSnapshotLost }),
+      retry: RETRY,
+      defaults: { verify, publish, partition: { by: 'id', count: partitions } },
+      tables: this.tables,
+      ...more,
+    };
+  }
+
+  /** Starts the job as a person does. `more`: keys of the job file beside or instead of the usual. */
+  async start(more: { resume?: string } & object = {}, workflowId = this.name): Promise<WorkflowHandle> {
+    const args = [this.job(more)];
+    const handle = await this.stack.client.workflow.start('copyJob', { taskQueue: TASK_QUEUE, workflowId, args });
+    this.#runs.push(more.resume ?? handle.firstExecutionRunId);
+    this.adopt(this.stack.client.workflow.getHandle(workflowId));
+    return handle;
+  }
+
+  /** The job goes on under another handle: after a reset, or when somebody else has started it. `run` when it is a new one. */
+  adopt(handle: WorkflowHandle, run?: string): void {
+    this.#handle = handle;
+    if (run !== undefined) this.#runs.push(run);
+  }
+
+  /** Counts a fault that has struck. */
+  struck(count = 1): void {
+    this.faults += count;
+  }
+
+  progress(): Promise<JobProgress> {
+    return this.handle.query<JobProgress>('progress');
+  }
+
+  /** Receipts of the run, by the ledger. 0 while there is no ledger. */
+  async committed(): Promise<number> {
+    const sql = 'SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1';
+    const found = await this.stack.destination.query<{ n: number }>(sql, [this.run]).catch(() => undefined);
+    return found?.[0]?.n ?? 0;
+  }
+
+  get planned(): number {
+    return this.shape.partitions * this.shape.tables;
+  }
+
+  /** Awaits a condition, looked at every 50 ms. False: the job ended, or it took longer than `within` milliseconds. */
+  async until(condition: () => boolean | Promise<boolean>, within = 30_000): Promise<boolean> {
+    const deadline = Date.now() + within;
+    for (let look = 0; Date.now() < deadline; look++) {
+      if (await condition()) return true;
+      if (look % 10 === 9 && (await this.hasEnded())) return false;
+      await sleep(50);
+    }
+    return false;
+  }
+
+  async hasEnded(): Promise<boolean> {
+    if (this.#handle === undefined) return false;
+    const described = await this.#handle.describe().catch(() => undefined);
+    return described !== undefined && described.status.name !== 'RUNNING';
+  }
+
+  /** Rows are on their way, and at least this part of the partitions is committed. */
+  untilCopying(part = 0, within?: number): Promise<boolean> {
+    const least = Math.floor(part * this.planned);
+    const { destination } = this.stack;
+    return this.until(
+      async () => destination.proxy.copying.length > 0 && (least === 0 || (await this.committed()) >= least),
+      within,
+    );
+  }
+
+  /** A moment of the copy, chosen by chance. */
+  async moment(longest = 1_500): Promise<void> {
+    await sleep(this.random.int(0, longest));
+  }
+
+  /** Awaits the end of the job and looks at what it has left. Never throws for what a fault has done. */
+  async finish(within = END_WITHIN): Promise<Verdict> {
+    this.stack.source.proxy.pace = undefined;
+    const ended = await Promise.race([
+      this.handle.result().then(
+        (report: JobReport) => ({ report }),
+        (error: unknown) => ({ error }),
+      ),
+      sleep(within, { timeout: true } as const, { ref: false }),
+    ]);
+    await this.#writer?.stop();
+    await this.#readers.stop();
+    return check(this, ended);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writer?.stop();
+    await this.#readers.stop();
+    const { source, destination } = this.stack;
+    for (const side of [source, destination]) {
+      await side.query(`DROP SCHEMA IF EXISTS ${this.schema} CASCADE`).catch(() => undefined);
+    }
+  }
+}
+
+const BYTES_A_ROW = 120;
+
+/** Crashes are noticed at once, and nothing that a fault does uses up the attempts of a partition. */
+const RETRY = {
+  maximumAttempts: 30,
+  initialInterval: '200ms',
+  backoffCoefficient: 1.5,
+  maximumInterval: '2s',
+  maximumCrashes: 50,
+  heartbeatTimeout: '5s',
+  stallTimeout: '4s',
+  firstByteTimeout: '10s',
+};

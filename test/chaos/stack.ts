@@ -1,0 +1,249 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
+import { startPostgres, type PostgresServer } from '../../src/devstack/postgres.js';
+import { removePostgresData } from '../../src/devstack/postgres-data.js';
+import { spawnSupervised, type Supervised } from '../../src/devstack/supervised.js';
+import { startTemporalServer, type TemporalServer } from '../../src/devstack/temporal-server.js';
+import { FaultProxy } from './proxy.js';
+
+export type Side = 'source' | 'destination';
+
+export const TASK_QUEUE = 'chaos';
+
+/** Fast on two cores, and honest when the server is stopped with `immediate`: what was answered with COMMIT is in its files. */
+const SETTINGS = { fsync: 'off', full_page_writes: 'off', shared_buffers: '64MB', max_wal_size: '512MB' };
+
+const quiet = () => undefined;
+
+/** A Postgres server that can be crashed and started again, behind a proxy that all workers go through. */
+export class Database {
+  private constructor(
+    readonly side: Side,
+    readonly dataDir: string,
+    public server: PostgresServer,
+    readonly proxy: FaultProxy,
+    private readonly settings: Record<string, string>,
+  ) {}
+
+  static async start(side: Side, dataDir: string, settings: Record<string, string> = {}): Promise<Database> {
+    const all = { ...SETTINGS, ...settings };
+    const server = await startPostgres({ dataDir, settings: all, log: quiet });
+    const database = new Database(side, dataDir, server, await FaultProxy.start(server.port), all);
+    await database.query('CREATE DATABASE chaos', [], 'postgres');
+    return database;
+  }
+
+  /** Not through the proxy, as the superuser. */
+  url(database = 'chaos'): string {
+    return this.server.url(database);
+  }
+
+  /** By way of the proxy, as the workers have it. */
+  get proxiedUrl(): string {
+    const url = new URL(this.url());
+    url.port = String(this.proxy.port);
+    return url.href;
+  }
+
+  /** On a session of its own, that stays out of Longhaul's way. */
+  async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = [], database?: string): Promise<Row[]> {
+    return withClient(this.url(database), async (client) => (await client.query<Row>(sql, values)).rows);
+  }
+
+  /** As after a crash of its machine's power, but for what the kernel has: no session ends in order. */
+  async crash(): Promise<void> {
+    await this.server.stop({ mode: 'immediate' });
+  }
+
+  /** On the same data, wherever it listens now. */
+  async startAgain(): Promise<void> {
+    this.server = await startPostgres({ dataDir: this.dataDir, settings: this.settings, log: quiet });
+    this.proxy.lead(this.server.port);
+  }
+
+  async stop(): Promise<void> {
+    await this.proxy.stop();
+    await this.server.stop({ mode: 'immediate' });
+    await removePostgresData(this.dataDir);
+  }
+}
+
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', quiet);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** One worker process. */
+export class WorkerProcess {
+  constructor(private readonly supervised: Supervised) {}
+
+  get pid(): number {
+    return this.supervised.pid;
+  }
+
+  get alive(): boolean {
+    return this.supervised.exit() === undefined;
+  }
+
+  /** As the worker calls itself in Temporal's histories. */
+  isIdentity(identity: string): boolean {
+    return identity.startsWith(`longhaul ${this.pid}@`);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.alive) process.kill(this.pid, signal);
+  }
+
+  /** Resolves when the process has ended. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.signal(signal);
+    await this.supervised.exited;
+  }
+
+  async stop(): Promise<void> {
+    this.signal('SIGCONT');
+    await this.supervised.stop();
+  }
+}
+
+export interface StackOptions {
+  /** Emptied first. */
+  readonly dir: string;
+  readonly workers?: number;
+  /** More environment of the worker processes. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** More arguments of node, before the script. */
+  readonly nodeArgs?: readonly string[];
+}
+
+/** Two Postgres servers behind proxies, a Temporal server, and worker processes: all real, all on loopback, all its own. */
+export class Stack {
+  readonly workers: WorkerProcess[] = [];
+  #jobs = 0;
+
+  private constructor(
+    private readonly options: StackOptions,
+    readonly source: Database,
+    readonly destination: Database,
+    public temporal: TemporalServer,
+    readonly client: Client,
+  ) {}
+
+  static async start(options: StackOptions): Promise<Stack> {
+    const { dir } = options;
+    for (const side of ['source', 'destination']) await removePostgresData(join(dir, side));
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(dir, { recursive: true });
+    const [source, destination, temporal] = await Promise.all([
+      Database.start('source', join(dir, 'source'), { max_connections: '120' }),
+      Database.start('destination', join(dir, 'destination'), {
+        max_connections: '120',
+        max_prepared_transactions: '5',
+      }),
+      startTemporalServer({ dbFile: join(dir, 'temporal.db'), headless: true, log: quiet }),
+    ]);
+    const client = new Client({ connection: await Connection.connect({ address: temporal.address }) });
+    const stack = new Stack(options, source, destination, temporal, client);
+    await writeFile(stack.config, CONFIG);
+    for (let n = 0; n < (options.workers ?? 2); n++) await stack.startWorker();
+    return stack;
+  }
+
+  get config(): string {
+    return join(this.options.dir, 'longhaul.yaml');
+  }
+
+  /** What a process needs beside the configuration file. */
+  get env(): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      ...this.options.env,
+      TEMPORAL_ADDRESS: this.temporal.address,
+      CHAOS_SOURCE_URL: this.source.proxiedUrl,
+      CHAOS_DESTINATION_URL: this.destination.proxiedUrl,
+    };
+  }
+
+  database(side: Side): Database {
+    return this[side];
+  }
+
+  /** A number that no job of this stack had before. */
+  nextJob(): number {
+    return ++this.#jobs;
+  }
+
+  /** Workers that have not ended. */
+  get alive(): WorkerProcess[] {
+    return this.workers.filter(({ alive }) => alive);
+  }
+
+  async startWorker(env: NodeJS.ProcessEnv = {}): Promise<WorkerProcess> {
+    const script = fileURLToPath(new URL(DIST_WORKER, import.meta.url));
+    const args = [...(this.options.nodeArgs ?? []), script, this.config];
+    const worker = new WorkerProcess(
+      await spawnSupervised(process.execPath, args, {
+        logFile: join(this.options.dir, 'worker.log'),
+        cwd: this.options.dir,
+        env: { ...this.env, ...env },
+        stopSignal: 'SIGTERM',
+        graceMs: 15_000,
+      }),
+    );
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** At the same address and on the same database file. */
+  async startTemporalAgain(): Promise<void> {
+    const [, port] = this.temporal.address.split(':');
+    this.temporal = await startTemporalServer({
+      dbFile: join(this.options.dir, 'temporal.db'),
+      port: Number(port),
+      headless: true,
+      log: quiet,
+    });
+  }
+
+  async killTemporal(): Promise<void> {
+    process.kill(this.temporal.pid, 'SIGKILL');
+    await this.temporal.exited;
+  }
+
+  /** Answers with the pids of worker processes that outlive their end. */
+  async stop(): Promise<number[]> {
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+    const left = this.workers.map(({ pid }) => pid).filter(isAlive);
+    await this.client.connection.close();
+    await Promise.all([this.temporal.stop(), this.source.stop(), this.destination.stop()]);
+    await rm(this.options.dir, { recursive: true, force: true });
+    return left;
+  }
+}
+
+/** From this file, compiled (dist/test/chaos) or not (test/chaos): the worker is always the compiled one. */
+const DIST_WORKER = import.meta.url.includes('/dist/test/') ? './worker.js' : '../../dist/test/chaos/worker.js';
+
+const CONFIG = `connections:
+  source: {type: postgres, url: "\${CHAOS_SOURCE_URL}"}
+  destination: {type: postgres, url: "\${CHAOS_DESTINATION_URL}"}
+worker: {taskQueue: ${TASK_QUEUE}, shutdownGrace: 5s, logLevel: debug}
+`;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

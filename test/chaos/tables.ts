@@ -1,0 +1,27 @@
+import type { Scene } from './scene.js';
+
+/** Rows that a target has before the job, told from the job's own by `gen` 0. */
+export const OLD_ROWS = 500;
+
+const COLUMNS = `(id bigint PRIMARY KEY, gen int NOT NULL, touched int NOT NULL DEFAULT 0, amount numeric(12,2),
+  note text, seen timestamptz, body bytea)`;
+
+/** Sources that are full, targets that hold something older: what readers must see until everything is published. */
+export async function createTables(scene: Scene): Promise<void> {
+  const { source, destination } = scene.stack;
+  const { rows } = scene.shape;
+  for (const side of [source, destination]) await side.query(`CREATE SCHEMA ${scene.schema}`);
+  for (const table of scene.tables) {
+    await source.query(`CREATE TABLE ${table} ${COLUMNS};
+      INSERT INTO ${table} SELECT ${row('n')} FROM generate_series(1, ${rows}) n; ANALYZE ${table}`);
+    await destination.query(`CREATE TABLE ${table} ${COLUMNS}; CREATE INDEX ON ${table} (seen);
+      INSERT INTO ${table} SELECT -n, 0, 0, n, 'old ' || n, NULL, NULL FROM generate_series(1, ${OLD_ROWS}) n`);
+  }
+}
+
+/** The columns of a row of generation 1, with some NULLs and some text that needs escaping. */
+export function row(n: string): string {
+  return `${n}, 1, 0, CASE WHEN ${n} % 7 = 0 THEN NULL ELSE ${n} * 1.01 END,
+    CASE WHEN ${n} % 11 = 0 THEN E'tab\\t, line\\nback\\\\ ' || ${n} WHEN ${n} % 13 = 0 THEN '' ELSE repeat('n' || ${n}, 5) END,
+    timestamptz '2024-01-01 00:00:00Z' + ${n} * interval '1 minute', sha256(${n}::text::bytea)`;
+}

@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { holderPrefix } from '../../src/connectors/postgres/snapshot/holders.js';
+import type { Scene } from './scene.js';
+import { withClient } from './stack.js';
+import { row } from './tables.js';
+
+/** Of ten neighbouring ids, the first is deleted at times and the second updated; the others are left alone. New ids come behind all. */
+export const UNTOUCHED = 'id % 10 > 1';
+
+const WRITE_EVERY = 25;
+
+/**
+ * Writes to the sources at a steady rate while a job runs, and keeps a copy of them as they were at each of its snapshots: taken
+ * under the very snapshot, imported from its holder.
+ */
+export class SourceWriter {
+  #over = false;
+  #loops: Promise<void>[] = [];
+  #next: number;
+  /** Names of tables that hold what a snapshot had. */
+  readonly #references = new Set<string>();
+
+  constructor(private readonly scene: Scene) {
+    this.#next = scene.shape.rows + 1;
+  }
+
+  start(): Promise<void> {
+    this.#loops = [this.#again((client) => this.#write(client))];
+    if (this.scene.shape.consistency === 'snapshot') this.#loops.push(this.#again((client) => this.#watch(client)));
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#over = true;
+    await Promise.all(this.#loops);
+  }
+
+  /** The copy of a table as a snapshot had it; undefined when there was no time to make one. */
+  reference(table: string, snapshot: number): string | undefined {
+    const name = referenceName(table, snapshot);
+    return this.#references.has(name) ? name : undefined;
+  }
+
+  /** On a session of its own, and on the next one when the server was crashed. */
+  async #again(work: (client: pg.Client) => Promise<void>): Promise<void> {
+    while (!this.#over) {
+      try {
+        await withClient(this.scene.stack.source.url(), work);
+      } catch {
+        await sleep(100);
+      }
+    }
+  }
+
+  async #write(client: pg.Client): Promise<void> {
+    await client.query(`SET application_name = 'writer'; SET lock_timeout = '2s'`);
+    while (!this.#over) {
+      for (const table of this.scene.tables) {
+        const some = Math.floor(Math.random() * (this.scene.shape.rows / 10)) * 10;
+        await client.query(`INSERT INTO ${table} SELECT ${row(String(this.#next++))}`);
+        await client.query(
+          `UPDATE ${table} SET touched = touched + 1 WHERE id % 10 = 1 AND id BETWEEN ${some} AND ${some + 200}`,
+        );
+        if (Math.random() < 0.3) await client.query(`DELETE FROM ${table} WHERE id = ${some}`);
+      }
+      await sleep(WRITE_EVERY);
+    }
+  }
+
+  async #watch(client: pg.Client): Promise<void> {
+    while (!this.#over) {
+      if (this.scene.runs.length > 0) await this.#lookForSnapshot(client);
+      await sleep(50);
+    }
+  }
+
+  async #lookForSnapshot(client: pg.Client): Promise<void> {
+    const names = this.scene.runs.map((run) => holderPrefix({ run, snapshot: 0 }).replace(/ 0 $/, ' '));
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND application_name ^@ ANY ($1::text[])`,
+      [names],
+    );
+    for (const { name } of rows) {
+      const [snapshot, id] = name.split(' ').slice(-2) as [string, string];
+      const missing = this.scene.tables.filter((table) => this.reference(table, Number(snapshot)) === undefined);
+      if (missing.length > 0) await this.#copy(client, missing, Number(snapshot), id);
+    }
+  }
+
+  async #copy(client: pg.Client, tables: readonly string[], snapshot: number, id: string): Promise<void> {
+    try {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+      await client.query(`SET TRANSACTION SNAPSHOT '${id}'`);
+      for (const table of tables) {
+        await client.query(`CREATE TABLE ${referenceName(table, snapshot)} AS SELECT * FROM ${table}`);
+      }
+      await client.query('COMMIT');
+      for (const table of tables) this.#references.add(referenceName(table, snapshot));
+    } catch (error) {
+      await client.query('ROLLBACK');
+      // The holder has just ended, or its name is of the moment between two.
+      if (!/snapshot/.test(String(error))) throw error;
+    }
+  }
+}
+
+function referenceName(table: string, snapshot: number): string {
+  return `${table}_at_${snapshot}`;
+}
