@@ -133,14 +133,17 @@ export class FakeActivities {
 
   async #hold({ snapshot }: SnapshotRef): Promise<void> {
     this.holds.push(snapshot);
-    await this.job.snapshots!.hold?.(snapshot);
-    this.held.add(snapshot);
     const context = Context.current();
+    // From the start, as every attempt does: a cancellation is heard by heartbeats only.
     const beat = setInterval(() => context.heartbeat(), 200);
-    await context.cancelled.finally(() => {
+    try {
+      await this.job.snapshots!.hold?.(snapshot);
+      this.held.add(snapshot);
+      await context.cancelled;
+    } finally {
       clearInterval(beat);
       this.held.delete(snapshot);
-    });
+    }
   }
 
   async #await({ snapshot }: SnapshotRef): Promise<{ takenAt: string }> {
