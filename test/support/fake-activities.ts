@@ -141,14 +141,17 @@ export class FakeActivities {
 
   async #hold({ snapshot, holder }: HoldSnapshot): Promise<{ ended: string }> {
     if (holder === 0) this.holds.push(snapshot);
-    await this.job.snapshots!.hold?.(snapshot, holder);
-    this.held.add(snapshot);
     const context = Context.current();
+    // From the start, as every attempt does: a cancellation is heard by heartbeats only.
     const beat = setInterval(() => context.heartbeat(), 200);
-    return context.cancelled.finally(() => {
+    try {
+      await this.job.snapshots!.hold?.(snapshot, holder);
+      this.held.add(snapshot);
+      return await context.cancelled;
+    } finally {
       clearInterval(beat);
       this.held.delete(snapshot);
-    });
+    }
   }
 
   async #await({ snapshot }: SnapshotRef): Promise<{ takenAt: string }> {
