@@ -35,6 +35,7 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
   if ('error' in ended && scene.expected.fails?.test(reasons(ended.error))) return checkFailed(scene);
   const sums = { missing: 0, duplicated: 0 };
   const problems = whyNotEnded(ended);
+  if (scene.expected.mustFail) problems.push('the job should have failed');
   const expected = new Map<string, number>();
   for (const table of scene.tables) {
     const found = await compareOne(scene, table, problems);

@@ -55,6 +55,8 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape 
 export interface Expected {
   /** It may fail with such words: what is not published is then as it was before, and a clean leaves nothing. */
   readonly fails?: RegExp;
+  /** It may not end well. */
+  readonly mustFail?: boolean;
   /** The source's relation with the rows that the target has to have, where they are not in the table any more. */
   readonly rows?: (table: string) => string;
   /** Of these, some may be missing: they went before they were read. */

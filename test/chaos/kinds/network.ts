@@ -70,6 +70,7 @@ const stalled: FaultKind = {
     await scene.start();
     if (!(await scene.untilCopying(random.next() / 2))) return;
     const { proxy } = scene.stack.database(random.pick(SIDES));
+    if (!(await scene.until(() => proxy.copying.length > 0))) return;
     const links = proxy.copying.slice(0, random.int(1, 3));
     for (const link of links) link.stall();
     const ended = async () => (await scene.logged(STALLED)) >= links.length;
