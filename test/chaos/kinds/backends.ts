@@ -3,7 +3,7 @@ import type { FaultKind } from '../kind.js';
 import { LogTail } from '../log.js';
 import type { Scene } from '../scene.js';
 import type { Side } from '../stack.js';
-import { calm, held, MET_WITHIN, SIDES } from './links.js';
+import { calm, held, MET_WITHIN, SIDES, slowSource } from './links.js';
 
 /** Sessions of the workers that a server ends, or whose statement it cancels. */
 
@@ -49,10 +49,11 @@ function copyingKind(how: How, about: string): FaultKind {
   return {
     name: `backend-${how}-copying`,
     about,
+    shape: { verify: 'counts' },
     async run(scene) {
-      await scene.start();
+      const side = scene.random.pick(SIDES);
+      await scene.start(side === 'source' ? slowSource(scene) : {});
       for (let times = scene.random.int(3, 5); times > 0; times--) {
-        const side = scene.random.pick(SIDES);
         if (await strikeOne(scene, how, { side, where: COPYING })) scene.struck();
       }
     },

@@ -1,5 +1,6 @@
 import type { FaultKind } from '../kind.js';
 import { BACKEND_KINDS } from './backends.js';
+import { diskFull } from './disk-full.js';
 import { NETWORK_KINDS } from './network.js';
 import { SERVER_KINDS } from './servers.js';
 import { SOURCE_KINDS } from './source.js';
@@ -10,5 +11,6 @@ export const KINDS: readonly FaultKind[] = [
   ...NETWORK_KINDS,
   ...BACKEND_KINDS,
   ...SERVER_KINDS,
+  diskFull,
   ...SOURCE_KINDS,
 ];

@@ -30,3 +30,11 @@ export async function held(scene: Scene, moment: Moment): Promise<Link | undefin
   proxy.disarm();
   return link;
 }
+
+/**
+ * Keys of the job file by which the source's sessions are in COPY for a second or two: a partition of the scene is otherwise in their
+ * sockets' buffers at once, and they are done long before its rows have arrived.
+ */
+export function slowSource({ tables }: Scene): object {
+  return { tables: tables.map((from) => ({ from, where: 'pg_sleep(0.0005) IS NOT NULL' })) };
+}

@@ -70,8 +70,10 @@ const stalled: FaultKind = {
     await scene.start();
     if (!(await scene.untilCopying(random.next() / 2))) return;
     const { proxy } = scene.stack.database(random.pick(SIDES));
-    if (!(await scene.until(() => proxy.copying.length > 0))) return;
-    const links = proxy.copying.slice(0, random.int(1, 3));
+    const wanted = random.int(1, scene.shape.parallelism);
+    await scene.until(() => proxy.copying.length >= wanted, 3_000);
+    const links = proxy.copying.slice(0, wanted);
+    if (links.length === 0) return;
     for (const link of links) link.stall();
     const ended = async () => (await scene.logged(STALLED)) >= links.length;
     await scene.until(ended, MET_WITHIN);

@@ -4,7 +4,7 @@ import { LogTail } from '../log.js';
 import type { Scene } from '../scene.js';
 import { Standby } from '../standby.js';
 import { withClient, type Database, type Side } from '../stack.js';
-import { SIDES } from './links.js';
+import { SIDES, slowSource } from './links.js';
 
 /** What happens to the Postgres servers. */
 
@@ -22,7 +22,7 @@ function crashKind(side: Side): FaultKind {
     about: `the ${side}'s Postgres is stopped with immediate in mid-COPY, and started again`,
     async run(scene) {
       const database = scene.stack.database(side);
-      await scene.start();
+      await scene.start(side === 'source' ? slowSource(scene) : {});
       for (let times = scene.random.int(1, 2); times > 0; times--) {
         if (!(await scene.untilCopying(scene.random.next() / 2))) break;
         await scene.moment(500);
@@ -43,6 +43,7 @@ const standbys = new WeakMap<Scene, Standby>();
 const promoted: FaultKind = {
   name: 'standby-promoted',
   about: 'the destination fails over to an asynchronous standby that lacks the last commits',
+  shape: { partitions: 10, parallelism: 2 },
   async run(scene) {
     const { destination } = scene.stack;
     const standby = await Standby.of(destination);
@@ -63,6 +64,47 @@ const promoted: FaultKind = {
     await upAgain(scene);
   },
 };
+
+const publicationLost: FaultKind = {
+  name: 'standby-promoted-published',
+  about:
+    'the destination fails over to a standby that lacks the publication of a table, while another table of the job is copied',
+  shape: { tables: 2, mode: 'replace', publish: 'table' },
+  async run(scene) {
+    const { destination } = scene.stack;
+    const standby = await Standby.of(destination);
+    standbys.set(scene, standby);
+    // The second is not published before the failover ends this session.
+    const [first, second] = scene.tables;
+    const client = await openOwn(scene, destination);
+    await client.query(`BEGIN; LOCK TABLE ${second!} IN ACCESS SHARE MODE`);
+    await scene.start();
+    if (!(await scene.until(() => prepared(scene)))) return;
+    if (!(await scene.untilCopying(scene.random.next()))) return;
+    standby.cutOff();
+    const told = async () => (await tableOf(scene, first!)) === 'published';
+    if (!(await scene.until(told, 60_000))) return;
+    await standby.takeOver();
+    if ((await stateOf(scene, first!)) !== 'published') scene.struck();
+  },
+  async cleanUp(scene) {
+    await endOwn(scene);
+    await standbys.get(scene)?.discard();
+    await upAgain(scene);
+  },
+};
+
+/** The table's phase as the job knows it. */
+async function tableOf(scene: Scene, table: string): Promise<string | undefined> {
+  const { tables } = await scene.progress();
+  return tables.find((each) => each.table === table)?.phase;
+}
+
+async function stateOf({ stack, run }: Scene, table: string): Promise<string | undefined> {
+  const sql = 'SELECT state FROM longhaul.run_tables WHERE run = $1 AND table_name = $2';
+  const [found] = await stack.destination.query<{ state: string }>(sql, [run, table]);
+  return found?.state;
+}
 
 const RECEIPTS = 'SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1';
 
@@ -253,6 +295,7 @@ export const SERVER_KINDS: readonly FaultKind[] = [
   crashKind('source'),
   crashKind('destination'),
   promoted,
+  publicationLost,
   tooMany,
   targetLocked,
   deadlock,
