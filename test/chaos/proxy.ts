@@ -3,6 +3,10 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 /** How a connection is ended: orderly, or by a reset. Both sides of it. */
 export type Cut = 'fin' | 'reset';
 
+/** What is sent at once under a pace: bytes, and seconds of it. */
+const SMALLEST_SLICE = 512;
+const SLICE_SECONDS = 0.1;
+
 /** Postgres' messages by their first byte. */
 const COPY_IN = 0x47;
 const COPY_OUT = 0x48;
@@ -114,6 +118,8 @@ export class Link {
   doing: Doing = 'talking';
   #stalled = false;
   #ended = false;
+  /** A part of a chunk waits for its time. */
+  #slicing = false;
   /** Passes on what a moment has held back. */
   #held: (() => void) | undefined;
   readonly #onEnd: (() => void)[] = [];
@@ -144,10 +150,12 @@ export class Link {
 
   resume(): void {
     this.#stalled = false;
-    this.#held?.();
+    const held = this.#held;
     this.#held = undefined;
+    held?.();
     this.client.resume();
-    this.upstream.resume();
+    // What comes next comes after the slices that wait.
+    if (!this.#slicing) this.upstream.resume();
   }
 
   /** By which the server tells its session: client_port of pg_stat_activity. */
@@ -218,22 +226,37 @@ export class Link {
     this.#held = pass;
   }
 
-  #deliver(chunk: Buffer): void {
-    const { pace, delay } = this.proxy;
-    const wait = delay + (pace === undefined ? 0 : (chunk.length / pace) * 1000);
-    const more = this.client.write(chunk);
-    if (wait >= 1) {
+  /** In slices, where there is a pace: a chunk may hold a partition. */
+  #deliver(chunk: Buffer, delay = this.proxy.delay): void {
+    const { pace } = this.proxy;
+    const size = pace === undefined ? chunk.length : Math.max(SMALLEST_SLICE, Math.floor(pace * SLICE_SECONDS));
+    const [slice, rest] = [chunk.subarray(0, size), chunk.subarray(size)];
+    const wait = delay + (pace === undefined ? 0 : (slice.length / pace) * 1000);
+    const more = this.client.write(slice);
+    if (wait >= 1 || rest.length > 0) {
       this.proxy.slowed++;
+      this.#slicing = true;
       this.upstream.pause();
-      setTimeout(() => this.#goOn(this.upstream), wait);
+      setTimeout(() => this.#deliverRest(rest), wait);
     } else if (!more) {
       this.upstream.pause();
       this.client.once('drain', () => this.#goOn(this.upstream));
     }
   }
 
+  #deliverRest(rest: Buffer): void {
+    if (this.#ended) return;
+    if (this.#stalled) {
+      this.#held = () => this.#deliverRest(rest);
+      return;
+    }
+    this.#slicing = false;
+    if (rest.length > 0) this.#deliver(rest, 0);
+    else this.#goOn(this.upstream);
+  }
+
   #goOn(socket: Socket): void {
-    if (!this.#stalled) socket.resume();
+    if (!this.#stalled && !(socket === this.upstream && this.#slicing)) socket.resume();
   }
 }
 

@@ -52,7 +52,7 @@ function copyingKind(how: How, about: string): FaultKind {
     shape: { verify: 'counts' },
     async run(scene) {
       const side = scene.random.pick(SIDES);
-      await scene.start(side === 'source' ? slowSource(scene) : {});
+      await scene.start(slowSource(scene));
       for (let times = scene.random.int(3, 5); times > 0; times--) {
         if (await strikeOne(scene, how, { side, where: COPYING })) scene.struck();
       }
