@@ -22,10 +22,11 @@ const quiet = () => undefined;
 export class Database {
   private constructor(
     readonly side: Side,
-    readonly dataDir: string,
+    /** Another one's after a failover. */
+    public dataDir: string,
     public server: PostgresServer,
     readonly proxy: FaultProxy,
-    private readonly settings: Record<string, string>,
+    readonly settings: Readonly<Record<string, string>>,
   ) {}
 
   static async start(side: Side, dataDir: string, settings: Record<string, string> = {}): Promise<Database> {
@@ -34,6 +35,10 @@ export class Database {
     const database = new Database(side, dataDir, server, await FaultProxy.start(server.port), all);
     await database.query('CREATE DATABASE chaos', [], 'postgres');
     return database;
+  }
+
+  get logFile(): string {
+    return join(this.dataDir, 'postgres.log');
   }
 
   /** Not through the proxy, as the superuser. */
@@ -162,6 +167,11 @@ export class Stack {
     return join(this.options.dir, 'longhaul.yaml');
   }
 
+  /** Of all worker processes. */
+  get workerLog(): string {
+    return join(this.options.dir, 'worker.log');
+  }
+
   /** What a process needs beside the configuration file. */
   get env(): NodeJS.ProcessEnv {
     return {
@@ -193,7 +203,7 @@ export class Stack {
     const args = [...(this.options.nodeArgs ?? []), script, this.config];
     const worker = new WorkerProcess(
       await spawnSupervised(process.execPath, args, {
-        logFile: join(this.options.dir, 'worker.log'),
+        logFile: this.workerLog,
         cwd: this.options.dir,
         env: { ...this.env, ...env },
         stopSignal: 'SIGTERM',
