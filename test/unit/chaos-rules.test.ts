@@ -40,7 +40,7 @@ describe('rules that can be taken out', () => {
 
   test('a module that is not as its rule expects does not load', async () => {
     await initialize([{ file: RECEIPTS, find: 'no such rule', replace: '' }]);
-    const context = { format: 'module', conditions: [], importAttributes: {} };
+    const context = { format: 'module', conditions: [], importAttributes: {}, importAssertions: {} };
     const next = () => ({ format: 'module', source: 'export {}' });
     await expect(load(hookedUrl(RECEIPTS), context, next)).rejects.toThrow('not there: no such rule');
     await expect(load(hookedUrl(ATTEMPT), context, next)).resolves.toMatchObject({ source: 'export {}' });
