@@ -1,5 +1,6 @@
 import type { Verdict } from '../check.js';
 import { Random } from '../random.js';
+import { endJob } from '../run.js';
 import { Scene, type Shape } from '../scene.js';
 import type { Stack } from '../stack.js';
 import {
@@ -50,7 +51,7 @@ export async function play(stack: Stack, scenario: Scenario, env: NodeJS.Process
   try {
     return await scenario.play(scene, env);
   } finally {
-    await scene.handle.terminate().catch(() => undefined);
+    await endJob(scene);
   }
 }
 
