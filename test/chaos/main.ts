@@ -5,6 +5,7 @@ import { KINDS } from './kinds/index.js';
 import type { FaultKind } from './kind.js';
 import { complaint, holds, recoveryLine, table, totals } from './report.js';
 import { runLane, type Outcome, type Plan } from './run.js';
+import { NODE_ARGS, RULES, without } from './rules/rules.js';
 import { Stack } from './stack.js';
 
 interface Options {
@@ -14,6 +15,7 @@ interface Options {
   readonly minutes: number;
   readonly lanes: number;
   readonly job?: number;
+  readonly without?: NodeJS.ProcessEnv;
 }
 
 const number = (text: string): number => {
@@ -31,6 +33,14 @@ function kindsOf(text: string): FaultKind[] {
   });
 }
 
+function withoutOf(text: string): NodeJS.ProcessEnv {
+  try {
+    return without(...text.split(',').map((name) => name.trim()));
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
+}
+
 const program = new Command('npm run chaos --')
   .description(
     'Copies tables while things go wrong, on real processes, and looks for rows that are missing, doubled or seen too early.',
@@ -41,10 +51,12 @@ const program = new Command('npm run chaos --')
   .option('--minutes <m>', 'start no job after so many minutes', number, 60)
   .option('--lanes <n>', 'sets of servers and workers that are used at the same time', number, 2)
   .option('--job <n>', 'only the job of this number, as a complaint names it', number)
-  .addHelpText(
-    'after',
-    `\nKinds of fault:\n${KINDS.map(({ name, about }) => `  ${name.padEnd(28)} ${about}`).join('\n')}`,
+  .option(
+    '--without <a,b,…>',
+    'take these rules out of the workers: rows get lost or doubled, and are found',
+    withoutOf,
   )
+  .addHelpText('after', `\nKinds of fault:\n${lines(KINDS)}\n\nRules that can be taken out:\n${lines(RULES)}`)
   .parse();
 
 const options = program.opts<Options>();
@@ -61,7 +73,11 @@ async function possible(kinds: readonly FaultKind[]): Promise<FaultKind[]> {
   return left;
 }
 
-async function chaos({ faults, seed, kinds, minutes, lanes, job }: Options): Promise<boolean> {
+function lines(all: readonly { name: string; about: string }[]): string {
+  return all.map(({ name, about }) => `  ${name.padEnd(28)} ${about}`).join('\n');
+}
+
+async function chaos({ faults, seed, kinds, minutes, lanes, job, without: env }: Options): Promise<boolean> {
   const plan: Plan = { kinds, seed, faults, until: Date.now() + minutes * 60_000 };
   const outcomes: Outcome[] = [];
   const struck = () => outcomes.reduce((sum, outcome) => sum + outcome.faults, 0);
@@ -81,7 +97,8 @@ async function chaos({ faults, seed, kinds, minutes, lanes, job }: Options): Pro
   };
   const left = await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
-      const stack = await Stack.start({ dir: join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`) });
+      const dir = join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`);
+      const stack = await Stack.start({ dir, ...(env && { env, nodeArgs: NODE_ARGS }) });
       await runLane(stack, plan, next, tell).catch(async (error: unknown) => {
         await stack.stop();
         throw error;

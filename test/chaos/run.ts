@@ -46,7 +46,7 @@ async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined
 }
 
 /** So that a job that went wrong is not in the way of the next. */
-async function endJob(scene: Scene): Promise<void> {
+export async function endJob(scene: Scene): Promise<void> {
   try {
     await scene.handle.terminate('the chaos harness gives this job up');
   } catch {

@@ -6,7 +6,7 @@ import { LogTail } from './log.js';
 import type { Random } from './random.js';
 import { Readers } from './readers.js';
 import { createTables } from './tables.js';
-import { TASK_QUEUE, type Stack } from './stack.js';
+import type { Stack } from './stack.js';
 import { SourceWriter } from './writer.js';
 
 /** What a job of the harness is like. Kinds of fault narrow what chance would choose. */
@@ -157,9 +157,10 @@ export class Scene implements AsyncDisposable {
   /** Starts the job as a person does. `more`: keys of the job file beside or instead of the usual. */
   async start(more: { resume?: string } & object = {}, workflowId = this.name): Promise<WorkflowHandle> {
     const args = [this.job(more)];
-    const handle = await this.stack.client.workflow.start('copyJob', { taskQueue: TASK_QUEUE, workflowId, args });
+    const { client, taskQueue } = this.stack;
+    const handle = await client.workflow.start('copyJob', { taskQueue, workflowId, args });
     this.#runs.push(more.resume ?? handle.firstExecutionRunId);
-    this.adopt(this.stack.client.workflow.getHandle(workflowId));
+    this.adopt(client.workflow.getHandle(workflowId));
     return handle;
   }
 

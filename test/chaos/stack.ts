@@ -11,7 +11,7 @@ import { FaultProxy } from './proxy.js';
 
 export type Side = 'source' | 'destination';
 
-export const TASK_QUEUE = 'chaos';
+const TASK_QUEUE = 'chaos';
 
 /** Fast on two cores, and honest when the server is stopped with `immediate`: what was answered with COMMIT is in its files. */
 const SETTINGS = { fsync: 'off', full_page_writes: 'off', shared_buffers: '64MB', max_wal_size: '512MB' };
@@ -133,6 +133,8 @@ export interface StackOptions {
 /** Two Postgres servers behind proxies, a Temporal server, and worker processes: all real, all on loopback, all its own. */
 export class Stack {
   readonly workers: WorkerProcess[] = [];
+  /** Of workflows that are started from now on, and of workers whose environment names no other. */
+  taskQueue = TASK_QUEUE;
   #jobs = 0;
 
   private constructor(
@@ -175,7 +177,7 @@ export class Stack {
   /** What a process needs beside the configuration file. */
   get env(): NodeJS.ProcessEnv {
     return {
-      CHAOS_TASK_QUEUE: TASK_QUEUE,
+      CHAOS_TASK_QUEUE: this.taskQueue,
       ...process.env,
       ...this.options.env,
       TEMPORAL_ADDRESS: this.temporal.address,
@@ -217,7 +219,7 @@ export class Stack {
   /** Runs a workflow to its end, as the CLI would. */
   run(workflow: string, input: object): Promise<unknown> {
     const workflowId = `${workflow}-${this.nextJob()}`;
-    return this.client.workflow.execute(workflow, { taskQueue: TASK_QUEUE, workflowId, args: [input] });
+    return this.client.workflow.execute(workflow, { taskQueue: this.taskQueue, workflowId, args: [input] });
   }
 
   /** At the same address and on the same database file. */
