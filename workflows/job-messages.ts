@@ -36,12 +36,27 @@ export function lostMessage(message: string, run: string): string {
   );
 }
 
+/** Why a job ends whose snapshot may not be held any longer. */
+export function tooOldMessage(message: string, run: string): string {
+  const next = `Tables that were not published are as they were. Start the job again with "resume": "${run}": they start over under a new snapshot. If they need longer, raise maxSnapshotAge, or make several jobs of them.`;
+  return bounded(`${message} ${next}`, FAILURE_BYTES);
+}
+
 /** What became of the targets of tables that failed. */
 function targetsOf(failed: number, published: number): string {
   if (published === 0) return 'their targets are as they were.';
   const compare = 'published before that: compare with the source before using.';
   if (published === failed) return `they were ${compare}`;
   return `${published} of these were ${compare} The targets of the others are as they were.`;
+}
+
+/** Why a job ends whose published tables the destination loses again and again. */
+export function lostAgain(tables: readonly string[], run: string): string {
+  const next = `See why the destination falls back, then start the job again with "resume": "${run}".`;
+  return bounded(
+    `The destination's ledger does not have these tables as published any more, though they were, more than once: ${tables.join(', ')}. ${next}`,
+    FAILURE_BYTES,
+  );
 }
 
 export function sumsMessage(tables: readonly string[]): string {

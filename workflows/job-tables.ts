@@ -5,7 +5,15 @@ import { startTable, unlessGone, type TableChild } from './children.js';
 import { childEnding, short, type ChildEnding } from './failures.js';
 import { childWorkflowId } from './ids.js';
 import { isLoss, type Loss } from './job-snapshot.js';
-import { grantSlots, retryParked, type CopyTableInput, type TableProgress, type TableReport } from './messages.js';
+import {
+  grantSlots,
+  retryParked,
+  skipParked,
+  type CopyTableInput,
+  type TablePhase,
+  type TableProgress,
+  type TableReport,
+} from './messages.js';
 
 interface Row {
   progress: TableProgress;
@@ -18,6 +26,11 @@ interface Row {
   /** Resolves when the child has started or can't be. */
   started?: Promise<TableChild>;
 }
+
+/** Phases of tables whose rows are all staged, or are not wanted any more. */
+const READ: ReadonlySet<TablePhase> = new Set<TablePhase>([
+  ...(['building', 'verifying', 'publishing', 'published', 'failed', 'cancelled'] as const),
+]);
 
 /** The tables of a job: those that wait, their children, what these last reported, and the slots dealt to them. */
 export class JobTables {
@@ -83,6 +96,11 @@ export class JobTables {
     return this.#queue.length > 0;
   }
 
+  /** Some tables have still to be read. */
+  get reading(): boolean {
+    return [...this.#rows.values()].some(({ ended, progress }) => !ended && !READ.has(progress.phase));
+  }
+
   isQueued(table: string): boolean {
     return this.#queue.some((each) => each.table === table);
   }
@@ -105,6 +123,15 @@ export class JobTables {
       const over = progress.phase === 'published' || (failure && !failure.cancelled && !isLoss(failure.code));
       if (over) continue;
       this.#rows.set(table.table, { child: row.child, progress: queued(table), ended: false });
+      this.#queue.push(table);
+    }
+  }
+
+  /** Begins again with tables that were published, and are not any more: they go on from what the ledger has of them. */
+  again(lost: readonly string[]): void {
+    for (const table of this.opened.tables.filter((each) => lost.includes(each.table))) {
+      const { child } = this.#rows.get(table.table)!;
+      this.#rows.set(table.table, { child, progress: { ...queued(table), note: LOST }, ended: false });
       this.#queue.push(table);
     }
   }
@@ -195,6 +222,11 @@ export class JobTables {
     this.#send(this.#rows.get(table)!, (child) => child.signal(retryParked, labels));
   }
 
+  /** Goes on without these parked partitions of a running table. */
+  skip(table: string, labels: readonly string[]): void {
+    this.#send(this.#rows.get(table)!, (child) => child.signal(skipParked, labels));
+  }
+
   /** A child that could not start or has ended needs no message. */
   #send(row: Row, message: (child: TableChild) => Promise<void>): void {
     const sent = async (): Promise<void> => {
@@ -208,6 +240,8 @@ export class JobTables {
     });
   }
 }
+
+const LOST = 'was published, and the ledger does not have it so any more: copied on from what it has';
 
 function queued({ table, to, mode }: OpenedTable): TableProgress {
   return {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobReport } from '../../workflows/messages.js';
+import { checkFailed } from './check-failed.js';
 import { compareTable } from '../../src/devstack/compare.js';
 import type { Read } from './readers.js';
 import type { Scene } from './scene.js';
@@ -31,8 +32,10 @@ export function isClean(verdict: Verdict): boolean {
 }
 
 export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
+  if ('error' in ended && scene.expected.fails?.test(reasons(ended.error))) return checkFailed(scene);
   const sums = { missing: 0, duplicated: 0 };
   const problems = whyNotEnded(ended);
+  if (scene.expected.mustFail) problems.push('the job should have failed');
   const expected = new Map<string, number>();
   for (const table of scene.tables) {
     const found = await compareOne(scene, table, problems);
@@ -46,7 +49,8 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     ...sums,
     partialReads: scene.readers.partial(expected),
     stagingLeft: await stagingLeft(scene),
-    sessionsLeft: [...(await sessionsLeft(scene.stack.source)), ...(await sessionsLeft(scene.stack.destination))],
+    // A job that goes on has its sessions at work.
+    sessionsLeft: 'timeout' in ended ? [] : await sessionsLeft(scene),
     problems,
   };
 }
@@ -54,12 +58,16 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
 function whyNotEnded(ended: Ended): string[] {
   if ('report' in ended) return ended.report.phase === 'complete' ? [] : [`the job ended as ${ended.report.phase}`];
   if ('timeout' in ended) return ['the job has not ended in time'];
-  const reasons: string[] = [];
-  for (let error: unknown = ended.error; error instanceof Error; error = error.cause) reasons.push(error.message);
-  return [`the job failed: ${reasons.join(': ')}`];
+  return [`the job failed: ${reasons(ended.error)}`];
 }
 
-interface Compared {
+function reasons(failure: unknown): string {
+  const messages: string[] = [];
+  for (let error = failure; error instanceof Error; error = error.cause) messages.push(error.message);
+  return messages.join(': ');
+}
+
+export interface Compared {
   readonly missing: number;
   readonly duplicated: number;
   /** Of the job in the target. */
@@ -67,7 +75,7 @@ interface Compared {
 }
 
 /** The target has to be what the source is, or was at the snapshot; of what changes under a copy without one, as much as is promised. */
-async function compareOne(scene: Scene, table: string, problems: string[]): Promise<Compared> {
+export async function compareOne(scene: Scene, table: string, problems: string[]): Promise<Compared> {
   const { source, destination } = scene.stack;
   const loaded = `(SELECT * FROM ${table} WHERE gen <> 0)`;
   const [counts] = await destination.query<{ old: number; rows: number; ids: number }>(
@@ -78,8 +86,9 @@ async function compareOne(scene: Scene, table: string, problems: string[]): Prom
   const keep = scene.shape.mode === 'append' ? OLD_ROWS : 0;
   if (old !== keep) problems.push(`${table} has ${old} rows of before, not ${keep}`);
   if (scene.writer === undefined) {
-    const found = await compareTable(source.url(), destination.url(), table, loaded);
-    return { missing: found.missing, duplicated: found.extra, rows };
+    const { rows: from, mayMiss } = scene.expected;
+    const found = await compareTable(source.url(), destination.url(), from?.(table) ?? table, loaded);
+    return { missing: mayMiss ? 0 : found.missing, duplicated: found.extra, rows };
   }
   if (scene.shape.consistency === 'snapshot') {
     const [at] = await destination.query<{ snapshot: number }>(
@@ -134,7 +143,7 @@ async function ledgerProblems(scene: Scene): Promise<string[]> {
   return [...problems, ...open.map(({ run, state }) => `run ${run} is still ${state}`)];
 }
 
-async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
+export async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
   const found = await stack.destination.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
      WHERE nspname = $1 AND relkind IN ('r', 'p') AND relname ^@ '_longhaul_'`,
@@ -146,7 +155,11 @@ async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
 /** Milliseconds within which sessions that nobody needs any more have to be gone. */
 const GONE_WITHIN = 15_000;
 
-async function sessionsLeft(database: Database): Promise<string[]> {
+export async function sessionsLeft({ stack }: Scene): Promise<string[]> {
+  return [...(await sessionsOf(stack.source)), ...(await sessionsOf(stack.destination))];
+}
+
+async function sessionsOf(database: Database): Promise<string[]> {
   const deadline = Date.now() + GONE_WITHIN;
   for (;;) {
     const found = await database.query<{ name: string; state: string }>(

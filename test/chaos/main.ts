@@ -48,7 +48,18 @@ const program = new Command('npm run chaos --')
   .parse();
 
 const options = program.opts<Options>();
-process.exitCode = (await chaos(options)) ? 0 : 1;
+process.exitCode = (await chaos({ ...options, kinds: await possible(options.kinds) })) ? 0 : 1;
+
+async function possible(kinds: readonly FaultKind[]): Promise<FaultKind[]> {
+  const left: FaultKind[] = [];
+  for (const kind of kinds) {
+    const why = await kind.unavailable?.();
+    if (why === undefined) left.push(kind);
+    else console.error(`${kind.name} is skipped: ${why}`);
+  }
+  if (left.length === 0) throw new Error('no kind of fault is left');
+  return left;
+}
 
 async function chaos({ faults, seed, kinds, minutes, lanes, job }: Options): Promise<boolean> {
   const plan: Plan = { kinds, seed, faults, until: Date.now() + minutes * 60_000 };

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
 import { check, type Verdict } from './check.js';
+import { LogTail } from './log.js';
 import type { Random } from './random.js';
 import { Readers } from './readers.js';
 import { createTables } from './tables.js';
@@ -20,9 +21,13 @@ export interface Shape {
   /** Of each table, and of how many partitions. */
   readonly rows: number;
   readonly partitions: number;
+  /** The sources are partitioned, each into two leaves of half the ids and one for what comes behind. */
+  readonly leaves?: boolean;
   readonly parallelism: number;
   /** The source is written to while the job runs. */
   readonly writes: boolean;
+  /** The targets have a primary key, which refuses rows that come twice; without one they are there to be counted. */
+  readonly keyed: boolean;
   /** Seconds that the source takes to send one table to one session. */
   readonly seconds: number;
 }
@@ -42,10 +47,23 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape 
     parallelism: random.int(2, 4),
     writes,
     seconds: random.int(2, 4),
+    keyed: random.chance(0.5),
     ...wanted,
   };
   const mayShow = shape.mode === 'append' && shape.consistency === 'per-partition' && wanted.publish === undefined;
   return mayShow && random.chance(0.4) ? { ...shape, publish: 'partition' } : shape;
+}
+
+/** Where a job's end may be another than that its targets equal its sources. */
+export interface Expected {
+  /** It may fail with such words: what is not published is then as it was before, and a clean leaves nothing. */
+  readonly fails?: RegExp;
+  /** It may not end well. */
+  readonly mustFail?: boolean;
+  /** The source's relation with the rows that the target has to have, where they are not in the table any more. */
+  readonly rows?: (table: string) => string;
+  /** Of these, some may be missing: they went before they were read. */
+  readonly mayMiss?: boolean;
 }
 
 /** Milliseconds within which a job has to end once nothing strikes it any more. */
@@ -59,6 +77,8 @@ export class Scene implements AsyncDisposable {
   faults = 0;
   /** Milliseconds from a worker's death to the next beginning of each partition that it had: see `recovery.ts`. */
   readonly recoveries: number[] = [];
+  /** Told by the kind. */
+  expected: Expected = {};
   #handle: WorkflowHandle | undefined;
   readonly #readers: Readers;
   readonly #writer: SourceWriter | undefined;
@@ -68,6 +88,7 @@ export class Scene implements AsyncDisposable {
     readonly stack: Stack,
     readonly random: Random,
     readonly shape: Shape,
+    private readonly workerLog: LogTail,
   ) {
     const number = stack.nextJob();
     this.name = `chaos-${number}`;
@@ -78,7 +99,7 @@ export class Scene implements AsyncDisposable {
 
   /** Makes the tables; begins to read the targets and, where the shape says so, to write to the sources. */
   static async begin(stack: Stack, random: Random, shape: Shape): Promise<Scene> {
-    const scene = new Scene(stack, random, shape);
+    const scene = new Scene(stack, random, shape, await LogTail.begin(stack.workerLog));
     await createTables(scene);
     const bytes = shape.rows * BYTES_A_ROW;
     stack.source.proxy.pace = bytes / shape.seconds;
@@ -162,6 +183,11 @@ export class Scene implements AsyncDisposable {
     const sql = 'SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1';
     const found = await this.stack.destination.query<{ n: number }>(sql, [this.run]).catch(() => undefined);
     return found?.[0]?.n ?? 0;
+  }
+
+  /** Lines of the workers' logs that are about this scene's tables, and fit. */
+  logged(pattern: RegExp): Promise<number> {
+    return this.workerLog.count(new RegExp(`^(?=.*"${this.schema}\\.t\\d+")(?=.*(?:${pattern.source}))`));
   }
 
   get planned(): number {

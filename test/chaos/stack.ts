@@ -22,10 +22,11 @@ const quiet = () => undefined;
 export class Database {
   private constructor(
     readonly side: Side,
-    readonly dataDir: string,
+    /** Another one's after a failover. */
+    public dataDir: string,
     public server: PostgresServer,
     readonly proxy: FaultProxy,
-    private readonly settings: Record<string, string>,
+    readonly settings: Readonly<Record<string, string>>,
   ) {}
 
   static async start(side: Side, dataDir: string, settings: Record<string, string> = {}): Promise<Database> {
@@ -34,6 +35,10 @@ export class Database {
     const database = new Database(side, dataDir, server, await FaultProxy.start(server.port), all);
     await database.query('CREATE DATABASE chaos', [], 'postgres');
     return database;
+  }
+
+  get logFile(): string {
+    return join(this.dataDir, 'postgres.log');
   }
 
   /** Not through the proxy, as the superuser. */
@@ -162,9 +167,15 @@ export class Stack {
     return join(this.options.dir, 'longhaul.yaml');
   }
 
+  /** Of all worker processes. */
+  get workerLog(): string {
+    return join(this.options.dir, 'worker.log');
+  }
+
   /** What a process needs beside the configuration file. */
   get env(): NodeJS.ProcessEnv {
     return {
+      CHAOS_TASK_QUEUE: TASK_QUEUE,
       ...process.env,
       ...this.options.env,
       TEMPORAL_ADDRESS: this.temporal.address,
@@ -192,7 +203,7 @@ export class Stack {
     const args = [...(this.options.nodeArgs ?? []), script, this.config];
     const worker = new WorkerProcess(
       await spawnSupervised(process.execPath, args, {
-        logFile: join(this.options.dir, 'worker.log'),
+        logFile: this.workerLog,
         cwd: this.options.dir,
         env: { ...this.env, ...env },
         stopSignal: 'SIGTERM',
@@ -201,6 +212,12 @@ export class Stack {
     );
     this.workers.push(worker);
     return worker;
+  }
+
+  /** Runs a workflow to its end, as the CLI would. */
+  run(workflow: string, input: object): Promise<unknown> {
+    const workflowId = `${workflow}-${this.nextJob()}`;
+    return this.client.workflow.execute(workflow, { taskQueue: TASK_QUEUE, workflowId, args: [input] });
   }
 
   /** At the same address and on the same database file. */
@@ -236,7 +253,7 @@ const DIST_WORKER = import.meta.url.includes('/dist/test/') ? './worker.js' : '.
 const CONFIG = `connections:
   source: {type: postgres, url: "\${CHAOS_SOURCE_URL}"}
   destination: {type: postgres, url: "\${CHAOS_DESTINATION_URL}"}
-worker: {taskQueue: ${TASK_QUEUE}, shutdownGrace: 5s, logLevel: debug}
+worker: {taskQueue: "\${CHAOS_TASK_QUEUE}", shutdownGrace: 5s, logLevel: debug}
 `;
 
 function isAlive(pid: number): boolean {
