@@ -1,7 +1,6 @@
 import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './check.js';
 import type { CleanedRuns } from '../../workflows/clean-runs.js';
 import type { Scene } from './scene.js';
-import { TASK_QUEUE } from './stack.js';
 import { OLD_ROWS } from './tables.js';
 
 /**
@@ -50,7 +49,7 @@ async function touched(scene: Scene, table: string): Promise<string[]> {
 
 async function clean(scene: Scene): Promise<string[]> {
   const { left } = await scene.stack.client.workflow.execute<(input: object) => Promise<CleanedRuns>>('cleanRuns', {
-    taskQueue: TASK_QUEUE,
+    taskQueue: scene.stack.taskQueue,
     workflowId: `${scene.name}-clean`,
     args: [{ destination: 'destination', runs: [scene.run] }],
   });
