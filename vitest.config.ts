@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts'];
+const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'test/protocol/**/*.test.ts'];
 
 // One file at a time: the integration files share real servers, and the machine that runs the tests may have two cores.
 // Two projects, so that a run of unit tests alone starts no server.
