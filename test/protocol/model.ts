@@ -7,7 +7,7 @@ import { Rules, type Rule } from './rules.js';
 import { CUT, draftOf, initialState, PARTITIONS, ROWS } from './state.js';
 import type { Chance, Doing, JobStep, Session, State } from './state.js';
 import { closeMoves, openMoves, prepareMoves, startOverMoves } from './tables.js';
-import { decide, events, fates, type Event, type Fate } from './temporal.js';
+import { decide, events, fates, type Fate } from './temporal.js';
 
 /** How much of everything there is to go wrong: all interleavings of it are walked. */
 export interface Instance {
@@ -30,7 +30,7 @@ export function modelOf(instance: Instance, { broken = [], outside = false }: Mo
   decide(initial);
   return {
     initial,
-    steps: (state) => [...sessionSteps(protocol, state), ...eventSteps(protocol, state)],
+    steps: (state) => stepsOf(protocol, state),
     key: keyOf,
     violation: (state) => violationOf(protocol, state, outside),
     isEnd: ({ job }) => ENDS.has(job.step),
@@ -49,50 +49,56 @@ const MOVES: Readonly<Record<Doing, (protocol: Protocol, state: State, me: Sessi
   'start over': startOverMoves,
 };
 
-function sessionSteps(protocol: Protocol, state: State): Step<State>[] {
-  return state.sessions.flatMap((me, index) => {
-    const moves = MOVES[me.does](protocol, state, me);
-    const own = moves.map((move): Fate => ({ ...move, what: `: ${move.what}`, sure: me.live }));
-    const lost = me.live ? moves.filter((move) => move.commits).map(losing) : [];
-    const befalls = fates(state, me).map((fate): Fate => ({ ...fate, what: ` ${fate.what}` }));
-    return [...own, ...lost, ...befalls].flatMap(({ change, ...fate }) => {
-      const what = `${nameOf(me)}${fate.what}`;
-      return eventStep(state, { ...fate, what, change: (draft) => change(draft, draft.sessions[index]!) });
-    });
-  });
+function stepsOf(protocol: Protocol, state: State): Step<State>[] {
+  const steps: Step<State>[] = [];
+  for (const event of events(protocol, state)) {
+    if (mayHappen(state, event.chance)) steps.push(step(state, -1, event, event.what));
+  }
+  for (const [index, me] of state.sessions.entries()) sessionSteps(protocol, state, me, index, steps);
+  return steps;
+}
+
+function sessionSteps(protocol: Protocol, state: State, me: Session, index: number, steps: Step<State>[]): void {
+  const name = nameOf(me);
+  const add = (fate: Pick<Fate, 'chance' | 'sure' | 'change'>, what: string) => {
+    if (mayHappen(state, fate.chance)) steps.push(step(state, index, fate, name + what));
+  };
+  for (const move of MOVES[me.does](protocol, state, me)) {
+    add({ sure: me.live, change: move.change }, `: ${move.what}`);
+    if (me.live && move.commits) add(losing(move), `: ${move.what}, whose answer is lost`);
+  }
+  for (const fate of fates(state, me)) add(fate, ` ${fate.what}`);
+}
+
+function mayHappen({ left }: State, chance: Chance | undefined): boolean {
+  return chance === undefined || left[chance] > 0;
 }
 
 /** It commits, and nobody hears of it. */
-function losing(move: Move): Fate {
+function losing(move: Move): Pick<Fate, 'chance' | 'change'> {
   const change: Move['change'] = (draft, me) => {
     me.live = false;
     move.change(draft, me);
     remove(draft, me);
   };
-  return { what: `: ${move.what}, whose answer is lost`, chance: 'lost answers', change };
+  return { chance: 'lost answers', change };
 }
 
-function eventSteps(protocol: Protocol, state: State): Step<State>[] {
-  return events(protocol, state).flatMap((event) => eventStep(state, event));
-}
-
-function eventStep(state: State, { chance, what, sure = false, change }: Event): Step<State>[] {
-  if (chance !== undefined && state.left[chance] === 0) return [];
-  const made = step(state, what, sure, (draft) => {
-    if (chance !== undefined) draft.left = { ...draft.left, [chance]: draft.left[chance] - 1 };
-    change(draft);
-  });
-  return [made];
-}
-
-function step(state: State, name: string, sure: boolean, change: (draft: State) => void): Step<State> {
-  const to = draftOf(state);
-  change(to);
+/** A step of the session of that index; -1: of none. */
+function step(state: State, index: number, taken: Pick<Fate, 'chance' | 'sure' | 'change'>, name: string): Step<State> {
+  const { chance, sure = false } = taken;
+  const to = draftOf(state, index);
+  if (chance !== undefined) to.left = { ...to.left, [chance]: to.left[chance] - 1 };
+  taken.change(to, to.sessions[index]!);
   decide(to);
-  const followed = state.standby !== undefined && to.left.failovers > 0;
-  if (!followed) to.standby = undefined;
-  else if (storedKey(to.stored) !== storedKey(state.stored)) to.standby = state.stored;
+  if (state.standby !== undefined) followStandby(state, to);
   return { name, to, sure };
+}
+
+/** One commit behind, as long as it may still take over. */
+function followStandby(before: State, draft: State): void {
+  if (draft.left.failovers === 0) draft.standby = undefined;
+  else if (storedKey(draft.stored) !== storedKey(before.stored)) draft.standby = before.stored;
 }
 
 function nameOf({ does, live, partition }: Session): string {

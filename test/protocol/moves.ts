@@ -17,7 +17,7 @@ export interface Move {
   readonly what: string;
   /** A transaction of it commits: the answer may be lost. */
   readonly commits: boolean;
-  change(draft: State, me: Session): void;
+  readonly change: (draft: State, me: Session) => void;
 }
 
 export function does(what: string, change: Move['change']): Move {
@@ -40,6 +40,12 @@ export function fails(draft: State, me: Session): void {
     if (WORKING.has(job.step)) job.step = 'suspend';
   });
 }
+
+/**
+ * A wait for a row that nobody ends: the lock_timeout passes again and again, and the job fails with LockTimeout. Only where
+ * docs/protocol.md names such a wait; in any other place a wait without an end is a violation.
+ */
+export const IN_VAIN: Move = does('waits for the row of its table in vain: LockTimeout', fails);
 
 export const WORKING: ReadonlySet<State['job']['step']> = new Set([
   'open',

@@ -139,13 +139,15 @@ export function initialState(chances: Partial<Record<Chance, number>>, { visible
   };
 }
 
-/** A draft of the next state, to be changed at will. */
-export function draftOf(state: State): State {
+/** A draft of the next state, to be changed at will; of its sessions, only the one of that index. */
+export function draftOf(state: State, index: number): State {
   const { job, reader } = state;
+  const sessions = [...state.sessions];
+  if (index >= 0) sessions[index] = { ...sessions[index]! };
   return {
     stored: storedDraft(state.stored),
     standby: state.standby,
-    sessions: state.sessions.map((session) => ({ ...session })),
+    sessions,
     job: { ...job, done: [...job.done], skipped: [...job.skipped] },
     reader: reader && { ...reader },
     statistics: state.statistics,

@@ -1,4 +1,4 @@
-import { answers, commits, does, endSessions, fails, isAnother, loadedInto, mayChangeRow } from './moves.js';
+import { answers, commits, does, endSessions, fails, IN_VAIN, isAnother, loadedInto, mayChangeRow } from './moves.js';
 import { stagingNumber, swaps, writesStaging, type Move, type Protocol } from './moves.js';
 import { PARTITIONS, type Session, type State, type Stored } from './state.js';
 
@@ -6,8 +6,7 @@ import { PARTITIONS, type Session, type State, type Stored } from './state.js';
 
 export function prepareMoves(protocol: Protocol, state: State, me: Session): Move[] {
   if (me.at === 'begun') return [removeEarlier()];
-  if (isAnother(state, me, swaps))
-    return me.live ? [does('waits for the row of its table in vain: LockTimeout', fails)] : [];
+  if (isAnother(state, me, swaps)) return me.live ? [IN_VAIN] : [];
   if (me.at === 'told') return [makeStaging(protocol, state, me)];
   if (me.at === 'staged') return [readPlan(protocol, state)];
   return [putPlan(protocol, state, me)];

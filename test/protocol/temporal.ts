@@ -9,7 +9,7 @@ export interface Event {
   readonly what: string;
   readonly sure?: boolean;
   readonly chance?: Chance;
-  change(draft: State): void;
+  readonly change: (draft: State) => void;
 }
 
 /** What may befall one session. */
@@ -99,7 +99,7 @@ const BEFORE_PLAN: ReadonlySet<JobStep> = new Set(['open', 'resume', 'prepare'])
 /** Whoever works for a workflow that is no more is a zombie. */
 function terminate(draft: State): void {
   draft.job.step = 'terminated';
-  for (const session of draft.sessions) session.live = false;
+  draft.sessions = draft.sessions.map((session) => ({ ...session, live: false }));
 }
 
 /** History is forgotten back to a point: the most that can be forgotten after it is all. */
