@@ -18,6 +18,7 @@ export const RULES = {
   'skip writes a receipt': 'a skipped partition has a receipt',
   'close before ending': 'a discard changes the state before it ends sessions and drops staging',
   'prepare checks the state': 'staging is made only for a table that is open',
+  'no new staging under receipts': 'staging that is gone is not made again while there are receipts',
   'start over updates first': 'a start over changes the row before it deletes receipts',
   'staging by snapshot': 'every snapshot has a staging table of its own',
   'logged staging': 'staging survives a crash of its server',

@@ -5,18 +5,18 @@ import { PARTITIONS, type Session, type State, type Stored } from './state.js';
 /** What is done to a table as a whole, but publishing: prepare.ts and plans.ts, closing.ts and discard.ts, runs.ts, snapshots.ts. */
 
 export function prepareMoves(protocol: Protocol, state: State, me: Session): Move[] {
-  if (me.at === 'begun') return [removeEarlier()];
+  if (me.at === 'begun') return [removeEarlier(protocol)];
   if (isAnother(state, me, swaps)) return me.live ? [IN_VAIN] : [];
   if (me.at === 'told') return [makeStaging(protocol, state, me)];
   if (me.at === 'staged') return [readPlan(protocol, state)];
   return [putPlan(protocol, state, me)];
 }
 
-function removeEarlier(): Move {
+function removeEarlier({ rules }: Protocol): Move {
   return does('reads its record, drops earlier staging', (draft, me) => {
     me.snapshot = draft.stored.snapshot;
     me.at = 'told';
-    const earlier = (snapshot: number) => snapshot < me.snapshot;
+    const earlier = (snapshot: number) => rules.has('staging by snapshot') && snapshot < me.snapshot;
     endSessions(draft, me, (session) => writesStaging(session) && earlier(session.snapshot));
     draft.stored.staging = draft.stored.staging.filter(({ snapshot }) => !earlier(snapshot));
   });
@@ -29,7 +29,7 @@ function makeStaging(protocol: Protocol, { stored }: State, me: Session): Move {
     if (stored.state !== 'open') return does('finds its table closed: RunClosed', fails);
   }
   if (loadedInto(protocol, stored, me.snapshot) !== undefined) return staged('finds its staging');
-  if (stored.receipts.some((receipt) => receipt !== undefined))
+  if (protocol.rules.has('no new staging under receipts') && stored.receipts.some((receipt) => receipt !== undefined))
     return does('finds receipts without staging: TargetChanged', fails);
   return commits('makes staging', (draft, session) => {
     const snapshot = stagingNumber(protocol, session.snapshot);
@@ -98,7 +98,8 @@ export function startOverMoves(protocol: Protocol, state: State, me: Session): M
   return [
     commits('starts the table over', (draft, session) => {
       endSessions(draft, session, swaps);
-      const seen = session.at === 'begun' ? [0, 1] : [...session.deletes].map(Number);
+      const seen =
+        session.at === 'begun' ? [0, 1] : PARTITIONS.filter((each) => session.deletes.includes(String(each)));
       renew(draft, session.snapshot, seen);
       answers(draft, session, (job) => (job.step = 'prepare'));
     }),
