@@ -41,6 +41,7 @@ describe('rules that can be taken out', () => {
 
   test('a module that is not as its rule expects does not load', async () => {
     await initialize([{ file: RECEIPTS, find: 'no such rule', replace: '' }]);
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the types of Node 20 ask for both
     const context: LoadHookContext = { format: 'module', conditions: [], importAttributes: {}, importAssertions: {} };
     const next = () => ({ format: 'module' as const, source: 'export {}' });
     await expect(load(hookedUrl(RECEIPTS), context, next)).rejects.toThrow('not there: no such rule');
