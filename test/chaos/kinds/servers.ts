@@ -20,13 +20,14 @@ function crashKind(side: Side): FaultKind {
   return {
     name: `${side}-crash`,
     about: `the ${side}'s Postgres is stopped with immediate in mid-COPY, and started again`,
+    shape: { verify: 'counts' },
     async run(scene) {
       const database = scene.stack.database(side);
-      await scene.start(side === 'source' ? slowSource(scene) : {});
+      await scene.start(slowSource(scene));
       for (let times = scene.random.int(1, 2); times > 0; times--) {
         if (!(await scene.untilCopying(scene.random.next() / 2))) break;
         await scene.moment(500);
-        const hit = database.proxy.copying.length > 0;
+        const hit = await scene.until(() => database.proxy.copying.length > 0, 5_000);
         const log = await LogTail.begin(database.logFile);
         await database.crash();
         await scene.moment(500);
