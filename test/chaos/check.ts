@@ -33,6 +33,8 @@ export function isClean(verdict: Verdict): boolean {
 export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
   const sums = { missing: 0, duplicated: 0 };
   const problems = whyNotEnded(ended);
+  // First: what still has a session may not be done.
+  const sessions = [...(await sessionsLeft(scene.stack.source)), ...(await sessionsLeft(scene.stack.destination))];
   const expected = new Map<string, number>();
   for (const table of scene.tables) {
     const found = await compareOne(scene, table, problems);
@@ -46,7 +48,7 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     ...sums,
     partialReads: scene.readers.partial(expected),
     stagingLeft: await stagingLeft(scene),
-    sessionsLeft: [...(await sessionsLeft(scene.stack.source)), ...(await sessionsLeft(scene.stack.destination))],
+    sessionsLeft: sessions,
     problems,
   };
 }
@@ -131,7 +133,15 @@ async function ledgerProblems(scene: Scene): Promise<string[]> {
     `SELECT run, state FROM longhaul.run_tables WHERE run = ANY ($1) AND run <> $2 AND state IN ('open', 'publishing')`,
     [scene.runs, scene.run],
   );
-  return [...problems, ...open.map(({ run, state }) => `run ${run} is still ${state}`)];
+  const kept = await destination.query<{ run: string; table_name: string; state: string }>(
+    `SELECT run, table_name, state FROM longhaul.run_tables WHERE run = ANY ($1) AND state NOT IN ('discarded', 'published')`,
+    [[...scene.discarded]],
+  );
+  return [
+    ...problems,
+    ...open.map(({ run, state }) => `run ${run} is still ${state}`),
+    ...kept.map(({ run, table_name, state }) => `${table_name} of run ${run} was given up, and is ${state}`),
+  ];
 }
 
 async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {

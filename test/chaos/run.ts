@@ -42,6 +42,7 @@ async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined
     return `${kind.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   } finally {
     await kind.cleanUp?.(scene);
+    await scene.stack.restore();
   }
 }
 
