@@ -88,7 +88,7 @@ async function compareOne(scene: Scene, table: string, problems: string[]): Prom
       'SELECT snapshot FROM longhaul.run_tables WHERE run = $1 AND table_name = $2',
       [scene.run, table],
     );
-    const reference = at && scene.writer.reference(table, at.snapshot);
+    const reference = at && scene.writer.reference(table, scene.run, at.snapshot);
     if (reference === undefined) problems.push(`${table}: no copy of snapshot ${at?.snapshot} to compare with`);
     if (reference === undefined) return { missing: 0, duplicated: 0, rows };
     const found = await compareTable(source.url(), destination.url(), reference, loaded);

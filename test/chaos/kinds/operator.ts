@@ -133,6 +133,8 @@ const oneTarget: FaultKind = {
 const pauseActivity: FaultKind = {
   name: 'activity-paused',
   about: 'an operator pauses an attempt at a partition in Temporal: it is handed back, and done again',
+  // A worker hears of it by the answer to a heartbeat: its attempts have to take longer than that.
+  shape: { tables: 1, rows: 16_000, partitions: 4, parallelism: 2, seconds: 24 },
   async run(scene) {
     const { workflowService } = scene.stack.client;
     await scene.start();

@@ -10,14 +10,15 @@ import { TASK_QUEUE } from '../stack.js';
 class Blockade {
   private constructor(private readonly scene: Scene) {}
 
-  /** A sequence is read by its state of now under every snapshot. */
+  /** A sequence is read by its state of now under every snapshot. Only copying fails: not planning, nor digests. */
   static async raise(scene: Scene): Promise<Blockade> {
     const { schema, shape, random, stack } = scene;
     const from = random.int(1, shape.rows);
     await stack.source.query(`CREATE SEQUENCE ${schema}.blocked;
       CREATE FUNCTION ${schema}.passes(id bigint) RETURNS boolean LANGUAGE plpgsql AS $$
       BEGIN
-        IF id BETWEEN ${from} AND ${from + shape.rows / 50} AND (SELECT last_value FROM ${schema}.blocked) = 1 THEN
+        IF id BETWEEN ${from} AND ${from + shape.rows / 50} AND pg_catalog.current_query() ~ '^COPY'
+          AND (SELECT last_value FROM ${schema}.blocked) = 1 THEN
           RAISE EXCEPTION 'blocked by the chaos harness';
         END IF;
         RETURN true;
