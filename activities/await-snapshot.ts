@@ -19,7 +19,7 @@ export function awaitSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<{ t
     await using destination = await openDestination(deps, ref, running);
     for (;;) {
       const taken = await destination.ledger.snapshot(ref);
-      if (taken !== undefined && (await session.held(ref))) return taken;
+      if (taken !== undefined && (await session.observe(ref)).holders > 0) return taken;
       await sleep(LOOK_EVERY, undefined, { signal: running.signal });
     }
   });

@@ -1,5 +1,5 @@
 import type { LonghaulActivities, PartitionDifference, PartitionsCompared } from '../src/core/activities.js';
-import { addDigested, digestOf, verdictOf, type Copied, type Digested, type Verdict } from '../src/core/digest.js';
+import { addDigested, verdictOf, type Copied, type Digested, type Verdict } from '../src/core/digest.js';
 import { LonghaulError } from '../src/core/errors.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import { counted } from '../src/core/text.js';
@@ -35,10 +35,10 @@ export function comparePartitions(deps: Dependencies, input: Input): Promise<Par
     await using source = await openSource(deps, input, running);
     const { form, digester: target } = await openTableDigester(session, record);
     const sides = { source: openSourceDigester(source, record, form), target };
-    const compared = await compareAll(open, record, sides, input);
+    const { compared, skipped } = await compareAll(open, record, sides, input);
     const differing = compared.filter(({ verdict }) => verdict !== 'equal');
     const found = await sample(open, record, sides, differing, input);
-    return { ...sums(target.form, compared), ...told(differing, found) };
+    return { ...sums(target.form, compared), ...told(differing, found), ...(skipped > 0 && { skipped }) };
   });
 }
 
@@ -47,18 +47,27 @@ interface Sides {
   readonly target: TableDigester;
 }
 
-async function compareAll(open: OpenTable, record: TableRecord, sides: Sides, input: Input): Promise<Compared[]> {
+/** All but what was skipped on a person's word: what the target has in its place is not the copy's doing. */
+async function compareAll(
+  open: OpenTable,
+  record: TableRecord,
+  sides: Sides,
+  input: Input,
+): Promise<{ compared: Compared[]; skipped: number }> {
   const { ledger } = open.session;
   const compared: Compared[] = [];
+  let skipped = 0;
   for (let from = input.from; from < input.to; from += PASS) {
     const to = Math.min(from + PASS, input.to);
-    const receipts = await ledger.receipts(input.run, input.table, from, to);
-    if (receipts.length < to - from) throw receiptsGone(input, to - from - receipts.length);
+    const found = await ledger.receipts(input.run, input.table, from, to);
+    if (found.length < to - from) throw receiptsGone(input, to - from - found.length);
+    const receipts = found.filter(({ state }) => state === 'committed');
+    skipped += found.length - receipts.length;
     const partitions: Partition[] = [];
     for (const { ordinal } of receipts) partitions.push(await ledger.partition(input.run, input.table, ordinal));
     compared.push(...(await comparePass(open, record, sides, { receipts, partitions, divided: input.divided })));
   }
-  return compared;
+  return { compared, skipped };
 }
 
 /** What is compared is found by its receipts: without them, nothing would be equal to nothing. */
@@ -86,10 +95,8 @@ async function comparePass(
   const compared: Compared[] = [];
   for (const [index, partition] of partitions.entries()) {
     const receipt = receipts[index]!;
-    // What was skipped on a person's word is to be in the target nowhere, whatever the source has of it.
-    const none: Digested = { rows: 0, digest: digestOf(source.form, '0') };
-    const now = receipt.state === 'skipped' ? none : await source.digest(partition);
-    const copied = receipt.state === 'skipped' ? none : copiedOf(receipt, source.form);
+    const now = await source.digest(partition);
+    const copied = copiedOf(receipt, source.form);
     running.meter.rows += now.rows;
     const found = targets[index];
     const verdict = verdictOf(now, copied, found ?? asCopied(copied, now), spec.mode === 'append');

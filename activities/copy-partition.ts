@@ -1,44 +1,29 @@
-import { Context } from '@temporalio/activity';
 import type { PartitionRef, PartitionResult } from '../src/core/activities.js';
 import { reach } from '../src/core/fail-points.js';
 import type { Partition, Receipt, TableRecord } from '../src/core/model.js';
 import type { DigestForm } from '../src/connectors/digester.js';
-import type { DestinationSession, Meter, PartitionWriter, SourceStream } from '../src/connectors/types.js';
-import { attempt, type Attempt } from './attempt.js';
+import type { DestinationSession, PartitionWriter, SourceStream } from '../src/connectors/types.js';
+import type { Attempt } from './attempt.js';
+import { attemptPartition, resultOf } from './attempt-partition.js';
 import type { Dependencies } from './dependencies.js';
 import { cannotDigest, digestStreamed, openSourceDigester } from './digests.js';
-import { isHandedBack, ofPartition, toFailure } from './errors.js';
 import { openDestination, openSource } from './sessions.js';
 
 /** One attempt at one partition: its rows and their receipt become durable together, or nothing does. */
-export async function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
-  const context = Context.current();
-  const subject = { table: input.table, partition: input.ordinal + 1 };
-  let meter: Meter | undefined;
-  try {
-    return await attempt(deps, subject, (running) => {
-      meter = running.meter;
-      return commit(deps, input, running);
-    });
-  } catch (error) {
-    if (isHandedBack(context)) return { outcome: 'handedBack' };
-    throw ofPartition(toFailure(error, context), meter?.partition);
-  }
-}
-
-async function commit(deps: Dependencies, input: PartitionRef, running: Attempt): Promise<PartitionResult> {
-  const started = Date.now();
-  const { receipt, found } = await load(deps, input, running);
-  await reach('copy: before answer');
-  const { rows, bytes } = receipt;
-  const seconds = (Date.now() - started) / 1000;
-  running.log.info({ rows, bytes, seconds, found }, found ? 'Partition was committed already' : 'Partition committed');
-  return { outcome: 'committed', rows, bytes, attempts: running.number, seconds, found };
+export function copyPartition(deps: Dependencies, input: PartitionRef): Promise<PartitionResult> {
+  return attemptPartition(deps, input, async (running) => {
+    const since = Date.now();
+    const { receipt, found } = await load(deps, input, running);
+    await reach('copy: before answer');
+    const result = resultOf(receipt, running, { found, since });
+    running.log.info({ ...result }, found ? `Partition was ${receipt.state} already` : 'Partition committed');
+    return result;
+  });
 }
 
 interface Loaded {
   readonly receipt: Receipt;
-  /** Committed by an earlier attempt whose answer was lost. */
+  /** Committed by an earlier attempt whose answer was lost, or skipped. */
   readonly found: boolean;
 }
 

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
-import type { SnapshotRef } from '../src/core/activities.js';
+import { SNAPSHOT_HOLDERS, type HoldSnapshot, type SnapshotRef } from '../src/core/activities.js';
+import { LonghaulError } from '../src/core/errors.js';
 import type { TableRecord } from '../src/core/model.js';
 import type { SnapshotSession } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
@@ -8,20 +9,32 @@ import { openDestination } from './sessions.js';
 import { openSnapshots } from './snapshots.js';
 
 /**
- * Holds a snapshot until the activity is cancelled. Ended in any other way (its worker shuts down, or was taken to be dead), the
+ * Holds a snapshot until the activity is cancelled, or its session was ended at the source. Ended in any other way (its worker shuts down, or was taken to be dead), the
  * snapshot stays at the source for its lease, where the next attempt finds it.
  */
-export function holdSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<void> {
+export function holdSnapshot(deps: Dependencies, ref: HoldSnapshot): Promise<{ ended: string }> {
   return attempt(deps, {}, async (running) => {
     const ending = new AbortController();
     await using session = await openSnapshots(deps, ref, { ...running.session(), signal: ending.signal });
     const ended = end(running, ending, session);
     await hold(deps, ref, running, session);
-    running.log.info({ run: ref.run, snapshot: ref.snapshot }, 'Snapshot held');
+    running.log.info({ run: ref.run, snapshot: ref.snapshot, holder: ref.holder }, 'Snapshot held');
     running.meter.phase = `holding snapshot ${ref.snapshot}`;
-    await session.keep();
-    await ended;
+    const reason = await keep(ref, running, session);
+    return reason === undefined ? await ended : { ended: reason };
   });
+}
+
+/** Answers with why the session was ended at the source or on the way to it; with nothing when this attempt has left it. */
+async function keep({ run, snapshot, holder }: HoldSnapshot, running: Attempt, session: SnapshotSession) {
+  try {
+    await session.keep(holder / SNAPSHOT_HOLDERS);
+    return undefined;
+  } catch (error) {
+    if (running.signal.aborted || !(error instanceof LonghaulError) || error.handling !== 'connection') throw error;
+    running.log.warn({ run, snapshot, holder, error: error.message }, 'The session of a holder was ended');
+    return error.message;
+  }
 }
 
 /** Of the tables only what is not published yet has to be kept as it is. */

@@ -10,11 +10,14 @@ import { holdSnapshot } from './hold-snapshot.js';
 import { listBuildSteps } from './list-build-steps.js';
 import { listVerifiable } from './list-verifiable.js';
 import { listRuns } from './list-runs.js';
+import { observeSnapshot } from './observe-snapshot.js';
 import { openRun } from './open-run.js';
 import { pendingPartitions } from './pending-partitions.js';
 import { prepareTable } from './prepare-table.js';
 import { publishTable } from './publish-table.js';
+import { releaseSnapshot } from './release-snapshot.js';
 import { runBuildStep } from './run-build-step.js';
+import { skipPartition } from './skip-partition.js';
 import { verifyTable } from './verify-table.js';
 import { startOver } from './start-over.js';
 
@@ -28,6 +31,7 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     openRun: (input) => openRun(deps, input),
     prepareTable: (input) => prepareTable(deps, input),
     copyPartition: (input) => copyPartition(deps, input),
+    skipPartition: (input) => skipPartition(deps, input),
     pendingPartitions: (input) => pendingPartitions(deps, input),
     listBuildSteps: (input) => listBuildSteps(deps, input),
     runBuildStep: (input) => runBuildStep(deps, input),
@@ -39,6 +43,8 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     closeRun: (input) => closeRun(deps, input),
     listRuns: (input) => listRuns(deps, input),
     holdSnapshot: (input) => holdSnapshot(deps, input),
+    observeSnapshot: (input) => observeSnapshot(deps, input),
+    releaseSnapshot: (input) => releaseSnapshot(deps, input),
     awaitSnapshot: (input) => awaitSnapshot(deps, input),
     startOver: (input) => startOver(deps, input),
   };

@@ -79,9 +79,14 @@ function runView(overview: RunOverview, share: number): RunView {
     states: Object.fromEntries(sums.map(({ state, tables: count }) => [state, count])),
     changedAt: sums.reduce((latest, { changedAt }) => latestOf(latest, changedAt), startedAt),
     rows: sums.reduce((total, { rows }) => total + rows, 0),
+    ...someSkipped(sums.reduce((total, { skipped }) => total + skipped, 0)),
     stagingBytes: sums.reduce((total, { stagingBytes }) => total + stagingBytes, 0),
     tables: fitting(tables.map(tableView), share - HEAD_BYTES),
   };
+}
+
+function someSkipped(skipped: number): { skipped?: number } {
+  return skipped === 0 ? {} : { skipped };
 }
 
 function latestOf(one: string, other: string): string {
@@ -96,10 +101,10 @@ function keptUntil({ keepStaging, sums }: RunOverview): { keptUntil?: string } {
 }
 
 function tableView(overview: TableOverview): TableView {
-  const { spec, state, partitions, committed, rows, staging } = overview;
+  const { spec, state, partitions, committed, skipped, rows, staging } = overview;
   const visible = visibleText(overview);
   return {
-    ...{ table: spec.table, to: spec.to, state, committed, rows },
+    ...{ table: spec.table, to: spec.to, state, committed, rows, ...someSkipped(skipped) },
     ...(partitions !== undefined && { partitions }),
     ...(staging !== undefined && { staging }),
     ...(visible !== undefined && { visible }),

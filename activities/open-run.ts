@@ -65,8 +65,12 @@ function opened(run: string, job: Job, records: readonly TableRecord[], warnings
     job.resume !== undefined && number !== undefined ? [startsOver(unfinished.length, number), ...warnings] : warnings;
   return {
     ...{ ...head, tables, warnings: boundedProblems(all.slice(0, MAX_WARNINGS), WARNING_BYTES).shown },
-    ...(number !== undefined && { snapshot: { number, onLost: job.onSnapshotLost } }),
+    ...(number !== undefined && { snapshot: { number, ...snapshotPolicy(job) } }),
   };
+}
+
+function snapshotPolicy({ onSnapshotLost: onLost, maxSnapshotAge: maxAge }: Job) {
+  return { onLost, ...(maxAge !== undefined && { maxAge }) };
 }
 
 /** All that is unfinished of a run has one number. */

@@ -12,7 +12,7 @@ export function prepareTable(deps: Dependencies, ref: TableRef): Promise<Prepare
     const { ledger } = session;
     const plan = (await ledger.plan(ref.run, ref.table)) ?? (await makePlan(deps, ref, open));
     const { committed, skipped } = await ledger.totals(ref.run, ref.table, 0);
-    return { plan, alreadyCommitted: committed + skipped };
+    return { plan, alreadyCommitted: committed + skipped, ...(skipped > 0 && { alreadySkipped: skipped }) };
   });
 }
 

@@ -11,9 +11,8 @@ import {
   type Workflow,
 } from '@temporalio/workflow';
 import type { copyTable } from './copy-table.js';
-import type { SnapshotRef } from '../src/core/activities.js';
 import type { keepSnapshot } from './keep-snapshot.js';
-import type { CopyTableInput } from './messages.js';
+import type { CopyTableInput, KeepSnapshotInput } from './messages.js';
 
 export type TableChild = ChildWorkflowHandle<typeof copyTable>;
 export type HolderChild = ChildWorkflowHandle<typeof keepSnapshot>;
@@ -26,8 +25,8 @@ export function startTable(workflowId: string, summary: string, input: CopyTable
 }
 
 /** Starts the child that holds the job's snapshot. */
-export function startHolder(workflowId: string, input: SnapshotRef): Promise<HolderChild> {
-  return startAlone<typeof keepSnapshot>('keepSnapshot', workflowId, `snapshot ${input.snapshot}`, [input]);
+export function startHolder(workflowId: string, input: KeepSnapshotInput): Promise<HolderChild> {
+  return startAlone<typeof keepSnapshot>('keepSnapshot', workflowId, `snapshot ${input.snapshot.snapshot}`, [input]);
 }
 
 /**

@@ -14,7 +14,7 @@ import { handlingOf, isErrorCode } from '../src/core/errors.js';
 import { boundedLines, textOf } from '../src/core/text.js';
 import { jobDetails } from './details.js';
 import { failure, short } from './failures.js';
-import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage } from './job-messages.js';
+import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage, tooOldMessage } from './job-messages.js';
 import { JobSnapshot, type Loss } from './job-snapshot.js';
 import { JobTables } from './job-tables.js';
 import {
@@ -23,6 +23,7 @@ import {
   plan,
   retry,
   setParallelism,
+  skip,
   tableReport,
   type CopyJobInput,
   type JobPhase,
@@ -30,10 +31,11 @@ import {
   type JobReport,
   type PlanView,
   type RetryRequest,
+  type SkipRequest,
   type TableProgress,
 } from './messages.js';
 import { JOB_CONNECTION_WAIT, jobActivity } from './proxies.js';
-import { checkParallelism, retryTargets } from './requests.js';
+import { checkParallelism, retryTargets, skipTargets } from './requests.js';
 import { steadily } from './steady.js';
 
 /** Bytes more for the lines that say what is visible of it. */
@@ -109,6 +111,20 @@ class JobRun {
           retryTargets(request, this.#running.progress);
         },
         description: 'Tries parked partitions again: {"partitions": ["table", "table/17"]}, or {} for all.',
+      },
+    );
+    setHandler(
+      skip,
+      (request: SkipRequest | undefined) => {
+        const targets = skipTargets(request, this.#running.progress);
+        for (const { table, labels } of targets) this.#running.skip(table, labels);
+        return { skipped: targets.reduce((sum, { labels }) => sum + labels.length, 0) };
+      },
+      {
+        validator: (request: SkipRequest | undefined) => {
+          skipTargets(request, this.#running.progress);
+        },
+        description: 'Goes on without parked partitions, whose rows will be missing: {"partitions": ["table/17"]}.',
       },
     );
   }
@@ -217,7 +233,7 @@ class JobRun {
   /** Of a table that is published: publishing it again changes nothing and adds up its receipts. */
   async #sumsOf(ref: TableRef, summary: string): Promise<Partial<TableProgress>> {
     const { table } = ref;
-    const sum = jobActivity('publishTable', `${table}: ${summary}`);
+    const sum = jobActivity('publishTable', `${table}: ${summary}`, this.#opened?.retry);
     const outcome = await steadily(() => sum(ref), JOB_CONNECTION_WAIT);
     if (outcome.outcome === 'missing')
       throw failure('PlanChanged', `${table} is published, and the ledger lacks receipts of it.`);
@@ -229,10 +245,11 @@ class JobRun {
   async #copyAll(tables: JobTables): Promise<void> {
     const opened = this.#opened!;
     if (opened.snapshot === undefined || tables.done) return this.#copy(tables);
-    const snapshot = new JobSnapshot(opened, () => this.#changed());
+    const snapshot = new JobSnapshot(opened, { changed: () => this.#changed(), reading: () => tables.reading });
     this.#snapshot = snapshot;
     while (tables.queued) {
       const loss = (await snapshot.hold()) ?? (await this.#copyUnder(snapshot, tables));
+      if (snapshot.expired) throw failure(snapshot.expired.code, tooOldMessage(snapshot.expired.message, this.#runId));
       await snapshot.release();
       if (loss === undefined) return;
       if (opened.snapshot.onLost === 'fail') throw failure(loss.code, lostMessage(loss.message, this.#runId));
@@ -245,7 +262,7 @@ class JobRun {
 
   /** Answers with why the snapshot is of no use any more, if tables are left that need it. */
   async #copyUnder(snapshot: JobSnapshot, tables: JobTables): Promise<Loss | undefined> {
-    const lost = () => tables.loss ?? (tables.queued ? snapshot.loss : undefined);
+    const lost = () => snapshot.expired ?? tables.loss ?? (tables.queued ? snapshot.loss : undefined);
     await this.#copy(tables, lost);
     return lost();
   }
@@ -314,7 +331,7 @@ class JobRun {
     const servers = this.#opened?.servers;
     const request = { run: this.#runId, destination, state, ...(servers && { servers }) };
     const summary = state === 'discarded' ? 'discard the run' : 'suspend the run';
-    const close = (): Promise<ClosedRun | undefined> => jobActivity('closeRun', summary)(request);
+    const close = (): Promise<ClosedRun | undefined> => jobActivity('closeRun', summary, this.#opened?.retry)(request);
     const {
       visible = [],
       published = [],

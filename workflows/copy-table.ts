@@ -13,7 +13,15 @@ import { Allowance } from '../src/core/deal.js';
 import { boundedLines, counted } from '../src/core/text.js';
 import { parkedLines, tableDetails } from './details.js';
 import { AFTER_PUBLISH, failure, short } from './failures.js';
-import { grantSlots, plan, retryParked, tableProgress, type CopyTableInput, type TableProgress } from './messages.js';
+import {
+  grantSlots,
+  plan,
+  retryParked,
+  skipParked,
+  tableProgress,
+  type CopyTableInput,
+  type TableProgress,
+} from './messages.js';
 import { ParentLine } from './parent-line.js';
 import { tableActivity } from './proxies.js';
 import { steadily } from './steady.js';
@@ -69,11 +77,14 @@ class TableCopy {
       this.#changed(false);
       this.#window.wake();
     });
-    setHandler(retryParked, (labels) => {
-      if (this.#book.unpark(labels) === 0) return;
-      this.#changed(true);
-      this.#window.wake();
-    });
+    setHandler(retryParked, (labels) => this.#unparked(this.#book.unpark(labels)));
+    setHandler(skipParked, (labels) => this.#unparked(this.#book.skip(labels)));
+  }
+
+  #unparked(count: number): void {
+    if (count === 0) return;
+    this.#changed(true);
+    this.#window.wake();
   }
 
   get #progress(): TableProgress {
@@ -196,7 +207,7 @@ class TableCopy {
     const { parked, left } = this.#book;
     if (this.input.onFailure === 'fail') throw failure('PartitionsParked', this.#parkedMessage());
     const rest = left === 0 ? '' : ` ${counted(left, 'partition')} more were not begun, because so many are parked.`;
-    this.#enter('waiting on parked', `${counted(parked.length, 'partition')} parked: retry or cancel.${rest}`);
+    this.#enter('waiting on parked', `${counted(parked.length, 'partition')} parked: retry, skip or cancel.${rest}`);
     await condition(() => this.#book.parked.length < parked.length);
   }
 

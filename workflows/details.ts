@@ -72,7 +72,9 @@ function tableRow(table: TableProgress): string {
 }
 
 function partitionsOf({ committed, skipped, partitions }: TableProgress): string {
-  return partitions === undefined ? '' : `${number(committed + skipped)}/${number(partitions)}`;
+  if (partitions === undefined) return '';
+  const without = skipped === 0 ? '' : ` (${number(skipped)} skipped)`;
+  return `${number(committed + skipped)}/${number(partitions)}${without}`;
 }
 
 function waitsFor(table: TableProgress): string {

@@ -36,6 +36,12 @@ export function lostMessage(message: string, run: string): string {
   );
 }
 
+/** Why a job ends whose snapshot may not be held any longer. */
+export function tooOldMessage(message: string, run: string): string {
+  const next = `Tables that were not published are as they were. Start the job again with "resume": "${run}": they start over under a new snapshot. If they need longer, raise maxSnapshotAge, or make several jobs of them.`;
+  return bounded(`${message} ${next}`, FAILURE_BYTES);
+}
+
 /** What became of the targets of tables that failed. */
 function targetsOf(failed: number, published: number): string {
   if (published === 0) return 'their targets are as they were.';

@@ -1,10 +1,11 @@
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
-import type { OpenedRun, SnapshotRef } from '../src/core/activities.js';
+import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
+import type { OpenedRun, SnapshotRef, SnapshotSight } from '../src/core/activities.js';
+import { spanText } from '../src/core/text.js';
 import { startHolder } from './children.js';
 import { childEnding, failure, short, type ChildEnding } from './failures.js';
 import { snapshotWorkflowId } from './ids.js';
 import type { SnapshotProgress } from './messages.js';
-import { awaitingActivity, HOLDER_WAIT, JOB_CONNECTION_WAIT, jobActivity } from './proxies.js';
+import { awaitingActivity, HOLDER_WAIT, JOB_CONNECTION_WAIT, jobActivity, snapshotActivity } from './proxies.js';
 import { steadily } from './steady.js';
 
 /** Times that a job starts over under a new snapshot, so that a source where none can be kept ends it. */
@@ -12,6 +13,24 @@ export const MOST_RESTARTS = 5;
 
 /** Failures after which only a new snapshot helps. */
 const LOSSES: ReadonlySet<string> = new Set(['SnapshotLost', 'SourceRewritten']);
+
+/** Milliseconds until the source is asked for the first time what the snapshot costs it: both holders are there by then. */
+const FIRST_LOOK = 10_000;
+const LEAST_LOOK = 60_000;
+const MOST_LOOK = 3_600_000;
+
+/** The older it is the less a minute adds to it: so some 800 looks make a month, which the job's history has room for. */
+function nextLook(age: number): number {
+  return Math.min(MOST_LOOK, Math.max(LEAST_LOOK, age / 10));
+}
+
+/** What a job's snapshot asks of the job. */
+export interface SnapshotHooks {
+  /** Its progress has changed. */
+  changed(): void;
+  /** Tables have still to be read under it. */
+  reading(): boolean;
+}
 
 export interface Loss {
   readonly code: string;
@@ -34,6 +53,8 @@ export class JobSnapshot {
   #takenAt: string | undefined;
   #restarts = 0;
   #note: string | undefined;
+  #seen: (SnapshotSight & { readonly seenAt: string }) | undefined;
+  #expired: Loss | undefined;
   #scope = new CancellationScope();
   /** Holders that have not ended. */
   #alive = 0;
@@ -42,7 +63,7 @@ export class JobSnapshot {
 
   constructor(
     private readonly opened: OpenedRun,
-    private readonly changed: () => void,
+    private readonly hooks: SnapshotHooks,
   ) {
     this.#number = opened.snapshot!.number;
   }
@@ -52,7 +73,13 @@ export class JobSnapshot {
       ...{ number: this.#number, state: this.#state, restarts: this.#restarts },
       ...(this.#takenAt !== undefined && { takenAt: this.#takenAt }),
       ...(this.#note !== undefined && { note: this.#note }),
+      ...this.#seen,
     };
+  }
+
+  /** Why it is let go although tables need it, once `maxSnapshotAge` is over: the job ends. */
+  get expired(): Loss | undefined {
+    return this.#expired;
   }
 
   /** Why nobody holds it any more, once that is so. Partitions that are being read under it go on. */
@@ -99,7 +126,7 @@ export class JobSnapshot {
     const request = this.#ref;
     const summary = `start over: snapshot ${this.#number} is lost`;
     const { snapshot, published } = await steadily(
-      () => jobActivity('startOver', summary)(request),
+      () => jobActivity('startOver', summary, this.opened.retry)(request),
       JOB_CONNECTION_WAIT,
     );
     this.#number = snapshot;
@@ -108,8 +135,8 @@ export class JobSnapshot {
 
   #become(state: SnapshotProgress['state']): void {
     this.#state = state;
-    if (state === 'waiting') this.#takenAt = undefined;
-    this.changed();
+    if (state === 'waiting') this.#takenAt = this.#seen = undefined;
+    this.hooks.changed();
   }
 
   #keep(): void {
@@ -118,8 +145,9 @@ export class JobSnapshot {
     this.#ending = undefined;
     this.#alive += 1;
     const id = snapshotWorkflowId(workflowInfo().workflowId);
+    const input = { snapshot: this.#ref, heartbeatTimeout: this.opened.retry.heartbeatTimeout };
     scope
-      .run(async () => (await startHolder(id, this.#ref)).result())
+      .run(async () => (await startHolder(id, input)).result())
       .catch((error: unknown) => this.#lost(error, scope.consideredCancelled))
       .finally(() => (this.#alive -= 1));
   }
@@ -140,12 +168,13 @@ export class JobSnapshot {
     const scope = new CancellationScope();
     let over = false;
     const asked = scope.run(() =>
-      steadily(() => awaitingActivity(`wait for snapshot ${this.#number}`)(this.#ref), HOLDER_WAIT),
+      steadily(() => awaitingActivity(`wait for snapshot ${this.#number}`, this.opened.retry)(this.#ref), HOLDER_WAIT),
     );
     const waiting = asked.then(
       ({ takenAt }) => {
         if (this.#ending === undefined) this.#become('held');
         this.#takenAt = takenAt;
+        this.#whileHeld(takenAt);
       },
       (error: unknown) => {
         if (this.#ending === undefined) this.#bug = error;
@@ -155,5 +184,40 @@ export class JobSnapshot {
     await condition(() => over || this.#ending !== undefined || this.#bug !== undefined);
     scope.cancel();
     await CancellationScope.nonCancellable(() => waiting);
+  }
+
+  /** Until it is released: what it costs the source is looked at, and its age is limited. The ledger's clock may be another one. */
+  #whileHeld(takenAt: string): void {
+    const since = Math.min(Date.parse(takenAt), Date.now());
+    const { maxAge } = this.opened.snapshot!;
+    const ignoreEnd = (error: unknown): void => {
+      if (!isCancellation(error)) this.#bug = error;
+    };
+    this.#scope.run(() => this.#look(since)).catch(ignoreEnd);
+    if (maxAge !== undefined) this.#scope.run(() => this.#limit(since, maxAge)).catch(ignoreEnd);
+  }
+
+  async #look(since: number): Promise<void> {
+    for (let pause = FIRST_LOOK; ; pause = nextLook(Date.now() - since)) {
+      await sleep(pause);
+      try {
+        const sight = await snapshotActivity('observeSnapshot', `age of snapshot ${this.#number}`)(this.#ref);
+        this.#seen = { ...sight, seenAt: new Date().toISOString() };
+        this.hooks.changed();
+      } catch (error) {
+        if (isCancellation(error)) throw error;
+        log.debug('The source did not say what the snapshot costs it.', { reason: short(String(error)) });
+      }
+    }
+  }
+
+  /** Where nothing has to be read any more, the job goes on without it. */
+  async #limit(since: number, maxAge: number): Promise<void> {
+    await sleep(Math.max(1, since + maxAge - Date.now()));
+    const text = `Snapshot ${this.#number} was held for ${spanText(maxAge)}, the maxSnapshotAge of this job, and let go so that the source can vacuum again.`;
+    this.#note = short(text);
+    if (!this.hooks.reading()) return this.release();
+    this.#expired = { code: 'SnapshotTooOld', message: text };
+    this.hooks.changed();
   }
 }

@@ -5,7 +5,15 @@ import { startTable, unlessGone, type TableChild } from './children.js';
 import { childEnding, short, type ChildEnding } from './failures.js';
 import { childWorkflowId } from './ids.js';
 import { isLoss, type Loss } from './job-snapshot.js';
-import { grantSlots, retryParked, type CopyTableInput, type TableProgress, type TableReport } from './messages.js';
+import {
+  grantSlots,
+  retryParked,
+  skipParked,
+  type CopyTableInput,
+  type TablePhase,
+  type TableProgress,
+  type TableReport,
+} from './messages.js';
 
 interface Row {
   progress: TableProgress;
@@ -18,6 +26,11 @@ interface Row {
   /** Resolves when the child has started or can't be. */
   started?: Promise<TableChild>;
 }
+
+/** Phases of tables whose rows are all staged, or are not wanted any more. */
+const READ: ReadonlySet<TablePhase> = new Set<TablePhase>([
+  ...(['building', 'verifying', 'publishing', 'published', 'failed', 'cancelled'] as const),
+]);
 
 /** The tables of a job: those that wait, their children, what these last reported, and the slots dealt to them. */
 export class JobTables {
@@ -81,6 +94,11 @@ export class JobTables {
   /** Some tables have not begun to be read. */
   get queued(): boolean {
     return this.#queue.length > 0;
+  }
+
+  /** Some tables have still to be read. */
+  get reading(): boolean {
+    return [...this.#rows.values()].some(({ ended, progress }) => !ended && !READ.has(progress.phase));
   }
 
   isQueued(table: string): boolean {
@@ -193,6 +211,11 @@ export class JobTables {
   /** Sends parked partitions of a running table back to work: these, or all. */
   retry(table: string, labels: readonly string[] | undefined): void {
     this.#send(this.#rows.get(table)!, (child) => child.signal(retryParked, labels));
+  }
+
+  /** Goes on without these parked partitions of a running table. */
+  skip(table: string, labels: readonly string[]): void {
+    this.#send(this.#rows.get(table)!, (child) => child.signal(skipParked, labels));
   }
 
   /** A child that could not start or has ended needs no message. */

@@ -1,7 +1,8 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Grant, SlotReport } from '../src/core/deal.js';
-import type { Servers } from '../src/core/activities.js';
+import type { Servers, SnapshotRef, SnapshotSight } from '../src/core/activities.js';
 import type { Mode, RetrySpec } from '../src/core/model.js';
+import { counted } from '../src/core/text.js';
 
 /**
  * Every message of the workflows, with its types. Queries and updates are for people and the CLI, and are stable; signals
@@ -77,11 +78,13 @@ export type JobPhase =
   'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
 
 /** The snapshot that a job's unpublished tables are read under. */
-export interface SnapshotProgress {
+export interface SnapshotProgress extends Partial<SnapshotSight> {
   /** The run's first is 1. */
   readonly number: number;
   readonly state: 'waiting' | 'held' | 'lost' | 'released';
   readonly takenAt?: string;
+  /** When the source was last asked for `holders` and `heldXids`: after some seconds, then every minute, in a long job up to every hour. */
+  readonly seenAt?: string;
   /** How often this job had to start its unpublished tables over. */
   readonly restarts: number;
   /** Why, the last time; or what the job waits for. */
@@ -107,10 +110,16 @@ export interface JobProgress {
   readonly discarded?: true;
 }
 
-/** `snapshot 2, held, started over once`: for details and screens. */
-export function snapshotText({ number, state, restarts }: SnapshotProgress): string {
+/** `snapshot 2, held, vacuum held back for 1,234 transactions, started over once`: for details and screens. */
+export function snapshotText({ number, state, restarts, heldXids, holders }: SnapshotProgress): string {
+  const held = state === 'held';
   const times = restarts === 1 ? 'once' : `${restarts} times`;
-  return `snapshot ${number}, ${state}${restarts === 0 ? '' : `, started over ${times}`}`;
+  return [
+    `snapshot ${number}, ${state}`,
+    ...(held && holders === 1 ? ['by one session only'] : []),
+    ...(held && heldXids !== undefined ? [`vacuum held back for ${counted(heldXids, 'transaction')}`] : []),
+    ...(restarts === 0 ? [] : [`started over ${times}`]),
+  ].join(', ');
 }
 
 /** The result of a job that ended well. */
@@ -133,6 +142,11 @@ export interface RetryRequest {
   readonly partitions?: readonly string[];
 }
 
+export interface SkipRequest {
+  /** Parked partitions by their labels, as in `RetryRequest`; each by itself, never a whole table. */
+  readonly partitions: readonly string[];
+}
+
 /** On copyJob: JobProgress. On copyTable: TableProgress. Both answer under the same name, `progress`. */
 export const jobProgress = defineQuery<JobProgress>('progress');
 export const tableProgress = defineQuery<TableProgress>('progress');
@@ -144,6 +158,12 @@ export const plan = defineQuery<readonly PlanView[]>('plan');
  * named partitions, those that may be, since a table that still copies parks on. Refused when one that was named can't be parked.
  */
 export const retry = defineUpdate<{ retried: number }, [RetryRequest]>('retry');
+/**
+ * On copyJob: goes on without parked partitions: their rows will not be in the target, and no attempt of this run can commit them
+ * later. One that turns out to be committed already stays so. Answers with how many were named that may be parked, as `retry`, and is
+ * refused as that is, and for a whole table.
+ */
+export const skip = defineUpdate<{ skipped: number }, [SkipRequest]>('skip');
 /** On copyJob: changes the job's parallelism, a whole number from 1 to 1000. Running partitions are not ended. */
 export const setParallelism = defineUpdate<{ parallelism: number }, [number]>('setParallelism');
 
@@ -157,6 +177,8 @@ export const discard = defineSignal('discard');
 export const grantSlots = defineSignal<[Grant]>('grantSlots');
 /** Parent to child: try the parked partitions of these labels again (all, when absent). */
 export const retryParked = defineSignal<[readonly string[] | undefined]>('retryParked');
+/** Parent to child: skip the parked partitions of these labels. */
+export const skipParked = defineSignal<[readonly string[]]>('skipParked');
 /**
  * Child to parent, at changes of state only, never for progress: the slots it holds, how many it could use, and its numbers
  * for the parent's page. Reports of a table are a second apart at least, and name at most REPORTED_PARKED partitions.
@@ -169,6 +191,12 @@ export interface TableReport extends SlotReport {
 /** A report is kept in the job's history for good: some 4 KB at most. */
 export const REPORTED_PARKED = 10;
 export const tableReport = defineSignal<[TableReport]>('tableReport');
+
+export interface KeepSnapshotInput {
+  readonly snapshot: SnapshotRef;
+  /** The job's; milliseconds. */
+  readonly heartbeatTimeout: number;
+}
 
 export interface CopyTableInput {
   readonly run: string;
@@ -212,4 +240,8 @@ export interface CopyTableState {
   /** Every receipt of the table was counted here, so that publish must find exactly `rows`. */
   readonly sawEvery: boolean;
   readonly startedAt: string;
+  /** Partitions. Absent: none. */
+  readonly skipped?: number;
+  /** Of those in `again`, the ones to be skipped instead of copied. Absent: none. */
+  readonly toSkip?: readonly number[];
 }

@@ -31,14 +31,23 @@ export const JOB_CONNECTION_WAIT = {
 /** Index builds and waiting for readers take what they take: silence ends them, not the clock. */
 const AS_LONG_AS_IT_TAKES = '30 days';
 
-/** An activity that concerns the job as a whole. Summaries, here and below, are what the web UI shows. */
+/** Silence, in milliseconds, that counts as the death of the worker of an activity that isn't a table's: workers are heard every 3 s. */
+const HEARTBEAT = 15_000;
+
+/** A job may ask for less. */
+function heartbeatOf(retry?: Pick<RetrySpec, 'heartbeatTimeout'>): number {
+  return Math.min(HEARTBEAT, retry?.heartbeatTimeout ?? HEARTBEAT);
+}
+
+/** An activity that concerns the job as a whole; `retry`: the job's, once it is known. Summaries, here and below, are what the web UI shows. */
 export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'listRuns' | 'publishTable' | 'startOver'>(
   name: K,
   summary: string,
+  retry?: RetrySpec,
 ): LonghaulActivities[K] {
   const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: '30 minutes',
-    heartbeatTimeout: '1 minute',
+    heartbeatTimeout: heartbeatOf(retry),
     retry: CHECK_RETRY,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary,
@@ -53,28 +62,54 @@ export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'lis
 export const HOLDER_WAIT = {
   initialInterval: 500,
   backoffCoefficient: 2,
-  maximumInterval: 10_000,
+  maximumInterval: 30_000,
   maximumCrashes: Number.MAX_SAFE_INTEGER,
 };
 
-/** Silence of a holder's worker that counts as its death: far less than what is left of the lease that it leaves behind. */
-const HOLDER_HEARTBEAT = '15s';
+/** Milliseconds: a holder that has held for less is not begun anew at once. */
+export const HOLDS_LONG = 2_000;
+
+/** Between two tries of a holder that fails by itself, while another one holds: it may take locks that the source has few of. */
+export const TROUBLE_WAIT = { ...HOLDER_WAIT, initialInterval: 30_000, maximumInterval: 600_000 };
+
+/** No longer than the lease by which those sessions end by themselves. */
+export const RELEASE_WAIT = { ...HOLDER_WAIT, maximumCrashes: 2, patience: 30_000 };
 
 const HOLDER_OPTIONS = {
   startToCloseTimeout: AS_LONG_AS_IT_TAKES,
-  heartbeatTimeout: HOLDER_HEARTBEAT,
   retry: { ...CHECK_RETRY, maximumAttempts: 20 },
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 } as const;
 
-/** Holds a snapshot, on a task queue and in slots that no copying takes up. */
-export function holderActivity(summary: string): LonghaulActivities['holdSnapshot'] {
+/**
+ * Holds a snapshot, on a task queue and in slots that no copying takes up. A silent worker counts as dead long before the lease that
+ * it leaves behind has ended.
+ */
+export function holderActivity(summary: string, heartbeatTimeout: number): LonghaulActivities['holdSnapshot'] {
   const taskQueue = snapshotQueue(workflowInfo().taskQueue);
-  return proxyActivities<LonghaulActivities>({ ...HOLDER_OPTIONS, taskQueue, summary }).holdSnapshot;
+  const options = { ...HOLDER_OPTIONS, heartbeatTimeout: heartbeatOf({ heartbeatTimeout }), taskQueue, summary };
+  return proxyActivities<LonghaulActivities>(options).holdSnapshot;
 }
 
-export function awaitingActivity(summary: string): LonghaulActivities['awaitSnapshot'] {
-  return proxyActivities<LonghaulActivities>({ ...HOLDER_OPTIONS, summary }).awaitSnapshot;
+/** A short look or step beside the holders, on their queue. Nobody waits long for it: given up when no worker takes it. */
+export function snapshotActivity<K extends 'observeSnapshot' | 'releaseSnapshot'>(
+  name: K,
+  summary: string,
+): LonghaulActivities[K] {
+  const activities = proxyActivities<LonghaulActivities>({
+    taskQueue: snapshotQueue(workflowInfo().taskQueue),
+    scheduleToCloseTimeout: '1 minute',
+    heartbeatTimeout: HEARTBEAT,
+    retry: CHECK_RETRY,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    summary,
+  });
+  return activities[name];
+}
+
+export function awaitingActivity(summary: string, retry: RetrySpec): LonghaulActivities['awaitSnapshot'] {
+  const options = { ...HOLDER_OPTIONS, heartbeatTimeout: heartbeatOf(retry), summary };
+  return proxyActivities<LonghaulActivities>(options).awaitSnapshot;
 }
 
 /** One activity of a table beside the copying. */
@@ -100,7 +135,7 @@ export function verifyActivity<K extends 'listVerifiable' | 'comparePartitions' 
 ): LonghaulActivities[K] {
   const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: AS_LONG_AS_IT_TAKES,
-    heartbeatTimeout: '1 minute',
+    heartbeatTimeout: HEARTBEAT,
     retry: CHECK_RETRY,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary,
@@ -109,15 +144,19 @@ export function verifyActivity<K extends 'listVerifiable' | 'comparePartitions' 
 }
 
 /** One attempt chain at a partition, by the job's declared policy. */
-export function partitionActivity(retry: RetrySpec, summary: string): LonghaulActivities['copyPartition'] {
-  const { copyPartition } = proxyActivities<Pick<LonghaulActivities, 'copyPartition'>>({
+export function partitionActivity<K extends 'copyPartition' | 'skipPartition'>(
+  name: K,
+  retry: RetrySpec,
+  summary: string,
+): LonghaulActivities[K] {
+  const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: retry.attemptTimeout,
     heartbeatTimeout: retry.heartbeatTimeout,
     retry: compile(retry),
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary,
   });
-  return copyPartition;
+  return activities[name];
 }
 
 function compile({ maximumAttempts, initialInterval, backoffCoefficient, maximumInterval }: RetrySpec) {

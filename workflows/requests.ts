@@ -1,7 +1,7 @@
 import { didYouMean } from '../src/core/suggest.js';
 import { failure } from './failures.js';
 import { isCalled } from './ids.js';
-import { parkedCount, type RetryRequest, type TableProgress } from './messages.js';
+import { parkedCount, type RetryRequest, type SkipRequest, type TableProgress } from './messages.js';
 
 /** Checks of what people ask of a running job: a refused update changes nothing and says what would be right. */
 
@@ -24,17 +24,40 @@ export interface RetryTarget {
 export function retryTargets(request: RetryRequest | undefined, tables: readonly TableProgress[]): RetryTarget[] {
   const words = request?.partitions;
   if (words === undefined) return wholeTables(tables);
-  checkWords(words);
-  const named = [...new Set(words)].map((word) => ({ word, ...namedBy(word, tables) }));
+  checkWords(words, 'Write {"partitions": ["public.orders/17", "public.items"]}, or {} for all that is parked.');
+  const named = namedByAll(words, tables);
   const whole = named.filter(({ label }) => label === undefined);
   const some = named.filter(({ table }) => !whole.some((each) => each.table === table));
-  return [...whole.map(({ table }) => wholeTable(table)), ...grouped(some)];
+  const each = grouped(some).map((target) => ({ ...target, count: target.labels.length }));
+  return [...whole.map(({ table }) => wholeTable(table)), ...each];
+}
+
+/** Partitions of one table, each by its own label. */
+export interface SkipTarget {
+  readonly table: string;
+  readonly labels: readonly string[];
+}
+
+/** What a skip means now. Throws when it names something that is not parked, or a whole table: then nothing is skipped. */
+export function skipTargets(request: SkipRequest | undefined, tables: readonly TableProgress[]): SkipTarget[] {
+  const words: readonly string[] | undefined = request?.partitions;
+  checkWords(words, 'Write {"partitions": ["public.orders/17"]}, with each parked partition that is to be skipped.');
+  const named = namedByAll(words, tables);
+  const whole = named.find(({ label }) => label === undefined);
+  if (whole !== undefined) throw wholeTableSkipped(whole.table);
+  return grouped(named);
+}
+
+function wholeTableSkipped(progress: TableProgress): Error {
+  const { table } = progress;
+  const what = `${table} is a whole table, and partitions are skipped only one by one, each by its name`;
+  return refused(`${what} (${table}/17); nothing was done.${parkedList(progress)}`);
 }
 
 /** The request comes from anywhere: its type is a wish. */
-function checkWords(words: unknown): void {
+function checkWords(words: unknown, right: string): asserts words is readonly string[] {
   if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) return;
-  throw refused('Write {"partitions": ["public.orders/17", "public.items"]}, or {} for all that is parked.');
+  throw refused(right);
 }
 
 function wholeTables(tables: readonly TableProgress[]): RetryTarget[] {
@@ -52,6 +75,10 @@ interface Named {
   readonly table: TableProgress;
   /** Absent: the whole table. */
   readonly label?: string;
+}
+
+function namedByAll(words: readonly string[], tables: readonly TableProgress[]): Named[] {
+  return [...new Set(words)].map((word) => namedBy(word, tables));
 }
 
 /** `public.orders`, or `public.orders/17`. A table's own name may hold a slash: the longest that fits is meant. */
@@ -74,12 +101,12 @@ function unknownTable(word: string, tables: readonly TableProgress[]): Error {
   return refused(`The job has no table ${JSON.stringify(word)}${hint}; nothing was done.`);
 }
 
-function grouped(named: readonly Named[]): RetryTarget[] {
+function grouped(named: readonly Named[]): SkipTarget[] {
   const byTable = new Map<TableProgress, string[]>();
   for (const { table, label } of named) {
     byTable.set(table, [...(byTable.get(table) ?? []), label!]);
   }
-  return [...byTable].map(([{ table }, labels]) => ({ table, labels, count: labels.length }));
+  return [...byTable].map(([{ table }, labels]) => ({ table, labels }));
 }
 
 /**
@@ -102,11 +129,16 @@ function isRunning({ phase }: TableProgress): boolean {
   return phase !== 'failed' && phase !== 'cancelled' && phase !== 'published';
 }
 
-function notParked({ table, parked, parkedMore }: TableProgress, label?: string): Error {
+function notParked(progress: TableProgress, label?: string): Error {
+  const { table } = progress;
   const what = label === undefined ? `No partition of ${table} is parked` : `${table}/${label} is not parked`;
+  return refused(`${what}; nothing was done.${parkedList(progress)}`);
+}
+
+function parkedList({ table, parked, parkedMore }: TableProgress): string {
+  if (parked.length === 0) return '';
   const more = parkedMore === undefined ? '' : `, and ${parkedMore} more`;
-  const list = parked.length === 0 ? '' : ` Parked in ${table}: ${parked.map((each) => each.label).join(', ')}${more}.`;
-  return refused(`${what}; nothing was done.${list}`);
+  return ` Parked in ${table}: ${parked.map((each) => each.label).join(', ')}${more}.`;
 }
 
 function refused(message: string) {

@@ -10,7 +10,8 @@ import {
 import { short } from './failures.js';
 import { isCalled, partitionLabel } from './ids.js';
 
-type Committed = Extract<PartitionResult, { outcome: 'committed' }>;
+/** A partition that has its receipt. */
+type Settled = Exclude<PartitionResult, { outcome: 'handedBack' }>;
 type Published = Extract<PublishOutcome, { outcome: 'published' }>;
 /** Why a partition parks; `label`: as the ledger calls it, where the attempt came so far. */
 type Cause = { readonly message: string; readonly label?: string };
@@ -29,6 +30,8 @@ export class TableBook {
   #cursor = 0;
   #again: number[] = [];
   #parked: ParkedPartition[] = [];
+  /** Of those in `again` or running, the ones that a person wants skipped. */
+  readonly #toSkip = new Set<number>();
   #plan: { partitions: number; pages: number; estimatedRows?: number; reason: string } | undefined;
   #committed = 0;
   #skipped = 0;
@@ -63,9 +66,10 @@ export class TableBook {
     return partitionLabel(ordinal, this.partitions);
   }
 
-  plan({ plan, alreadyCommitted }: PreparedTable): void {
+  plan({ plan, alreadyCommitted, alreadySkipped = 0 }: PreparedTable): void {
     this.#plan = plan;
-    this.#committed = alreadyCommitted;
+    this.#committed = alreadyCommitted - alreadySkipped;
+    this.#skipped = alreadySkipped;
     this.#fromLedger = alreadyCommitted > 0;
     this.#sawEvery = alreadyCommitted === 0;
   }
@@ -100,13 +104,21 @@ export class TableBook {
     return this.#cursor - 1;
   }
 
-  committed(ordinal: number, result: Committed): void {
+  settled(ordinal: number, result: Settled): void {
     this.running -= 1;
+    this.#forget(ordinal);
+    if (result.outcome === 'skipped') {
+      this.#skipped += 1;
+      return;
+    }
     this.#committed += 1;
     this.#rows += result.rows;
     this.#bytes += result.bytes;
     this.#retries += result.attempts - 1;
-    this.#forgetCrashes(ordinal);
+  }
+
+  isToBeSkipped(ordinal: number): boolean {
+    return this.#toSkip.has(ordinal);
   }
 
   /** To be begun again, before any other. */
@@ -137,18 +149,31 @@ export class TableBook {
   park(ordinal: number, { code, message, label }: Cause & { code: string }, attempts: number): void {
     this.running -= 1;
     this.#retries += attempts - 1;
-    this.#forgetCrashes(ordinal);
+    this.#forget(ordinal);
     this.#parked.push({ ordinal, label: label ?? this.label(ordinal), code, error: short(message) });
     this.#parked.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** Parked partitions to be tried again: those of these labels, or all. Answers with how many there were. */
   unpark(labels: readonly string[] | undefined): number {
-    const back = this.#parked.filter((each) => labels?.some((label) => isCalled(each, label)) ?? true);
-    this.#parked = this.#parked.filter((each) => !back.includes(each));
-    this.#again.push(...back.map(({ ordinal }) => ordinal));
+    const back = this.#takeParked(labels);
     this.#retries += back.length;
     return back.length;
+  }
+
+  /** Parked partitions to be skipped: those of these labels. Answers with how many there were. */
+  skip(labels: readonly string[]): number {
+    const back = this.#takeParked(labels);
+    for (const ordinal of back) this.#toSkip.add(ordinal);
+    return back.length;
+  }
+
+  #takeParked(labels: readonly string[] | undefined): number[] {
+    const taken = this.#parked.filter((each) => labels?.some((label) => isCalled(each, label)) ?? true);
+    this.#parked = this.#parked.filter((each) => !taken.includes(each));
+    const ordinals = taken.map(({ ordinal }) => ordinal);
+    this.#again.push(...ordinals);
+    return ordinals;
   }
 
   /** The ledger lost these receipts: to be copied again, and the sums made here no longer say anything. */
@@ -210,6 +235,8 @@ export class TableBook {
       ...(estimatedRows !== undefined && { estimatedRows }),
       ...{ committed: this.#committed, rows: this.#rows, bytes: this.#bytes, retries: this.#retries },
       ...{ crashes: this.#crashes, fromLedger: this.#fromLedger, sawEvery: this.#sawEvery, startedAt: this.#startedAt },
+      ...(this.#skipped > 0 && { skipped: this.#skipped }),
+      ...(this.#toSkip.size > 0 && { toSkip: [...this.#toSkip] }),
     };
   }
 
@@ -219,7 +246,9 @@ export class TableBook {
     this.#cursor = state.cursor;
     this.#again = [...state.again];
     this.#parked = [...state.parked];
+    for (const ordinal of state.toSkip ?? []) this.#toSkip.add(ordinal);
     this.#committed = state.committed;
+    this.#skipped = state.skipped ?? 0;
     this.#rows = state.rows;
     this.#bytes = state.bytes;
     this.#retries = state.retries;
@@ -229,7 +258,9 @@ export class TableBook {
     this.#startedAt = state.startedAt;
   }
 
-  #forgetCrashes(ordinal: number): void {
+  /** What was to be remembered until it came to an end. */
+  #forget(ordinal: number): void {
+    this.#toSkip.delete(ordinal);
     const { [ordinal]: _gone, ...rest } = this.#crashes;
     this.#crashes = rest;
   }

@@ -28,6 +28,8 @@ export interface TableVerification {
   readonly differing: readonly PartitionDifference[];
   /** Beyond those in `differing`. */
   readonly more: number;
+  /** Partitions that were skipped when it was copied: neither compared nor in `rows`. Absent: none. */
+  readonly skipped?: number;
   readonly note?: string;
 }
 
@@ -35,7 +37,7 @@ export interface TableVerification {
 export interface VerifyReport {
   readonly run: string;
   readonly destination: string;
-  /** Every table was compared and is equal. */
+  /** Every table was compared and is equal, partitions apart that were skipped. */
   readonly equal: boolean;
   readonly tables: readonly TableVerification[];
   /** Where keys of rows that differ are kept at the destination: a table as SQL names it. Absent: it has no such name. */
@@ -150,11 +152,13 @@ class TableParts {
     const { source, copied, target } = this.#sums();
     const differing = this.#compared.flatMap((part) => part.differing).sort((a, b) => a.ordinal - b.ordinal);
     const more = this.#compared.reduce((sum, part) => sum + part.more, 0);
+    const skipped = this.#compared.reduce((sum, part) => sum + (part.skipped ?? 0), 0);
     const note = undivided && `the target was compared as a whole, since ${undivided}`;
     return {
       ...{ ...head, verdict: this.#verdict(source, copied, target, differing) },
       rows: { source: source.rows, copied: copied.rows, target: target.rows },
       ...{ differing: differing.slice(0, TOLD_OF_TABLE), more: more + Math.max(0, differing.length - TOLD_OF_TABLE) },
+      ...(skipped > 0 && { skipped }),
       ...(note !== undefined && { note }),
     };
   }

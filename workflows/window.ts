@@ -22,7 +22,7 @@ export interface WindowHooks {
 
 /**
  * The sliding window of one table: begins partitions as slots allow, refills as each ends, and never has more in flight than
- * it was granted. Every partition ends in exactly one way: committed, parked, or to be begun again.
+ * it was granted. Every partition ends in exactly one way: committed, skipped, parked, or to be begun again.
  */
 export class PartitionWindow {
   #dirty = false;
@@ -134,18 +134,22 @@ export class PartitionWindow {
     } catch (error) {
       result = this.#endingOf(error);
     }
-    if ('outcome' in result && result.outcome === 'committed') {
-      this.book.committed(ordinal, result);
+    if ('kind' in result) this.#ended(ordinal, result);
+    else if (result.outcome === 'handedBack') this.#ended(ordinal, { kind: 'handed back' });
+    else {
+      this.book.settled(ordinal, result);
       this.#connected();
-    } else this.#ended(ordinal, 'kind' in result ? result : { kind: 'handed back' });
+    }
   }
 
   #call(ordinal: number): Promise<PartitionResult> {
     const { run, table, source, destination, servers, retry } = this.input;
-    const copy = partitionActivity(retry, `${table} ${this.book.label(ordinal)}`);
+    const ref = { run, table, source, destination, ...(servers && { servers }), ordinal };
+    const name = `${table} ${this.book.label(ordinal)}`;
+    if (this.book.isToBeSkipped(ordinal)) return partitionActivity('skipPartition', retry, `${name}: skip`)(ref);
     const { stallTimeout, firstByteTimeout } = retry;
     const limits = { stallTimeout, ...(firstByteTimeout !== undefined && { firstByteTimeout }) };
-    return copy({ run, table, source, destination, ...(servers && { servers }), ordinal, ...limits });
+    return partitionActivity('copyPartition', retry, name)({ ...ref, ...limits });
   }
 
   /** Cancelled without a cancellation of ours: its worker gave it up. */

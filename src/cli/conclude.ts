@@ -57,6 +57,7 @@ function nextSteps(outcome: Outcome, { hint }: Context, jobFile = 'JOB.yaml'): s
   if (kind === 'waiting on parked') {
     return [
       `Mend the cause, then:  ${hint('retry', workflowId)}`,
+      `Or go on without one:  ${hint('skip', workflowId, firstParked(progress))}`,
       `Or give it up:         ${hint('cancel', workflowId)}`,
     ];
   }
@@ -65,6 +66,11 @@ function nextSteps(outcome: Outcome, { hint }: Context, jobFile = 'JOB.yaml'): s
   const resumable = (progress?.tables ?? []).some(({ committed }) => committed > 0);
   if (!resumable || progress === undefined || progress.discarded) return told;
   return [...told, `Go on with what is committed:\n  ${hint('run', jobFile, '--resume', progress.run)}`];
+}
+
+function firstParked(progress: JobProgress | undefined): string {
+  const table = progress?.tables.find(({ parked }) => parked.length > 0);
+  return table === undefined ? 'TABLE/17' : `${table.table}/${table.parked[0]!.label}`;
 }
 
 /** How a job came out, for a program: one object, stable. */

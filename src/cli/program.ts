@@ -9,6 +9,7 @@ import { addRetry } from './commands/retry.js';
 import { addRun } from './commands/run.js';
 import { addSchema } from './commands/schema.js';
 import { addSetParallelism } from './commands/set-parallelism.js';
+import { addSkip } from './commands/skip.js';
 import { addStatus } from './commands/status.js';
 import { addTemporal } from './commands/temporal.js';
 import { addVerify } from './commands/verify.js';
@@ -54,7 +55,7 @@ export function buildProgram(exit: (code: number) => void): Command {
   program.commandsGroup('Copy:');
   [addInit, addSchema, addCheck, addRun].forEach((add) => add(registry));
   program.commandsGroup('Jobs under way:');
-  [addWatch, addStatus, addRetry, addSetParallelism, addCancel].forEach((add) => add(registry));
+  [addWatch, addStatus, addRetry, addSkip, addSetParallelism, addCancel].forEach((add) => add(registry));
   program.commandsGroup('Runs:');
   [addLs, addVerify, addClean].forEach((add) => add(registry));
   program.commandsGroup('Servers:');

@@ -28,14 +28,22 @@ export function printVerification(name: string, report: VerifyReport, { out }: S
     ),
   );
   for (const table of report.tables) explainTable(table, report, out);
+  const skipped = skippedOf(report);
   const differing = report.tables.filter(({ verdict }) => verdict !== 'equal').length;
   const all = plural(report.tables.length, 'table');
-  if (!report.equal) out.line();
+  if (!report.equal || skipped > 0) out.line();
+  const without = skipped === 0 ? '' : `; ${plural(skipped, 'partition')} skipped and not compared`;
+  const equal = skipped === 0 ? colors.green('✔ equal') : colors.yellow('! equal but for skips');
   out.prose(
     report.equal
-      ? `${colors.green('✔ equal')}  ${name}: ${all} of run ${report.run}, row by row`
-      : `${colors.red('✖ not equal')}  ${name}: ${differing} of ${all} of run ${report.run}`,
+      ? `${equal}  ${name}: ${all} of run ${report.run}, row by row${without}`
+      : `${colors.red('✖ not equal')}  ${name}: ${differing} of ${all} of run ${report.run}${without}`,
   );
+}
+
+/** Partitions of all tables that were skipped when they were copied. */
+export function skippedOf({ tables }: VerifyReport): number {
+  return tables.reduce((sum, { skipped = 0 }) => sum + skipped, 0);
 }
 
 function verdictCell({ verdict }: TableVerification, { colors }: Channel): string {
@@ -48,7 +56,11 @@ function countCells({ rows, partitions }: TableVerification): string[] {
 }
 
 function explainTable(table: TableVerification, report: VerifyReport, out: Channel): void {
-  const { verdict, note } = table;
+  const { verdict, note, skipped } = table;
+  if (skipped !== undefined)
+    out.prose(
+      `\n${out.colors.bold(table.table)}: ${plural(skipped, 'partition')} skipped at the copy, and not compared`,
+    );
   if (verdict === 'equal') return;
   out.prose(`\n${out.colors.bold(table.table)}: ${MEANING[verdict]}${note === undefined ? '' : ` (${note})`}`);
   if (table.differing.length > 0) out.line(indent(differingTable(table, out)));

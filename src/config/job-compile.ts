@@ -14,15 +14,15 @@ export interface Compilation {
 
 /** Applies `defaults` to the entries. `indices` are the entries' places in the file, where some had problems and were left out. */
 export function compileJob(job: DefaultedJob, indices: readonly number[]): Compilation {
-  const { tables, defaults, mode: _mode, retry, resume, ...head } = job;
+  const { tables, defaults, mode: _mode, retry, resume, maxSnapshotAge, ...head } = job;
   const results = tables.map((given, position) => {
     const entry = typeof given === 'string' ? { from: given } : given;
     return compileEntry(entry, job, ['tables', indices[position]!]);
   });
   const entries = results.flatMap(({ entry, problems }) => (problems.length === 0 ? [entry] : []));
-  const resumed = resume === undefined ? {} : { resume };
+  const optional = { ...(resume !== undefined && { resume }), ...(maxSnapshotAge !== undefined && { maxSnapshotAge }) };
   return {
-    compiled: { ...head, retry: compileRetry(retry), ...resumed, entries },
+    compiled: { ...head, retry: compileRetry(retry), ...optional, entries },
     problems: [
       ...retryProblems(retry),
       ...results.flatMap(({ problems }) => problems),

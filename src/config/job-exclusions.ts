@@ -11,11 +11,12 @@ export function exclusions(raw: object, known: readonly Located[]): Located[] {
   ];
 }
 
-/** Who says what becomes of a lost snapshot believes that there is one. */
+/** Who says what becomes of a snapshot believes that there is one. */
 function snapshotExclusions(raw: object): Located[] {
-  if (!has(raw, 'onSnapshotLost') || (has(raw, 'consistency') && raw.consistency !== 'per-partition')) return [];
+  if (has(raw, 'consistency') && raw.consistency !== 'per-partition') return [];
   const message = 'needs consistency: snapshot, since per-partition reads hold none';
-  return [located(['onSnapshotLost'], message, 'add consistency: snapshot, or take this out')];
+  const fix = 'add consistency: snapshot, or take this out';
+  return ['onSnapshotLost', 'maxSnapshotAge'].filter((key) => has(raw, key)).map((key) => located([key], message, fix));
 }
 
 function entryExclusions(entry: unknown, path: readonly PropertyKey[], known: readonly Located[]): Located[] {

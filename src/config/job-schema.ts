@@ -150,6 +150,7 @@ export const jobSchema = strict({
   onFailure: z.enum(['wait', 'fail']).default('wait'),
   consistency: z.enum(['per-partition', 'snapshot']).default('per-partition'),
   onSnapshotLost: z.enum(['restart', 'fail']).default('restart'),
+  maxSnapshotAge: duration('12h', '1m').optional(),
   keepStaging: duration('7d', '1m').prefault('7d'),
   again: z.boolean({ error: 'is not true or false — write true, or leave the key out' }).default(false),
   maxParked: wholeNumber(1, 1000).default(100),

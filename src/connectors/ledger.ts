@@ -50,6 +50,8 @@ export interface StateSums {
   readonly state: TableState;
   readonly tables: number;
   readonly rows: number;
+  /** Partitions. */
+  readonly skipped: number;
   /** As far as sizes are known. */
   readonly stagingBytes: number;
   /** The latest `TableOverview.changedAt`. */
@@ -67,6 +69,7 @@ export interface TableOverview {
   /** Absent: not planned. */
   readonly partitions?: number;
   readonly committed: number;
+  readonly skipped: number;
   /** Of committed partitions. */
   readonly rows: number;
   readonly bytes: number;
@@ -153,6 +156,12 @@ export interface Ledger {
   partition(run: string, table: string, ordinal: number): Promise<Partition>;
   totals(run: string, table: string, limit: number): Promise<ReceiptTotals>;
   pending(run: string, table: string, from: number, to: number): Promise<number[]>;
+  /**
+   * Puts the receipt of a partition that is not to be copied, unless there is one: answers with the one that stands, which may be
+   * that of a commit. After it no attempt of this run can commit the partition: one that holds it is ended as by
+   * `DestinationSession.begin`, one that begins later finds the receipt. Throws PlanChanged for a receipt of another predicate, RunClosed.
+   */
+  skip(record: TableRecord, partition: Partition, attempt: number): Promise<Receipt>;
   /** Those of ordinals in [from, to), in order. */
   receipts(run: string, table: string, from: number, to: number): Promise<readonly Receipt[]>;
   /** Keeps these as all that is known to differ in partitions [from, to). They hold key values, which stay at the destination. */

@@ -2,7 +2,7 @@ import type { Partition, Receipt, ReceiptTotals, TableRecord, TableShape, TableS
 import type { Ledger, PlanInput, StagingTable } from './ledger.js';
 import type { Problem } from '../core/errors.js';
 import type { DigestForm, Digester, TableDigester } from './digester.js';
-import type { BuildStep } from '../core/activities.js';
+import type { BuildStep, SnapshotSight } from '../core/activities.js';
 
 export * from './ledger.js';
 
@@ -77,21 +77,29 @@ export interface SnapshotKey {
 export interface SnapshotSession extends AsyncDisposable {
   /** As `SourceSession.identity`, of the same connection. */
   identity(): Promise<string>;
-  /** Whether a session holds it now. */
-  held(key: SnapshotKey): Promise<boolean>;
+  /** Who holds it now. */
+  observe(key: SnapshotKey): Promise<SnapshotSight>;
   /**
    * Makes this session a holder: it imports the snapshot from another holder, or takes a new one, unless `taken` says that there was
-   * one before. Two that try at the same time never take two. The tables are locked against truncation and rewriting before
-   * anything is read under it. Throws SnapshotLost, SourceRewritten, LockTimeout.
+   * one before. Of many that try at the same time one takes it and the others import it, and none finds it lost while another holds it
+   * or is just importing it. The tables are locked against truncation and rewriting before anything is read under it. Throws
+   * SnapshotLost, SourceRewritten, LockTimeout; the session has ended then.
    */
   hold(key: SnapshotKey, tables: readonly TableRecord[], taken: () => Promise<boolean>): Promise<void>;
   /**
    * Keeps what `hold` got, so that it would outlive this process by a lease of some minutes: time for another session to import it.
    * Resolves after `leave`; rejects when the snapshot is lost to this session, and with `signal.reason`, which lets go of it at once.
+   * At each renewal of the lease there is a moment in which the death of this process would end the session as well: `turn`, from 0 to
+   * below 1, says when in the period of renewals that is, so that two holders never renew at the same time.
    */
-  keep(): Promise<void>;
+  keep(turn: number): Promise<void>;
   /** Leaves a snapshot that is kept at the source for its lease and ends the session. Without one, only ends it. */
   leave(): Promise<void>;
+  /**
+   * Ends all sessions that hold it or are about to, also those whose processes are gone or frozen, and waits until they are. Told by
+   * what they do at the source, never by a name. Answers how many there were. Throws LockTimeout.
+   */
+  release(key: SnapshotKey): Promise<number>;
 }
 
 export interface Finding {
@@ -201,7 +209,7 @@ export interface DestinationSession extends AsyncDisposable {
    */
   prepare(record: TableRecord): Promise<void>;
   /**
-   * Begins the one transaction of an attempt. A `Receipt` means that the partition is committed already (same predicate
+   * Begins the one transaction of an attempt. A `Receipt` means that the partition is committed or skipped already (same predicate
    * hash, else PlanChanged). Ends a zombie that holds the partition's lock.
    */
   begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt>;

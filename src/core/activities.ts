@@ -54,7 +54,12 @@ export interface OpenedRun {
   readonly tables: readonly OpenedTable[];
   readonly warnings: readonly Problem[];
   /** With `consistency: snapshot`: the number of the one that its unpublished tables are read under. */
-  readonly snapshot?: { readonly number: number; readonly onLost: OnSnapshotLost };
+  readonly snapshot?: {
+    readonly number: number;
+    readonly onLost: OnSnapshotLost;
+    /** See `Job.maxSnapshotAge`. */
+    readonly maxAge?: number;
+  };
 }
 
 export interface OpenedTable {
@@ -79,6 +84,22 @@ export interface SnapshotRef {
   readonly snapshot: number;
 }
 
+/** Sessions that hold a snapshot at any time, each kept by an activity of its own, so that one can be replaced from another. */
+export const SNAPSHOT_HOLDERS = 2;
+
+/** `holder`: which of `SNAPSHOT_HOLDERS` it is, from 0 on. */
+export interface HoldSnapshot extends SnapshotRef {
+  readonly holder: number;
+}
+
+/** A snapshot as its source sees it. */
+export interface SnapshotSight {
+  /** Sessions that hold it; with 0 it is lost, unless one is about to. */
+  readonly holders: number;
+  /** For how many transactions the source's vacuum has been held back by it. Absent: not known, as where there is no vacuum. */
+  readonly heldXids?: number;
+}
+
 /** The task queue of those that hold snapshots: in slots of their own, so that the copying can't keep them from beginning. */
 export function snapshotQueue(taskQueue: string): string {
   return `${taskQueue}-snapshots`;
@@ -89,6 +110,8 @@ export interface PreparedTable {
   readonly plan: PlanSummary;
   /** Receipts found (a resumed run). */
   readonly alreadyCommitted: number;
+  /** Those among them that say skipped. Absent: none. */
+  readonly alreadySkipped?: number;
 }
 
 export interface PartitionRef extends TableRef {
@@ -97,7 +120,10 @@ export interface PartitionRef extends TableRef {
   readonly firstByteTimeout?: number;
 }
 
-/** `handedBack`: the worker is shutting down or the attempt was paused; nothing was committed, schedule it anew at once. */
+/**
+ * `skipped`: its receipt says so, and nothing of it is or will be committed. `handedBack`: the worker is shutting down or the attempt
+ * was paused; nothing was committed, schedule it anew at once.
+ */
 export type PartitionResult =
   | {
       readonly outcome: 'committed';
@@ -107,6 +133,7 @@ export type PartitionResult =
       readonly seconds: number;
       readonly found: boolean;
     }
+  | { readonly outcome: 'skipped' }
   | { readonly outcome: 'handedBack' };
 
 /**
@@ -204,6 +231,8 @@ export interface PartitionsCompared {
   readonly differing: readonly PartitionDifference[];
   /** Beyond those in `differing`. */
   readonly more: number;
+  /** Partitions that were skipped, and so are in none of the sums. Absent: none. */
+  readonly skipped?: number;
 }
 
 /** A table of a run as the ledger has it. */
@@ -214,6 +243,8 @@ export interface TableView {
   /** Absent: not planned. */
   readonly partitions?: number;
   readonly committed: number;
+  /** Absent: none. */
+  readonly skipped?: number;
   readonly rows: number;
   /** `bytes`: absent while somebody works on it. */
   readonly staging?: { readonly name: string; readonly bytes?: number };
@@ -234,6 +265,8 @@ export interface RunView {
   /** How many tables are in each state. */
   readonly states: Readonly<Partial<Record<TableState, number>>>;
   readonly rows: number;
+  /** Partitions of all tables. Absent: none. */
+  readonly skipped?: number;
   readonly stagingBytes: number;
   /** All of them that an answer has room for when one run was asked for, else the first few; `states` counts all. */
   readonly tables: readonly TableView[];
@@ -293,6 +326,11 @@ export interface LonghaulActivities {
   /** Makes staging and the durable plan, or finds them. Idempotent. */
   prepareTable(input: TableRef): Promise<PreparedTable>;
   copyPartition(input: PartitionRef): Promise<PartitionResult>;
+  /**
+   * Sees to it that nothing of the partition is ever committed in this run, unless it is committed already: then that is the answer.
+   * Idempotent.
+   */
+  skipPartition(input: TableRef & { ordinal: number }): Promise<PartitionResult>;
   /** The ordinals below `limit` in [from, to) that have no receipt: what a resumed or continued table still has to do. */
   pendingPartitions(input: TableRef & { from: number; to: number }): Promise<{ ordinals: readonly number[] }>;
   /** What is to be built on staging before the swap. Cheap. */
@@ -318,10 +356,14 @@ export interface LonghaulActivities {
   /** What ledgers know of runs. A ledger that was not named and can't be asked is answered with its problem. */
   listRuns(input: RunsQuery): Promise<{ ledgers: readonly LedgerView[] }>;
   /**
-   * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`. Never
-   * answers. Throws SnapshotLost, SourceRewritten.
+   * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`, as the
+   * next two. Answers when the session that held it was ended, and why: another is to be begun. Throws SnapshotLost, SourceRewritten.
    */
-  holdSnapshot(input: SnapshotRef): Promise<void>;
+  holdSnapshot(input: HoldSnapshot): Promise<{ ended: string }>;
+  /** Who holds a snapshot now, and since how many transactions the source's vacuum is held back by it. */
+  observeSnapshot(input: SnapshotRef): Promise<SnapshotSight>;
+  /** Ends every session that still holds a snapshot, also of workers that are gone. Idempotent. */
+  releaseSnapshot(input: SnapshotRef): Promise<{ ended: number }>;
   /** Answers when a session holds the snapshot, and the ledger says that it is the one. */
   awaitSnapshot(input: SnapshotRef): Promise<{ takenAt: string }>;
   /**

@@ -38,6 +38,8 @@ const HANDLING = {
   TargetChanged: 'table',
   /** No session holds the run's snapshot any more. */
   SnapshotLost: 'table',
+  /** The run's snapshot was held for as long as `maxSnapshotAge` allows, and was let go. */
+  SnapshotTooOld: 'table',
   /** A source table was rewritten or truncated after the snapshot was taken: under it, its rows are no longer what they were. */
   SourceRewritten: 'table',
   /** The content that was loaded is not what was read. */

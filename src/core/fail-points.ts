@@ -37,7 +37,7 @@ export const FAIL_POINTS = [
   'plan: after COMMIT',
 
   // One attempt at a partition: `copyPartition`.
-  /** The destination's transaction has begun. */
+  /** The destination's transaction has begun. This point and the next are also a skip's. */
   'copy: before lock',
   /** The partition is locked; its receipt is not written. */
   'copy: before receipt',

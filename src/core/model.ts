@@ -88,6 +88,8 @@ export interface Job {
   readonly onFailure: OnFailure;
   readonly consistency: Consistency;
   readonly onSnapshotLost: OnSnapshotLost;
+  /** How long a snapshot is held at most, in ms; then it is let go, and the job ends if it still needs it. Absent: as long as the job runs. */
+  readonly maxSnapshotAge?: number;
   /** Parked partitions of a table at which no more are started. */
   readonly maxParked: number;
   /** How long the staging of a run that ended without publishing waits for a resume, in ms; then it may be removed. */
@@ -159,7 +161,7 @@ export interface PlanSummary {
   readonly reason: string;
 }
 
-/** The destination's own record that a partition is committed. */
+/** The destination's own record that a partition is committed, or skipped on a person's word: its rows were never written. */
 export interface Receipt {
   readonly ordinal: number;
   /** Hash of the partition's exact predicate, relation and columns. */

@@ -40,6 +40,19 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+const SPANS = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000],
+] as const;
+
+/** Milliseconds in the largest unit that divides them: `12 hours`, `90 minutes`. */
+export function spanText(milliseconds: number): string {
+  const [noun, unit] = SPANS.find((span) => milliseconds >= span[1] && milliseconds % span[1] === 0) ?? ['ms', 1];
+  return unit === 1 ? `${milliseconds} ms` : counted(milliseconds / unit, noun);
+}
+
 /** As the rest of a line that something else begins. */
 export function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);

@@ -9,7 +9,7 @@ import {
 import type { Logger } from 'pino';
 import { createActivities } from '../../activities/index.js';
 import { loadTemporalConfig, type Environment, type TemporalConfig, type WorkerConfig } from '../config/index.js';
-import { snapshotQueue, type SnapshotRef } from '../core/activities.js';
+import { SNAPSHOT_HOLDERS, snapshotQueue, type LonghaulActivities } from '../core/activities.js';
 import { createConnector } from '../connectors/registry.js';
 import { failureInterceptor } from './activity-interceptor.js';
 import { createLog, sdkLogger } from './logging.js';
@@ -32,8 +32,8 @@ export interface RunWorkerOptions {
  */
 const CACHED_WORKFLOWS = 100;
 
-/** Snapshots that a worker holds at the same time. Each is one idle session at its source, and a timer. */
-const HOLDERS = 100;
+/** Of 100 snapshots that a worker holds at the same time. Each is one idle session at its source, and a timer. */
+const HOLDERS = 100 * SNAPSHOT_HOLDERS;
 
 /**
  * Longest pause between heartbeats that are sent to the server. It is also how long a cancellation may take to reach an
@@ -111,7 +111,7 @@ function createWorkers(config: WorkerConfig, connection: NativeConnection, names
   const holders = Worker.create({
     ...common,
     taskQueue: snapshotQueue(taskQueue),
-    activities: { holdSnapshot: (ref: SnapshotRef) => activities.holdSnapshot(ref) },
+    activities: snapshotActivities(activities),
     maxConcurrentActivityTaskExecutions: HOLDERS,
   });
   const copying = Worker.create({
@@ -124,6 +124,14 @@ function createWorkers(config: WorkerConfig, connection: NativeConnection, names
     stickyQueueScheduleToStartTimeout: STICKY_WAIT,
   });
   return Promise.all([copying, holders]);
+}
+
+function snapshotActivities(all: LonghaulActivities): Partial<LonghaulActivities> {
+  return {
+    holdSnapshot: (ref) => all.holdSnapshot(ref),
+    observeSnapshot: (ref) => all.observeSnapshot(ref),
+    releaseSnapshot: (ref) => all.releaseSnapshot(ref),
+  };
 }
 
 /** The signal of a runtime, or the end of the other, may have been there before. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
+import pg from 'pg';
 import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
 import { OLD_ROWS } from './tables.js';
@@ -12,7 +12,7 @@ export interface Read {
   readonly rows: number;
 }
 
-interface Seen {
+export interface Seen {
   old: number;
   rows: number;
 }
@@ -56,6 +56,24 @@ export class Readers {
     });
   }
 
+  /**
+   * Takes the view of a REPEATABLE READ transaction now. `look` reads a target in it, whenever that is, and ends it: what it saw counts
+   * as what any reader saw.
+   */
+  async takeView(): Promise<{ look(table: string): Promise<Seen> }> {
+    const client = new pg.Client({ connectionString: this.scene.stack.destination.url() });
+    await client.connect();
+    await client.query(`SET application_name = 'reader'; BEGIN ISOLATION LEVEL REPEATABLE READ`);
+    await client.query('SELECT FROM pg_class LIMIT 1');
+    const look = async (table: string) => {
+      const seen = await count(client, table);
+      await client.end();
+      this.#keep({ table, isolation: 'REPEATABLE READ', ...seen });
+      return seen;
+    };
+    return { look };
+  }
+
   async #loop(isolation: Read['isolation']): Promise<void> {
     while (!this.#over) {
       try {
@@ -76,11 +94,9 @@ export class Readers {
         await client.query('SELECT FROM pg_class LIMIT 1');
         await sleep(Math.random() * 800);
       }
-      const { rows } = await client.query<Seen>(
-        `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
-      );
+      const seen = await count(client, table);
       await client.query('COMMIT');
-      this.#keep({ table, isolation, ...rows[0]! });
+      this.#keep({ table, isolation, ...seen });
       await sleep(30);
     }
   }
@@ -90,4 +106,11 @@ export class Readers {
     this.looks++;
     this.#seen.set(JSON.stringify(read), read);
   }
+}
+
+async function count(client: pg.Client, table: string): Promise<Seen> {
+  const { rows } = await client.query<Seen>(
+    `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
+  );
+  return rows[0]!;
 }

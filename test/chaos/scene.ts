@@ -24,6 +24,8 @@ export interface Shape {
   readonly parallelism: number;
   /** The source is written to while the job runs. */
   readonly writes: boolean;
+  /** The targets have a primary key, which refuses rows that come twice; without one they are there to be counted. */
+  readonly keyed: boolean;
   /** Seconds that the source takes to send one table to one session. */
   readonly seconds: number;
 }
@@ -43,6 +45,7 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape 
     parallelism: random.int(2, 4),
     writes,
     seconds: random.int(2, 4),
+    keyed: random.chance(0.5),
     ...wanted,
   };
   const mayShow = shape.mode === 'append' && shape.consistency === 'per-partition' && wanted.publish === undefined;

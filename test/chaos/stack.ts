@@ -194,6 +194,7 @@ export class Stack {
   /** What a process needs beside the configuration file. */
   get env(): NodeJS.ProcessEnv {
     return {
+      CHAOS_TASK_QUEUE: TASK_QUEUE,
       ...process.env,
       ...this.options.env,
       TEMPORAL_ADDRESS: this.temporal.address,
@@ -240,6 +241,12 @@ export class Stack {
     return worker;
   }
 
+  /** Runs a workflow to its end, as the CLI would. */
+  run(workflow: string, input: object): Promise<unknown> {
+    const workflowId = `${workflow}-${this.nextJob()}`;
+    return this.client.workflow.execute(workflow, { taskQueue: TASK_QUEUE, workflowId, args: [input] });
+  }
+
   /** At the same address and on the same database file. */
   async startTemporalAgain(): Promise<void> {
     const [, port] = this.temporal.address.split(':');
@@ -279,7 +286,7 @@ const DIST_WORKER = import.meta.url.includes('/dist/test/') ? './worker.js' : '.
 const CONFIG = `connections:
   source: {type: postgres, url: "\${CHAOS_SOURCE_URL}"}
   destination: {type: postgres, url: "\${CHAOS_DESTINATION_URL}"}
-worker: {taskQueue: ${TASK_QUEUE}, shutdownGrace: 5s, logLevel: debug}
+worker: {taskQueue: "\${CHAOS_TASK_QUEUE}", shutdownGrace: 5s, logLevel: debug}
 `;
 
 function isAlive(pid: number): boolean {

@@ -3,18 +3,19 @@ import type { Scene } from './scene.js';
 /** Rows that a target has before the job, told from the job's own by `gen` 0. */
 export const OLD_ROWS = 500;
 
-const COLUMNS = `(id bigint PRIMARY KEY, gen int NOT NULL, touched int NOT NULL DEFAULT 0, amount numeric(12,2),
+const columns = (key: '' | 'PRIMARY KEY') =>
+  `(id bigint NOT NULL ${key}, gen int NOT NULL, touched int NOT NULL DEFAULT 0, amount numeric(12,2),
   note text, seen timestamptz, body bytea)`;
 
 /** Sources that are full, targets that hold something older: what readers must see until everything is published. */
 export async function createTables(scene: Scene): Promise<void> {
   const { source, destination } = scene.stack;
-  const { rows } = scene.shape;
+  const { rows, keyed } = scene.shape;
   for (const side of [source, destination]) await side.query(`CREATE SCHEMA ${scene.schema}`);
   for (const table of scene.tables) {
-    await source.query(`CREATE TABLE ${table} ${COLUMNS};
+    await source.query(`CREATE TABLE ${table} ${columns('PRIMARY KEY')};
       INSERT INTO ${table} SELECT ${row('n')} FROM generate_series(1, ${rows}) n; ANALYZE ${table}`);
-    await destination.query(`CREATE TABLE ${table} ${COLUMNS}; CREATE INDEX ON ${table} (seen);
+    await destination.query(`CREATE TABLE ${table} ${columns(keyed ? 'PRIMARY KEY' : '')}; CREATE INDEX ON ${table} (seen);
       INSERT INTO ${table} SELECT -n, 0, 0, n, 'old ' || n, NULL, NULL FROM generate_series(1, ${OLD_ROWS}) n`);
   }
 }

@@ -169,6 +169,7 @@ export function runsContract(
         state: 'suspended',
         tables: 1,
         rows,
+        skipped: 0,
         stagingBytes: staging!.bytes,
         changedAt,
         stagedSince: changedAt,

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Connection } from '@temporalio/client';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import '../support/global-setup.js';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { testServers } from '../support/servers.js';
 import { until } from '../support/workflows.js';
 
 /** `worker` and `dev` as a person starts them: they begin, say what is wrong, and end whole. */
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const { temporal } = inject('servers');
+  const { temporal } = testServers();
   const child = spawn(process.execPath, [resolve('bin/longhaul.js'), ...args], {
     cwd: folder,
     env: { ...process.env, LONGHAUL_TEMPORAL_CLI: temporal.cli, ...env },
@@ -36,7 +36,7 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
 test.each([
   [
     'a namespace that is not there',
-    () => ({ TEMPORAL_ADDRESS: inject('servers').temporal.address, TEMPORAL_NAMESPACE: 'nope' }),
+    () => ({ TEMPORAL_ADDRESS: testServers().temporal.address, TEMPORAL_NAMESPACE: 'nope' }),
     2,
     /has no namespace "nope"/,
   ],

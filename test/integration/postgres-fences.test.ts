@@ -154,7 +154,7 @@ describe('a table that is being published', () => {
     const stop = new AbortController();
     const holder = await openSnapshotSession(connection(), { ...options('a holder'), signal: stop.signal });
     await holder.hold({ run: s.run, snapshot: 1 }, [ofQueries], () => Promise.resolve(false));
-    const kept = expect(holder.keep()).rejects.toThrow('over');
+    const kept = expect(holder.keep(0)).rejects.toThrow('over');
     const tuning = { publishWait: 0, lockWait: 100, longestPause: 100 };
     await using impatient = await openDestinationSession(connection(), options('impatient'), tuning);
     expect((await impatient.publish(record, newMeter())).rows).toBe(ROWS);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { lockKey } from '../../src/connectors/hash.js';
 import { openSourceSession } from '../../src/connectors/postgres/source.js';
 import { holderPrefix } from '../../src/connectors/postgres/snapshot/holders.js';
 import { openSnapshotSession } from '../../src/connectors/postgres/snapshot/session.js';
@@ -67,7 +68,7 @@ async function hold(record: TableRecord & { snapshot: number }, taken = never, l
   const controller = new AbortController();
   const holder = await openHolder(controller.signal, lease);
   await holder.hold(record, [record], taken);
-  const ended = holder.keep().then(
+  const ended = holder.keep(0).then(
     () => 'left',
     (error: unknown) => error,
   );
@@ -245,6 +246,95 @@ describe('a held snapshot', () => {
     expect(new Set(seen.map((rows) => rows.join())).size).toBe(1);
   });
 });
+
+describe('the holders of a snapshot', () => {
+  test('are told with what they keep from vacuum, and ended all together, also those that nobody leads any more', async () => {
+    const record = await tableOf();
+    const other = await tableOf();
+    const kept = await hold(other);
+    const left = await hold(record);
+    await asleep(record);
+    await left.holder.leave();
+    const second = await hold(record, always);
+    for (let i = 0; i < 3; i++) await sql(`UPDATE ${record.spec.table} SET n = n + 1`);
+    // A name of theirs is not enough to be ended.
+    const { client } = await named(record);
+    const looking = await openHolder();
+    const sight = await looking.observe(record);
+    expect(sight.holders).toBe(3);
+    expect(sight.heldXids).toBeGreaterThanOrEqual(3);
+    expect(await looking.release(record)).toBe(2);
+    expect(await second.ended).toEqual(code('ConnectionFailed'));
+    expect(await holders(record)).toHaveLength(1);
+    expect((await looking.observe(other)).holders).toBe(1);
+    expect((await client.query('SELECT 1')).rowCount).toBe(1);
+    expect(await looking.release(record)).toBe(0);
+    kept.stop();
+  });
+
+  test('renew their leases at different moments', async () => {
+    const record = await tableOf();
+    const moments: number[] = [];
+    const lease = { seconds: 30, renewEvery: 2_000 };
+    for (const turn of [0, 0.5]) {
+      const holder = await openHolder(undefined, lease);
+      await holder.hold(record, [record], never);
+      holder.keep(turn).catch(() => undefined);
+    }
+    await until(async () => {
+      const rows = await sql<{ at: string }>(
+        `SELECT (extract(epoch FROM query_start) * 1000)::bigint % 2000 AS at FROM pg_stat_activity
+         WHERE starts_with(application_name, '${holderPrefix({ run: record.run, snapshot: 1 })}')
+           AND query LIKE '%pg_sleep%' AND query_start > xact_start + interval '2s' ORDER BY backend_start`,
+      );
+      moments.splice(0, 2, ...rows.map(({ at }) => Number(at)));
+      return moments.length === 2;
+    });
+    // Some way round the clock from each other, however late a busy machine is.
+    const apart = Math.abs(moments[0]! - moments[1]!);
+    expect(Math.min(apart, 2_000 - apart)).toBeGreaterThan(300);
+  });
+
+  test('are not found lost while another one is about to hold, by a reader or by another holder', async () => {
+    const record = await tableOf();
+    const first = await hold(record);
+    const importing = new Client({ connectionString: url });
+    await importing.connect();
+    onTestFinished(() => importing.end());
+    const [{ id } = { id: '' }] = await sql<{ id: string }>(
+      `SELECT substr(application_name, ${holderPrefix({ run: record.run, snapshot: 1 }).length + 1}) AS id FROM pg_stat_activity
+       WHERE starts_with(application_name, '${holderPrefix({ run: record.run, snapshot: 1 })}')`,
+    );
+    // As a holder that has imported and has no name yet.
+    const election = lockKey('longhaul.snapshot', record.run, 1);
+    await importing.query(`SELECT pg_advisory_lock_shared(${election})`);
+    await importing.query(`BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '${id}'`);
+    await sql(`DELETE FROM ${record.spec.table}`);
+    first.stop();
+    await first.ended;
+    await until(async () => (await holders(record)).length === 0);
+    const read = rowsOf(record);
+    const second = hold(record, always);
+    await sleep(500);
+    await importing.query(`SELECT set_config('application_name', $1 || pg_export_snapshot(), false)`, [
+      holderPrefix({ run: record.run, snapshot: 1 }),
+    ]);
+    await importing.query(`SELECT pg_advisory_unlock_shared(${election})`);
+    expect(await read).toEqual(TEN);
+    (await second).stop();
+  });
+});
+
+/** A session that has the name of a holder, and holds nothing. */
+async function named(record: TableRecord): Promise<{ client: Client }> {
+  const client = new Client({
+    connectionString: url,
+    application_name: `${holderPrefix({ run: record.run, snapshot: 1 })}0-1-1`,
+  });
+  await client.connect();
+  onTestFinished(() => client.end());
+  return { client };
+}
 
 describe('a table that was rewritten since the snapshot', () => {
   /** Holds a snapshot, and no table with it. */

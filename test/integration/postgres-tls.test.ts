@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compileWorkerConfig } from '../../src/config/index.js';
 import { createPostgresConnector, type PostgresConnectionConfig } from '../../src/connectors/postgres/index.js';
 import { openSession } from '../../src/connectors/postgres/session.js';
@@ -17,6 +17,7 @@ import {
   type Fixture,
 } from '../contract/fixture.js';
 import { runSql } from '../support/postgres.js';
+import { testServers } from '../support/servers.js';
 import { startTlsPostgres, whyNoOpenssl, type TlsPostgres } from '../support/tls.js';
 
 /** Everything that goes over a session's socket goes over TLS: sign-in, SQL, COPY in both directions, cancel requests. */
@@ -160,7 +161,7 @@ describe('a connection whose server can not be trusted', () => {
 });
 
 test('a server without TLS is never spoken to in the clear', async () => {
-  const plain = new URL(inject('servers').postgres.source);
+  const plain = new URL(testServers().postgres.source);
   plain.searchParams.set('sslmode', 'require');
   const raw = { connections: { shop: { type: 'postgres', url: plain.href } } };
   const config = compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get('shop')!;

@@ -3,10 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTemporalServer } from '../../src/devstack/temporal-server.js';
 import type { JobProgress } from '../../workflows/messages.js';
 import { runSql } from '../support/postgres.js';
+import { testServers } from '../support/servers.js';
 import { until } from '../support/workflows.js';
 import { QUERIES, ROWS, Worlds } from '../support/world.js';
 
@@ -22,7 +23,7 @@ const ALL = { rows: ROWS, ids: ROWS };
 
 test("a run goes on when Temporal's database was deleted: nothing is copied again, every row arrives once", async () => {
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-temporal-'));
-  const { cli } = inject('servers').temporal;
+  const { cli } = testServers().temporal;
   const first = await startTemporalServer({ dbFile: join(folder, 'a.db'), headless: true, cli });
   let run: string;
   let before: unknown[];
@@ -144,7 +145,7 @@ test('a run is taken over from no workflow that is at work on it, whether it beg
   await resume(second, 1);
 
   // Its own workflow, reset, opens the run once more.
-  const { cli, address } = inject('servers').temporal;
+  const { cli, address } = testServers().temporal;
   const reset = ['workflow', 'reset', '--workflow-id', second, '--event-id', '4', '--reason', 'by the test'];
   await promisify(execFile)(cli, [...reset, '--address', address]);
   await until(async () => (await world.progress(second)).phase === 'waiting on parked');

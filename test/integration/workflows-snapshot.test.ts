@@ -1,9 +1,10 @@
 import { Context } from '@temporalio/activity';
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { snapshotQueue } from '../../src/core/activities.js';
 import { MOST_RESTARTS } from '../../workflows/job-snapshot.js';
 import { jobProgress } from '../../workflows/messages.js';
-import { FakeActivities, failureOf, type FakeJob } from '../support/fake-activities.js';
+import { FakeActivities, failureOf, Gate, type FakeJob } from '../support/fake-activities.js';
 import { failureOfWorkflow, until, WorkflowTests, type JobHandle } from '../support/workflows.js';
 
 /** What jobs make of snapshots that are lost: how often they start over, and how they end. */
@@ -121,3 +122,72 @@ test('no snapshot is taken when a loss finds everything published', async () => 
   });
   expect(fake.holds).toEqual([1]);
 });
+
+/** A partition that copies until it is told to end. */
+function endless(): Promise<never> {
+  const context = Context.current();
+  const beat = setInterval(() => context.heartbeat(), 200);
+  return context.cancelled.finally(() => clearInterval(beat));
+}
+
+test('a snapshot that is held for too long ends a job that still reads, whatever onSnapshotLost says', async () => {
+  const tables = [{ table: 'a', partitions: 2, copy: endless }];
+  const fake = await during({ tables, snapshots: { onLost: 'restart', maxAge: 3_000 } }, async (handle) => {
+    const { type, message } = await failureOfWorkflow(handle);
+    expect(type).toBe('SnapshotTooOld');
+    expect(message).toContain('Snapshot 1 was held for 3 seconds, the maxSnapshotAge of this job');
+    expect(message).toContain('"resume": "');
+    const { snapshot } = await handle.query(jobProgress);
+    expect(snapshot).toMatchObject({ number: 1, state: 'released', restarts: 0 });
+    expect(snapshot!.note).toContain('maxSnapshotAge');
+  });
+  expect(fake.holds).toEqual([1]);
+  expect(fake.released).toEqual([1]);
+  expect(fake.held.size).toBe(0);
+  expect(fake.closed).toMatchObject([{ state: 'suspended' }]);
+});
+
+test('a job that waits for a person gives its snapshot up in time as well', async () => {
+  const broken = () => Promise.reject(failureOf('DataRejected', 'a value is wrong'));
+  const tables = [{ table: 'a', partitions: 1, copy: broken }];
+  const job = { tables, onFailure: 'wait', snapshots: { onLost: 'restart', maxAge: 8_000 } } as const;
+  const fake = await during(job, async (handle) => {
+    expect((await failureOfWorkflow(handle)).type).toBe('SnapshotTooOld');
+    expect((await handle.query(jobProgress)).tables[0]!.parked).toHaveLength(1);
+  });
+  expect(fake.held.size).toBe(0);
+});
+
+test('a job that has read everything goes on without its snapshot', async () => {
+  const gate = new Gate();
+  const tables = [{ table: 'a', partitions: 2, publish: () => gate.pass() }];
+  const fake = await during({ tables, snapshots: { onLost: 'fail', maxAge: 8_000 } }, async (handle, { held }) => {
+    await until(async () => (await handle.query(jobProgress)).snapshot?.state === 'released');
+    expect(held.size).toBe(0);
+    gate.open();
+    const { phase, snapshot } = await handle.result();
+    expect(phase).toBe('complete');
+    expect(snapshot!.note).toContain('maxSnapshotAge');
+  });
+  expect(fake.released).toEqual([1]);
+});
+
+test('a holder that fails by itself is no loss while the other holds', async () => {
+  const hold = (_: number, holder: number) =>
+    holder === 1 ? Promise.reject(failureOf('ServerUnsuitable', 'raise max_locks_per_transaction')) : undefined;
+  const gate = new Gate();
+  const tables = [{ table: 'a', partitions: 1, copy: () => gate.pass().then(() => undefined) }];
+  await during({ tables, snapshots: { onLost: 'fail', hold } }, async (handle, { held }) => {
+    await until(() => held.has(1));
+    const child = tests.temporal.client.workflow.getHandle(`${handle.workflowId}/~snapshot`);
+    await until(async () => (await timers(child)) > 0);
+    gate.open();
+    expect(await handle.result()).toMatchObject({ phase: 'complete', snapshot: { restarts: 0 } });
+  });
+});
+
+/** What a workflow has waited for so far. */
+async function timers(handle: WorkflowHandle): Promise<number> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).filter(({ timerStartedEventAttributes }) => timerStartedEventAttributes != null).length;
+}

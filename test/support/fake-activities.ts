@@ -2,6 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import type {
   BuildStep,
   ClosedRun,
+  HoldSnapshot,
   LedgerView,
   LonghaulActivities,
   OpenedRun,
@@ -27,6 +28,8 @@ export interface FakeTable {
   readonly steps?: readonly BuildStep[];
   /** What a call does instead of committing at once; returns to let it commit. `call` counts from 1 for each ordinal. */
   readonly copy?: (ordinal: number, call: number) => MaybeAsync<PartitionResult | undefined>;
+  /** As `copy`, of a call that skips a partition. */
+  readonly skip?: (ordinal: number, call: number) => MaybeAsync<PartitionResult | undefined>;
   /** Receipts that the ledger loses before its first publish. */
   readonly lose?: readonly number[];
   readonly prepare?: (call: number) => MaybeAsync<void>;
@@ -39,7 +42,8 @@ export interface FakeTable {
 /** Snapshots of a job whose activities are faked: held until they are cancelled, unless one of these throws. */
 export interface FakeSnapshots {
   readonly onLost: OnSnapshotLost;
-  readonly hold?: (snapshot: number) => MaybeAsync<void>;
+  readonly hold?: (snapshot: number, holder: number) => MaybeAsync<void>;
+  readonly maxAge?: number;
   readonly startOver?: (snapshot: number) => MaybeAsync<readonly string[]>;
 }
 
@@ -79,7 +83,9 @@ export function failureOf(code: ErrorCode, message: string): ApplicationFailure 
 export class FakeActivities {
   /** Receipts by table and ordinal. */
   readonly receipts = new Map<string, Map<number, number>>();
-  /** Calls of copyPartition by `table ordinal`. */
+  /** Receipts of skipped partitions, by table. */
+  readonly skipped = new Map<string, Set<number>>();
+  /** Calls of copyPartition by `table ordinal`, of skipPartition by `table ordinal skip`. */
   readonly calls = new Map<string, number>();
   readonly publishes = new Map<string, number>();
   /** Tables that the ledger calls published, answered for or not. */
@@ -88,17 +94,20 @@ export class FakeActivities {
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
-  /** Snapshots that somebody was asked to hold, in this order; and those that are held now. */
+  /** Snapshots that a first holder was asked to hold, in this order; and those that are held now. */
   readonly holds: number[] = [];
   readonly held = new Set<number>();
+  readonly released: number[] = [];
   running = 0;
   mostRunning = 0;
   /** Of each table, how many partitions run at this moment. */
   readonly runningOf = new Map<string, number>();
 
   constructor(readonly job: FakeJob) {
-    for (const { table, committed = [] } of job.tables)
+    for (const { table, committed = [] } of job.tables) {
       this.receipts.set(table, new Map(committed.map((ordinal) => [ordinal, rowsOf(ordinal)])));
+      this.skipped.set(table, new Set());
+    }
   }
 
   /** What a worker registers. */
@@ -108,6 +117,7 @@ export class FakeActivities {
       openRun: (input) => this.#open(input),
       prepareTable: (input) => this.#prepare(input),
       copyPartition: (input) => this.#copy(input),
+      skipPartition: (input) => this.#skip(input),
       pendingPartitions: ({ table, from, to }) => Promise.resolve({ ordinals: this.#missing(table, from, to) }),
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
@@ -119,21 +129,29 @@ export class FakeActivities {
       digestTarget: () => Promise.reject(new Error('not faked')),
       listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
       holdSnapshot: (input) => this.#hold(input),
+      observeSnapshot: ({ snapshot }) => Promise.resolve({ holders: this.held.has(snapshot) ? 2 : 0, heldXids: 7 }),
+      releaseSnapshot: ({ snapshot }) => {
+        this.released.push(snapshot);
+        return Promise.resolve({ ended: 0 });
+      },
       awaitSnapshot: (input) => this.#await(input),
       startOver: (input) => this.#startOver(input),
     };
   }
 
-  async #hold({ snapshot }: SnapshotRef): Promise<void> {
-    this.holds.push(snapshot);
-    await this.job.snapshots!.hold?.(snapshot);
-    this.held.add(snapshot);
+  async #hold({ snapshot, holder }: HoldSnapshot): Promise<{ ended: string }> {
+    if (holder === 0) this.holds.push(snapshot);
     const context = Context.current();
+    // From the start, as every attempt does: a cancellation is heard by heartbeats only.
     const beat = setInterval(() => context.heartbeat(), 200);
-    await context.cancelled.finally(() => {
+    try {
+      await this.job.snapshots!.hold?.(snapshot, holder);
+      this.held.add(snapshot);
+      return await context.cancelled;
+    } finally {
       clearInterval(beat);
       this.held.delete(snapshot);
-    });
+    }
   }
 
   async #await({ snapshot }: SnapshotRef): Promise<{ takenAt: string }> {
@@ -142,7 +160,7 @@ export class FakeActivities {
       context.heartbeat();
       await context.sleep(20);
     }
-    return { takenAt: '2026-01-01T00:00:00Z' };
+    return { takenAt: new Date().toISOString() };
   }
 
   async #startOver({ snapshot }: SnapshotRef): Promise<{ snapshot: number; published: readonly string[] }> {
@@ -172,8 +190,9 @@ export class FakeActivities {
   }
 
   #missing(table: string, from: number, to: number): number[] {
-    const receipts = this.receipts.get(table)!;
-    return this.#ordinals(table).filter((ordinal) => ordinal >= from && ordinal < to && !receipts.has(ordinal));
+    const [receipts, skipped] = [this.receipts.get(table)!, this.skipped.get(table)!];
+    const has = (ordinal: number) => receipts.has(ordinal) || skipped.has(ordinal);
+    return this.#ordinals(table).filter((ordinal) => ordinal >= from && ordinal < to && !has(ordinal));
   }
 
   async #open({ run, workflowId }: { run: string; workflowId: string }): Promise<OpenedRun> {
@@ -181,7 +200,7 @@ export class FakeActivities {
     await this.job.open?.(this.opened.length);
     const { tables, parallelism = 4, onFailure = 'fail', maxParked = 100, retry, snapshots } = this.job;
     return {
-      ...(snapshots && { snapshot: { number: 1, onLost: snapshots.onLost } }),
+      ...(snapshots && { snapshot: { number: 1, ...snapshotPolicy(snapshots) } }),
       ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
       retry: { ...FAKE_RETRY, ...retry },
       tables: tables.map(({ table, published = false, verify }) => ({
@@ -195,7 +214,8 @@ export class FakeActivities {
     await this.#table(table).prepare?.(count(this.calls, `${table} prepare`));
     const { partitions } = this.#table(table);
     const plan = { partitions, pages: Math.ceil(partitions / 1000), estimatedRows: partitions, reason: 'as faked' };
-    return { plan, alreadyCommitted: this.receipts.get(table)!.size };
+    const alreadySkipped = this.skipped.get(table)!.size;
+    return { plan, alreadyCommitted: this.receipts.get(table)!.size + alreadySkipped, alreadySkipped };
   }
 
   async #copy({ table, ordinal }: PartitionRef): Promise<PartitionResult> {
@@ -211,6 +231,15 @@ export class FakeActivities {
     this.receipts.get(table)!.set(ordinal, rowsOf(ordinal));
     const { attempt } = Context.current().info;
     return { outcome: 'committed', rows: rowsOf(ordinal), bytes: 10, attempts: attempt, seconds: 0, found: false };
+  }
+
+  async #skip({ table, ordinal }: TableRef & { ordinal: number }): Promise<PartitionResult> {
+    const instead = await this.#table(table).skip?.(ordinal, count(this.calls, `${table} ${ordinal} skip`));
+    if (instead !== undefined) return instead;
+    const rows = this.receipts.get(table)!.get(ordinal);
+    if (rows !== undefined) return { outcome: 'committed', rows, bytes: 10, attempts: 1, seconds: 0, found: true };
+    this.skipped.get(table)!.add(ordinal);
+    return { outcome: 'skipped' };
   }
 
   #begin(table: string, by: 1 | -1): void {
@@ -235,8 +264,13 @@ export class FakeActivities {
     if (ordinals.length > 0) return { outcome: 'missing', ordinals };
     this.done.add(table);
     const rows = [...receipts.values()].reduce((sum, each) => sum + each, 0);
-    return { outcome: 'published', committed: receipts.size, skipped: 0, rows, bytes: receipts.size * 10 };
+    const skipped = this.skipped.get(table)!.size;
+    return { outcome: 'published', committed: receipts.size, skipped, rows, bytes: receipts.size * 10 };
   }
+}
+
+function snapshotPolicy({ onLost, maxAge }: FakeSnapshots) {
+  return { onLost, ...(maxAge !== undefined && { maxAge }) };
 }
 
 function count(counts: Map<string, number>, key: string): number {

@@ -2,10 +2,9 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, escapeIdentifier } from 'pg';
-import { inject } from 'vitest';
 import { startPostgres, type PostgresOptions, type PostgresServer } from '../../src/devstack/postgres.js';
 import { removePostgresData } from '../../src/devstack/postgres-data.js';
-import './global-setup.js';
+import { testServers } from './servers.js';
 
 /** A Postgres for one test file: the run's server, and databases that only this file uses. */
 export interface TestPostgres {
@@ -19,7 +18,7 @@ export interface TestPostgres {
 
 /** One of the run's two Postgres servers, for a test file to make its databases in. Call `stop` in `afterAll`. */
 export function startTestPostgres(server: 'source' | 'destination' = 'source'): Promise<TestPostgres> {
-  const base = inject('servers').postgres[server];
+  const base = testServers().postgres[server];
   const made = new Set<string>();
   const drop = (name: string) => runSql(base, `DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`);
   return Promise.resolve({

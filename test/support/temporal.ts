@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
-import { inject } from 'vitest';
-import './global-setup.js';
+import { testServers } from './servers.js';
 
 /** The run's Temporal dev server, as one test file sees it. Workflows are told apart by their ids: use `unique`. */
 export interface TestTemporal {
@@ -19,7 +18,7 @@ export interface TestTemporal {
 
 /** A client to the run's Temporal server. Call `stop` in `afterAll`. */
 export async function startTestTemporal(): Promise<TestTemporal> {
-  const { address, cli } = inject('servers').temporal;
+  const { address, cli } = testServers().temporal;
   const connection = await Connection.connect({ address });
   return {
     address,

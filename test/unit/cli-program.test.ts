@@ -30,6 +30,7 @@ const COMMANDS = [
   'watch',
   'status',
   'retry',
+  'skip',
   'set-parallelism',
   'cancel',
   'ls',

@@ -133,6 +133,21 @@ describe('one mistake in a job', () => {
       'onSnapshotLost: needs consistency: snapshot, since',
     ],
     [
+      'maxSnapshotAge without a snapshot',
+      { maxSnapshotAge: '12h' },
+      'maxSnapshotAge: needs consistency: snapshot, since per-partition reads hold none — add consistency: snapshot, or take this out',
+    ],
+    [
+      'maxSnapshotAge without a unit',
+      { consistency: 'snapshot', maxSnapshotAge: 12 },
+      'maxSnapshotAge: 12 is not a duration — write a number with its unit, e.g. 12h',
+    ],
+    [
+      'maxSnapshotAge for a moment',
+      { consistency: 'snapshot', maxSnapshotAge: '10s' },
+      'maxSnapshotAge: is too short — write at least 1m',
+    ],
+    [
       'again without append',
       { again: true },
       'again: needs a table with mode append: replace may run as often as you like — take it out',
@@ -180,6 +195,8 @@ describe('one mistake in a job', () => {
     // As a run that was started with it is taken up.
     expect(problemsOf({ again: true, tables, resume: '01a2' })).toBe('');
     expect(problemsOf({ consistency: 'snapshot', onSnapshotLost: 'fail' })).toBe('');
+    const { compiled } = parseJob({ ...FIVE_LINES, consistency: 'snapshot', maxSnapshotAge: '90m' });
+    expect(compiled).toMatchObject({ maxSnapshotAge: 5_400_000 });
   });
 
   it('never repeats an address, even one in the place of a name', () => {

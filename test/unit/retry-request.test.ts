@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TableProgress } from '../../workflows/messages.js';
-import { retryTargets } from '../../workflows/requests.js';
+import { retryTargets, skipTargets } from '../../workflows/requests.js';
 
 function table(name: string, labels: readonly string[], more: Partial<TableProgress> = {}): TableProgress {
   const parked = labels.map((label, index) => ({
@@ -61,4 +61,31 @@ test.each([
   [[], 'Write {"partitions"'],
 ])('%j is refused', (words, message) => {
   expect(() => of(...words)).toThrow(message);
+});
+
+const skips = (...partitions: string[]) => skipTargets({ partitions }, TABLES);
+
+test('partitions to be skipped are named each by itself, as those to be retried', () => {
+  expect(skips('public.orders/17', 'public.orders/23/100', 'erp/invoices/west')).toEqual([
+    { table: 'public.orders', labels: ['17', '23/100'] },
+    { table: 'erp/invoices', labels: ['west'] },
+  ]);
+});
+
+test.each([
+  [
+    ['public.orders/17', 'public.orders'],
+    'public.orders is a whole table, and partitions are skipped only one by one, each by its name (public.orders/17); nothing was done. Parked in public.orders: 17/100, 23/100.',
+  ],
+  [['public.orders/17', 'public.orders/16'], 'public.orders/16 is not parked; nothing was done.'],
+  [['public.order/17'], 'The job has no table "public.order/17" (did you mean public.orders?)'],
+  [['public.done/1'], 'public.done/1 is not parked'],
+  [[], 'Write {"partitions": ["public.orders/17"]}'],
+])('skipping %j is refused', (words, message) => {
+  expect(() => skips(...words)).toThrow(message);
+});
+
+test('nothing is skipped that was not named', () => {
+  for (const request of [undefined, {}, { partitions: 'public.orders/17' }])
+    expect(() => skipTargets(request as never, TABLES)).toThrow('Write {"partitions"');
 });

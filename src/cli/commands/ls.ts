@@ -3,8 +3,8 @@ import type { LedgerView, RunView } from '../../core/activities.js';
 import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { textTable } from '../follow/report.js';
-import { formatBytes, formatCount, formatMoment } from '../format.js';
+import { skippedText, textTable } from '../follow/report.js';
+import { formatBytes, formatCount, formatMoment, plural } from '../format.js';
 import { taskQueueOf } from '../job-input.js';
 import { askLedgers, isOpen, livenessOf, reportProblems } from '../ledgers.js';
 import type { Registry } from '../registry.js';
@@ -136,8 +136,19 @@ function print(runs: readonly ListedRun[], { more, detailed }: Shown, context: C
   for (const line of nextSteps(runs, context, detailed)) err.prose(line);
 }
 
-function cells({ run, job, startedAt, workflow, states, rows, stagingBytes, forgottenAt }: ListedRun): string[] {
-  const tables = states === undefined ? '' : statesText({ states } as RunView);
+function cells({
+  run,
+  job,
+  startedAt,
+  workflow,
+  states,
+  rows,
+  skipped,
+  stagingBytes,
+  forgottenAt,
+}: ListedRun): string[] {
+  const without = skipped === undefined ? '' : `, ${plural(skipped, 'partition')} skipped`;
+  const tables = states === undefined ? '' : `${statesText({ states } as RunView)}${without}`;
   return [
     ...[run ?? '', job, formatMoment(new Date(startedAt)), workflow],
     forgottenAt === undefined ? tables : `${tables}, cleaned`,
@@ -154,6 +165,8 @@ function printTables({ tables = [], keptUntil }: ListedRun, { screen: { out } }:
   const head = ['table', 'to', 'state', 'partitions', 'rows', 'staging'].map((title) => out.colors.dim(title));
   out.line(`\n${textTable(head, rows, 3)}`);
   for (const { table, visible } of tables) if (visible !== undefined) out.prose(`${table}: ${visible}`);
+  for (const { table, skipped } of tables)
+    if (skipped !== undefined) out.prose(`${table}: ${skippedText({ skipped })}`);
   if (keptUntil !== undefined) out.line(`Its staging is kept until ${formatMoment(new Date(keptUntil))}.`);
 }
 

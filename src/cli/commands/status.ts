@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { JobPhase, JobProgress } from '../../../workflows/messages.js';
+import { snapshotText, type JobPhase, type JobProgress, type SnapshotProgress } from '../../../workflows/messages.js';
 import { progressJson } from '../conclude.js';
 import type { Context } from '../context.js';
 import { EXIT } from '../exit-codes.js';
@@ -50,12 +50,23 @@ function printJob(name: string, progress: JobProgress, { screen, hint }: Context
   out.line(`${out.colors.bold(name)}  ${jobPhaseLabel(phase, out.colors)}`);
   const time = formatDuration(timeTaken(progress, Date.now()));
   out.prose(`run ${run}, started ${formatMoment(new Date(startedAt))}, ${time}, parallelism ${parallelism}`);
+  if (progress.snapshot !== undefined) out.prose(snapshotLine(progress.snapshot, Date.now()));
   for (const warning of progress.warnings) out.line(`${out.colors.yellow('! warning')}  ${warning}`);
   if (tables.length > 0) out.line(`\n${jobTable(progress, out, Date.now())}`);
   const trouble = troubleLines(progress, out);
   if (trouble.length > 0) out.prose(['', ...trouble].join('\n'));
   const parked = tables.some((table) => table.parked.length > 0);
-  if (parked && !ENDED.includes(phase)) err.line(`\nMend the cause, then:  ${hint('retry', name)}`);
+  if (!parked || ENDED.includes(phase)) return;
+  err.line(`\nMend the cause, then:     ${hint('retry', name)}`);
+  err.line(`Or go on without some:    ${hint('skip', name, 'TABLE/PARTITION')}`);
 }
 
 const ENDED: readonly JobPhase[] = ['complete', 'complete with skips', 'failed', 'cancelled'];
+
+/** `snapshot 1, held, vacuum held back for 1,234 transactions; taken 3 h 12 min ago: why it started over` */
+function snapshotLine(snapshot: SnapshotProgress, now: number): string {
+  const { state, takenAt, note } = snapshot;
+  const held = state === 'held' && takenAt !== undefined;
+  const taken = held ? `; taken ${formatDuration(now - Date.parse(takenAt))} ago` : '';
+  return `${snapshotText(snapshot)}${taken}${note === undefined ? '' : `: ${note}`}`;
+}

@@ -11,7 +11,7 @@ import { taskQueueOf } from '../job-input.js';
 import type { Registry } from '../registry.js';
 import { startOf } from '../../worker/job-start.js';
 import { findJob, withClient } from '../temporal.js';
-import { printVerification } from '../verification.js';
+import { printVerification, skippedOf } from '../verification.js';
 
 interface VerifyOptions {
   readonly run?: string;
@@ -30,7 +30,8 @@ export function addVerify({ command, action }: Registry): void {
       'Reads every row on both sides. Says which side changed since the copy, in which\n' +
       'partitions. Keys of some rows that differ are kept at the destination, in the\n' +
       "ledger's table differences: the statement that shows them is printed.\n" +
-      'Exit code 0: all equal, 1: not, or not compared, 2: no such job, run or table.\n' +
+      'Exit code 0: all equal, 1: not, or not compared, 2: no such job, run or table,\n' +
+      '4: all equal but partitions that were skipped, which are not compared.\n' +
       'Where Temporal has forgotten the job, name its run by --run and --destination; <name>\n' +
       'is then only a label.',
   )
@@ -75,7 +76,8 @@ async function verify(client: Client, context: Context, wanted: Wanted): Promise
   const report = await resultOf(async () => (await awaitResult(client, handle, taskQueue, context)) as VerifyReport);
   if (options.json) context.screen.out.line(JSON.stringify(report, undefined, 2));
   else printVerification(name, report, context.screen);
-  return report.equal ? EXIT.ok : EXIT.failed;
+  if (!report.equal) return EXIT.failed;
+  return skippedOf(report) === 0 ? EXIT.ok : EXIT.skips;
 }
 
 /** It may take as long as the copy did. */

@@ -65,7 +65,7 @@ export class BarObserver implements Observer {
   #tell(table: TableView, at: number): void {
     const before = this.#before.get(table.table);
     const news = tableNews(before, table, at);
-    const lasting = hasEnded(table) || table.phase.startsWith('waiting') || table.parked.length > 0;
+    const lasting = hasEnded(table) || table.phase.startsWith('waiting') || table.parked.length + table.skipped > 0;
     if (lasting) for (const line of news) this.notice(paintPhase(table, this.channel.colors, line));
   }
 
@@ -130,7 +130,7 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
   const fraction = fractionDone(table);
   const rate = pace.rate(table.table);
   const left = pace.timeLeft([table]);
-  const { committed, partitions, running, retries, parked } = table;
+  const { committed, partitions, running, retries, parked, skipped } = table;
   return [
     (fraction === undefined ? '' : `${Math.floor(fraction * 100)}%`).padStart(4),
     `${formatCompact(rate ?? 0)} rows/s`.padStart(12),
@@ -141,6 +141,7 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
       `${formatCount(running)} running`,
       ...(retries > 0 ? [plural(retries, 'retry', 'retries')] : []),
       ...(parked.length > 0 ? [`${formatCount(parkedCount(table))} parked`] : []),
+      ...(skipped > 0 ? [`${formatCount(skipped)} skipped`] : []),
     ]
       .join(', ')
       .padEnd(20),

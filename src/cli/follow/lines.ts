@@ -4,7 +4,7 @@ import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
 import { Pace } from './pace.js';
 import { plainPhaseLabel } from './phases.js';
-import { parkedText } from './report.js';
+import { parkedText, skippedText } from './report.js';
 import { isRunning, rowsSeen, timeTaken, type JobView, type TableView } from './view.js';
 
 /** Milliseconds between two summaries where there is no terminal. */
@@ -20,6 +20,8 @@ export function tableNews(before: TableProgress | undefined, now: TableProgress,
   for (const parked of now.parked) {
     if (!known.has(parked.ordinal)) news.push(`‖ parked  ${now.table} ${parkedText(parked)}`);
   }
+  if (now.skipped > (before?.skipped ?? 0) && now.phase !== 'published')
+    news.push(`! skipped  ${now.table}: ${skippedText(now)}`);
   return news;
 }
 
@@ -28,12 +30,16 @@ function phaseDetail(table: TableProgress, at: number): string {
     case 'copying':
       return copyingDetail(table);
     case 'published':
-      return `: ${formatCount(table.rows)} rows, ${formatBytes(table.bytes)}, in ${formatDuration(timeTaken(table, at))}`;
+      return `: ${formatCount(table.rows)} rows, ${formatBytes(table.bytes)}, in ${formatDuration(timeTaken(table, at))}${skippedDetail(table)}`;
     case 'waiting on parked':
       return `: ${plural(parkedCount(table), 'parked partition')}`;
     default:
       return table.note === undefined ? '' : `: ${table.note}`;
   }
+}
+
+function skippedDetail(table: TableProgress): string {
+  return table.skipped === 0 ? '' : `; ${skippedText(table)}`;
 }
 
 function copyingDetail({ partitions, estimatedRows }: TableProgress): string {

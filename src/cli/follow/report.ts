@@ -114,12 +114,14 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
   const quiet: readonly TablePhase[] = ['queued', 'cancelled'];
   const lines = progress.tables.flatMap((table) => {
     if (quiet.includes(table.phase)) return [];
+    const skipped = table.skipped === 0 ? [] : [colors.yellow(`! skipped  ${table.table}: ${skippedText(table)}`)];
     const state = table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`];
     const parked = table.parked.slice(0, LISTED).map((each) => `    ${table.table} ${parkedText(each)}`);
     const more = parkedCount(table) - parked.length;
     const visible = table.visible === undefined ? [] : [`    ${table.visible}`];
     return [
       ...state,
+      ...skipped,
       ...visible,
       ...parked,
       ...(more > 0 ? [`    … and ${formatCount(more)} more (--json lists all)`] : []),
@@ -134,6 +136,11 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
     ...lines,
     ...counted.map(({ phase, count }) => `${phaseLabel({ phase }, colors)}  ${plural(count, 'table')}`),
   ];
+}
+
+/** `2 partitions skipped and not in the target` */
+export function skippedText({ skipped }: Pick<TableProgress, 'skipped'>): string {
+  return `${plural(skipped, 'partition')} skipped and not in the target`;
 }
 
 /** `17/100: DataRejected: the last error` */

@@ -50,17 +50,17 @@ export function rowsSeen(table: TableView): number {
  */
 export function expectedRows(table: TableView): number | undefined {
   if (table.phase === 'published') return table.rows;
-  const { partitions, committed, estimatedRows, rows } = table;
+  const { partitions, committed, skipped, estimatedRows, rows } = table;
   if (partitions !== undefined && committed > 0) {
-    return Math.max((rows / committed) * partitions, rowsSeen(table));
+    return Math.max((rows / committed) * (partitions - skipped), rowsSeen(table));
   }
   return estimatedRows === undefined ? undefined : Math.max(estimatedRows, rowsSeen(table));
 }
 
-/** 0 to 1; 1 only when every partition is committed. Undefined before the table is planned. */
+/** 0 to 1; 1 only when every partition is committed or skipped. Undefined before the table is planned. */
 export function fractionDone(table: TableView): number | undefined {
-  const { partitions, committed } = table;
-  if (table.phase === 'published' || (partitions !== undefined && committed >= partitions)) return 1;
+  const { partitions, committed, skipped } = table;
+  if (table.phase === 'published' || (partitions !== undefined && committed + skipped >= partitions)) return 1;
   if (partitions === undefined || partitions === 0) return undefined;
   const expected = expectedRows(table);
   const fraction = expected ? rowsSeen(table) / expected : committed / partitions;

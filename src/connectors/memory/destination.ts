@@ -1,7 +1,6 @@
 import type { BuildStep } from '../../core/activities.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../core/model.js';
-import { predicateHash } from '../hash.js';
 import type { DigestForm, TableDigester } from '../digester.js';
 import type {
   DestinationSession,
@@ -14,7 +13,9 @@ import type {
   SourceTable,
 } from '../types.js';
 import { MemoryTableDigester } from './digester.js';
-import { MemoryLedger, move, runClosed, startedOver, totalsOf } from './ledger.js';
+import { claim } from './claim.js';
+import { MemoryLedger, move, requireOpen, runClosed, startedOver } from './ledger.js';
+import { totalsOf } from './overview.js';
 import type { LedgerEntry, MemoryServer, MemoryTable, OpenAttempt } from './server.js';
 
 const MISSING_LIMIT = 1_000;
@@ -75,13 +76,8 @@ export class MemoryDestination implements DestinationSession {
   begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {
     return this.#step(() => {
       const entry = this.ledger.entry(record.run, record.spec.table);
-      const key = JSON.stringify([record.run, record.spec.table, partition.ordinal]);
-      const zombie = this.server.attempts.get(key);
-      if (zombie) zombie.alive = false;
-      const hash = predicateHash(partition, record.columns);
-      const stored = entry.receipts.get(partition.ordinal);
-      if (stored?.predicateHash === hash) return stored;
-      if (stored) throw planChanged(record, partition);
+      const { key, predicateHash: hash, stored } = claim(this.server, entry, record, partition);
+      if (stored) return stored;
       this.#openEntry(record);
       if (record.spec.publish === 'partition' && this.#fingerprint(record.spec) !== entry.record.fingerprint['target'])
         throw targetChanged(record);
@@ -151,11 +147,8 @@ export class MemoryDestination implements DestinationSession {
   }
 
   #openEntry(record: TableRecord): LedgerEntry {
-    const { run, spec } = record;
-    const entry = this.ledger.entry(run, spec.table);
-    const over = startedOver(record, entry);
-    if (over) throw over;
-    if (entry.record.state !== 'open') throw runClosed(run, spec.table, entry.record.state);
+    const entry = this.ledger.entry(record.run, record.spec.table);
+    requireOpen(record, entry);
     return entry;
   }
 
@@ -235,10 +228,6 @@ class MemoryWriter implements PartitionWriter {
       wait.then(resolve, reject).finally(() => this.signal.removeEventListener('abort', abort));
     });
   }
-}
-
-function planChanged({ run, spec }: TableRecord, { label }: Partition): LonghaulError {
-  return new LonghaulError('PlanChanged', `The receipt of ${spec.table} ${label} in run ${run} has another predicate.`);
 }
 
 function targetChanged({ spec }: TableRecord): LonghaulError {

@@ -11,23 +11,21 @@ import type {
 } from '../../core/model.js';
 import { changesSince } from '../../core/resume.js';
 import { refusedFor } from '../target-use.js';
-import {
-  VISIBLE_RANGES,
-  type CloseOptions,
-  type Difference,
-  type Ledger,
-  type NewTableRecord,
-  type OpenOptions,
-  type OrdinalRange,
-  type PlanInput,
-  type RunOverview,
-  type RunQuery,
-  type RunRecord,
-  type SnapshotKey,
-  type StateSums,
-  type TableOverview,
-  type TargetUse,
+import type {
+  CloseOptions,
+  Difference,
+  Ledger,
+  NewTableRecord,
+  OpenOptions,
+  PlanInput,
+  RunOverview,
+  RunQuery,
+  RunRecord,
+  SnapshotKey,
+  TargetUse,
 } from '../types.js';
+import { claim } from './claim.js';
+import { pendingOf, sumsOf, tableOverview, totalsOf } from './overview.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -107,6 +105,21 @@ export class MemoryLedger implements Ledger {
 
   pending(run: string, table: string, from: number, to: number): Promise<number[]> {
     return this.#step(() => pendingOf(this.entry(run, table)).filter((ordinal) => ordinal >= from && ordinal < to));
+  }
+
+  skip(record: TableRecord, partition: Partition, attempt: number): Promise<Receipt> {
+    return this.#step(() => {
+      const entry = this.entry(record.run, record.spec.table);
+      const { predicateHash, stored } = claim(this.server, entry, record, partition);
+      if (stored) return stored;
+      requireOpen(record, entry);
+      const now = new Date().toISOString();
+      const times = { startedAt: now, committedAt: now };
+      const { ordinal } = partition;
+      const receipt: Receipt = { ordinal, predicateHash, state: 'skipped', rows: 0, bytes: 0, attempt, ...times };
+      entry.receipts.set(ordinal, receipt);
+      return receipt;
+    });
   }
 
   receipts(run: string, table: string, from: number, to: number): Promise<readonly Receipt[]> {
@@ -281,10 +294,12 @@ export class MemoryLedger implements Ledger {
   }
 }
 
-function useOf({ record, receipts }: LedgerEntry, mode: Mode, sameName: boolean): TargetUse['use'] | undefined {
+function useOf(entry: LedgerEntry, mode: Mode, sameName: boolean): TargetUse['use'] | undefined {
+  const { record } = entry;
   const open = record.state === 'open' || record.state === 'publishing';
   if (mode === 'replace' || record.spec.mode === 'replace') return open ? 'held' : undefined;
-  const visible = record.state === 'published' || (record.spec.publish === 'partition' && receipts.size > 0);
+  const visible =
+    record.state === 'published' || (record.spec.publish === 'partition' && totalsOf(entry, 0).committed > 0);
   return sameName && (open || visible) ? 'appended' : undefined;
 }
 
@@ -300,6 +315,14 @@ function lastSnapshot({ tables }: LedgerRun): number {
   return Math.max(0, ...[...tables.values()].map(({ record }) => record.snapshot ?? 0));
 }
 
+/** Throws RunClosed where nothing of the record's table may be written any more. */
+export function requireOpen(record: TableRecord, entry: LedgerEntry): void {
+  const over = startedOver(record, entry);
+  if (over) throw over;
+  const { state } = entry.record;
+  if (state !== 'open') throw runClosed(record.run, record.spec.table, state);
+}
+
 /** The table was started over since the record was read: its plan, receipts and staging are others now. */
 export function startedOver(
   { run, spec, snapshot }: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>,
@@ -310,18 +333,6 @@ export function startedOver(
     'RunClosed',
     `Table ${spec.table} of run ${run} was started over under snapshot ${entry.record.snapshot}: this attempt wrote nothing.`,
   );
-}
-
-export function totalsOf(entry: LedgerEntry, limit: number): ReceiptTotals {
-  const receipts = [...entry.receipts.values()];
-  const sum = (of: 'rows' | 'bytes') => receipts.reduce((total, receipt) => total + receipt[of], 0);
-  const committed = receipts.filter(({ state }) => state === 'committed').length;
-  const missing = pendingOf(entry).slice(0, limit);
-  return { committed, skipped: receipts.length - committed, rows: sum('rows'), bytes: sum('bytes'), missing };
-}
-
-function pendingOf({ plan, receipts }: LedgerEntry): number[] {
-  return (plan?.partitions ?? []).map(({ ordinal }) => ordinal).filter((ordinal) => !receipts.has(ordinal));
 }
 
 function recordsOf(run: LedgerRun | undefined): TableRecord[] {
@@ -356,45 +367,4 @@ function isOver(entry: LedgerEntry, keepStaging: number | undefined): boolean {
   const { state, spec } = entry.record;
   if (state !== 'suspended' || spec.publish === 'partition' || keepStaging === undefined) return false;
   return age(entry) > keepStaging;
-}
-
-function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: boolean): TableOverview {
-  const { record, plan, changedAt } = entry;
-  const { spec, state, staging } = record;
-  const { rows, bytes, committed } = totalsOf(entry, 0);
-  const partial = spec.publish === 'partition' && state !== 'published';
-  return {
-    ...{ spec: spec.queries ? { ...spec, queries: [] } : spec, state, changedAt: new Date(changedAt).toISOString() },
-    ...(plan && { partitions: plan.summary.partitions }),
-    ...{ committed, rows, bytes },
-    ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
-    ...(partial && { visible: rangesOf([...entry.receipts.keys()]).slice(0, VISIBLE_RANGES) }),
-  };
-}
-
-function sumsOf(tables: readonly TableOverview[]): StateSums[] {
-  return [...new Set(tables.map(({ state }) => state))].map((state) => {
-    const those = tables.filter((table) => table.state === state);
-    const sum = (of: (table: TableOverview) => number) => those.reduce((total, table) => total + of(table), 0);
-    const since = those.filter(({ staging }) => staging !== undefined).map(({ changedAt }) => changedAt);
-    return {
-      ...{ state, tables: those.length, rows: sum(({ rows }) => rows) },
-      stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
-      changedAt: those
-        .map(({ changedAt }) => changedAt)
-        .sort()
-        .at(-1)!,
-      ...(since.length > 0 && { stagedSince: since.sort()[0]! }),
-    };
-  });
-}
-
-function rangesOf(ordinals: readonly number[]): OrdinalRange[] {
-  const ranges: [number, number][] = [];
-  for (const ordinal of [...ordinals].sort((a, b) => a - b)) {
-    const last = ranges.at(-1);
-    if (last?.[1] === ordinal - 1) last[1] = ordinal;
-    else ranges.push([ordinal, ordinal]);
-  }
-  return ranges;
 }

@@ -18,6 +18,12 @@ const GATE_WAIT_MS = 5_000;
 const SLOT_WAIT_MS = 1_000;
 const LOOK_EVERY_MS = 250;
 
+/**
+ * Each job has two holders, one session that looks for them now and then, and for some minutes those that lost workers left behind: so
+ * many sessions they may have whatever `maxSessions` says.
+ */
+const LEAST_FOR_SNAPSHOTS = 16;
+
 /** One set for each connection of this process, for as long as its configuration is in use. */
 const gates = new WeakMap<PostgresConnectionConfig, Readonly<Record<SessionSide, Gate>>>();
 
@@ -32,13 +38,17 @@ export async function enterGate(
 ): Promise<Leave> {
   let pair = gates.get(config);
   if (pair === undefined) {
-    const gate = () => new Gate(config.maxSessions);
-    pair = { source: gate(), destination: gate(), snapshot: gate() };
+    const gate = (of: SessionSide) => new Gate(slotsOf(config, of));
+    pair = { source: gate('source'), destination: gate('destination'), snapshot: gate('snapshot') };
     gates.set(config, pair);
   }
   const leave = await pair[side].enter(GATE_WAIT_MS, signal);
   if (leave === undefined) throw noSlot(config, side);
   return leave;
+}
+
+function slotsOf({ maxSessions }: PostgresConnectionConfig, side: SessionSide): number {
+  return side === 'snapshot' ? Math.max(LEAST_FOR_SNAPSHOTS, maxSessions) : maxSessions;
 }
 
 /**
@@ -65,7 +75,7 @@ export async function takeSlot(
 ): Promise<number> {
   const until = Date.now() + SLOT_WAIT_MS;
   for (;;) {
-    const slot = await trySlot(client, slotClass(config.name, side), config.maxSessions, OWN_KEY[side]);
+    const slot = await trySlot(client, slotClass(config.name, side), slotsOf(config, side), OWN_KEY[side]);
     if (slot !== undefined) return slot;
     if (Date.now() >= until) throw noSlot(config, side);
     await sleep(LOOK_EVERY_MS, undefined, { signal });
@@ -109,8 +119,11 @@ const AS: Readonly<Record<SessionSide, string>> = {
   snapshot: 'that hold snapshots',
 };
 
-function noSlot({ name, maxSessions }: PostgresConnectionConfig, side: SessionSide): LonghaulError {
-  return new LonghaulError('SessionLimit', `Connection "${name}": all ${maxSessions} sessions ${AS[side]} are in use`, {
-    next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.`,
-  });
+function noSlot(config: PostgresConnectionConfig, side: SessionSide): LonghaulError {
+  const { name } = config;
+  return new LonghaulError(
+    'SessionLimit',
+    `Connection "${name}": all ${slotsOf(config, side)} sessions ${AS[side]} are in use`,
+    { next: `Wait, lower the job's parallelism, or raise maxSessions of "${name}" in longhaul.yaml.` },
+  );
 }

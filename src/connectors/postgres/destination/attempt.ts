@@ -1,14 +1,13 @@
 import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
-import { lockKey, predicateHash } from '../../hash.js';
 import type { Meter, PartitionKey, PartitionWriter, SourceStream } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { quoteColumns, quoteRelation, requireRelation } from '../sql.js';
 import { CopyIn, pipeFrames } from '../wire/index.js';
+import { claimPartition, keyOf } from './claim.js';
 import type { LedgerNames } from './ledger-schema.js';
-import { takeLock } from './locks.js';
-import { claimReceipt, completeReceipt, confirmReceipt } from './receipts.js';
+import { completeReceipt } from './receipts.js';
 import { readOwnState, runClosed } from './records.js';
 import { stagingIn } from './staging-name.js';
 import { lockTarget, requireUnchanged } from './target.js';
@@ -24,16 +23,13 @@ export async function beginPartition(
   partition: Partition,
   attempt: number,
 ): Promise<PartitionWriter | Receipt> {
-  const key = { run: record.run, table: record.spec.table, ordinal: partition.ordinal };
-  const hash = predicateHash(partition, record.columns);
+  const key = keyOf(record, partition);
   await session.begin('destination');
   try {
-    const what = `partition ${partition.label} of ${key.table}`;
-    await reach('copy: before lock');
-    await takeLock(session, lockKey('longhaul.partition', key.run, key.table, key.ordinal), what);
-    await reach('copy: before receipt');
-    if (!(await claimReceipt(session, names, key, { predicateHash: hash, attempt }))) {
-      return await storedReceipt(session, names, key, { hash, what });
+    const stored = await claimPartition(session, names, record, partition, { attempt, state: 'committed' });
+    if (stored !== undefined) {
+      await session.commit();
+      return stored;
     }
     await reach('copy: after receipt');
     // Not the fence, which is the last statement before COMMIT, but it spares loading what could not be committed.
@@ -46,22 +42,6 @@ export async function beginPartition(
     await session.rollback();
     throw cause;
   }
-}
-
-async function storedReceipt(
-  session: PgSession,
-  names: LedgerNames,
-  key: PartitionKey,
-  { hash, what }: { hash: string; what: string },
-): Promise<Receipt> {
-  const receipt = await confirmReceipt(session, names, key);
-  await session.commit();
-  if (receipt?.predicateHash === hash) return receipt;
-  throw new LonghaulError(
-    'PlanChanged',
-    `The receipt of ${what} in run ${key.run} is for another predicate or other columns; nothing was written.`,
-    { next: 'Start the job again without `resume`: this run was planned differently.' },
-  );
 }
 
 /** Ends with `commit`, or rolls back on disposal. `key` is held by the transaction's advisory lock until then. */

@@ -71,6 +71,7 @@ function ddl(names: LedgerNames): string[] {
        plan_reason text,
        rows bigint,
        bytes bigint,
+       skipped bigint,
        opened_at timestamptz NOT NULL DEFAULT now(),
        planned_at timestamptz,
        changed_at timestamptz NOT NULL DEFAULT now(),

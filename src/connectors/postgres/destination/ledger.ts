@@ -23,6 +23,7 @@ import { transaction } from './queries.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
 import { openRun } from './runs.js';
+import { skipPartition } from './skip.js';
 import { putSnapshot, readSnapshot, startOver } from './snapshots.js';
 import { readUses } from './uses.js';
 
@@ -70,6 +71,10 @@ export class PostgresLedger implements Ledger {
 
   pending(run: string, table: string, from: number, to: number): Promise<number[]> {
     return readPending(this.session, this.names, { run, table, from, to });
+  }
+
+  skip(record: TableRecord, partition: Partition, attempt: number): Promise<Receipt> {
+    return skipPartition(this.session, this.names, record, partition, attempt);
   }
 
   receipts(run: string, table: string, from: number, to: number): Promise<Receipt[]> {

@@ -24,6 +24,7 @@ interface Row {
   changed: string;
   partitions: string | null;
   committed: string;
+  skipped: string;
   rows: string;
   bytes: string;
   staging: string;
@@ -39,20 +40,23 @@ const overview = ({ runs, runTables, receipts }: LedgerNames) => `
   SELECT w.run, w.job, to_json(w.started_at) #>> '{}' AS started, w.keep_staging_ms AS keep,
          to_json(w.forgotten_at) #>> '{}' AS forgotten, (${WITHOUT_QUERIES})::text AS spec, t.state,
          to_json(t.changed_at) #>> '{}' AS changed, t.partitions, t.staging,
-         coalesce(CASE WHEN t.state = 'published' THEN t.partitions END, s.committed) AS committed,
+         coalesce(CASE WHEN t.state = 'published' THEN t.partitions - t.skipped END, s.committed) AS committed,
+         coalesce(t.skipped, s.skipped) AS skipped,
          coalesce(t.rows, s.rows, 0) AS rows, coalesce(t.bytes, s.bytes, 0) AS bytes
   FROM wanted w JOIN LATERAL (
     SELECT * FROM ${runTables} t WHERE t.run = w.run ORDER BY t.position LIMIT $4) t ON true LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE p.state = 'committed') AS committed, sum(p.rows) AS rows, sum(p.bytes) AS bytes
+    SELECT count(*) FILTER (WHERE p.state = 'committed') AS committed,
+           count(*) FILTER (WHERE p.state = 'skipped') AS skipped, sum(p.rows) AS rows, sum(p.bytes) AS bytes
     FROM ${receipts} p WHERE p.run = t.run AND p.table_name = t.table_name AND t.state <> 'published') s ON true
   ORDER BY w.started_at DESC, w.run, t.position`;
 
 const sums = ({ runTables, receipts }: LedgerNames) => `
   SELECT t.run, t.state, count(*)::int AS tables, coalesce(sum(coalesce(t.rows, p.rows)), 0) AS rows,
+         coalesce(sum(coalesce(t.skipped, p.skipped)), 0) AS skipped,
          coalesce(sum(s.bytes), 0) AS bytes, to_json(max(t.changed_at)) #>> '{}' AS changed,
          to_json(min(t.changed_at) FILTER (WHERE s.name IS NOT NULL)) #>> '{}' AS since
   FROM ${runTables} t LEFT JOIN unnest($2::text[], $3::bigint[]) AS s (name, bytes) ON s.name = t.staging
-  LEFT JOIN LATERAL (SELECT sum(rows) AS rows FROM ${receipts} p
+  LEFT JOIN LATERAL (SELECT sum(rows) AS rows, count(*) FILTER (WHERE p.state = 'skipped') AS skipped FROM ${receipts} p
     WHERE p.run = t.run AND p.table_name = t.table_name AND t.state <> 'published') p ON true
   WHERE t.run = ANY ($1::text[]) GROUP BY t.run, t.state`;
 
@@ -61,6 +65,7 @@ interface SumsRow {
   state: TableState;
   tables: number;
   rows: string;
+  skipped: string;
   bytes: string;
   changed: string;
   since: string | null;
@@ -75,8 +80,9 @@ async function addSums(
   const staging = [staged.map(({ name }) => name), staged.map(({ bytes }) => bytes ?? null)];
   for (const row of await session.query<SumsRow>(sums(names), [[...runs.keys()], ...staging])) {
     const { run, state, tables, changed, since } = row;
-    const counts = { state, tables, rows: Number(row.rows), stagingBytes: Number(row.bytes), changedAt: changed };
-    runs.get(run)!.sums.push({ ...counts, ...(since !== null && { stagedSince: since }) });
+    const counts = { rows: Number(row.rows), skipped: Number(row.skipped), stagingBytes: Number(row.bytes) };
+    const stagedSince = since !== null && { stagedSince: since };
+    runs.get(run)!.sums.push({ state, tables, ...counts, changedAt: changed, ...stagedSince });
   }
 }
 
@@ -115,7 +121,8 @@ function tableOf(row: Row, staging: StagingTable | undefined): TableOverview {
   return {
     ...{ spec: JSON.parse(row.spec) as TableSpec, state: row.state, changedAt: row.changed },
     ...(row.partitions !== null && { partitions: Number(row.partitions) }),
-    ...{ committed: Number(row.committed), rows: Number(row.rows), bytes: Number(row.bytes) },
+    ...{ committed: Number(row.committed), skipped: Number(row.skipped) },
+    ...{ rows: Number(row.rows), bytes: Number(row.bytes) },
     ...(staging && { staging }),
   };
 }

@@ -66,8 +66,8 @@ function newColumns({ shape, columns }: TableRecord): string[] {
 
 /** An empty staging would turn the receipts of a dropped one into lost rows. */
 async function requireUnused(session: PgSession, names: LedgerNames, record: TableRecord): Promise<void> {
-  const { committed, skipped } = await readTotals(session, names, record.run, record.spec.table, 0);
-  if (committed + skipped === 0) return;
+  const { committed } = await readTotals(session, names, record.run, record.spec.table, 0);
+  if (committed === 0) return;
   throw targetChanged(session, record, [
     `${stagingIn(record) === undefined ? 'it' : `its staging ${record.staging}`} is gone, with the ${committed} partitions that were committed to it`,
   ]);

@@ -156,11 +156,12 @@ async function claimSwap({ session, names, record }: Publication): Promise<boole
   return state === 'publishing';
 }
 
-async function markPublished({ session, names, record }: Publication, { rows, bytes }: ReceiptTotals): Promise<void> {
+async function markPublished({ session, names, record }: Publication, totals: ReceiptTotals): Promise<void> {
+  const { rows, bytes, skipped } = totals;
   await session.query(
-    `UPDATE ${names.runTables} SET state = 'published', rows = $3, bytes = $4, changed_at = clock_timestamp()
+    `UPDATE ${names.runTables} SET state = 'published', rows = $3, bytes = $4, skipped = $5, changed_at = clock_timestamp()
      WHERE run = $1 AND table_name = $2`,
-    [record.run, record.spec.table, rows, bytes],
+    [record.run, record.spec.table, rows, bytes, skipped],
   );
   await reach('publish: before COMMIT');
 }

@@ -42,14 +42,14 @@ export async function claimReceipt(
   session: PgSession,
   names: LedgerNames,
   { run, table, ordinal }: PartitionKey,
-  receipt: { predicateHash: string; attempt: number },
+  receipt: Pick<Receipt, 'predicateHash' | 'attempt' | 'state'>,
 ): Promise<boolean> {
   const claimed = await session.query(
     `INSERT INTO ${names.receipts}
        (run, table_name, partition, predicate_hash, state, rows, bytes, attempt, started_at, committed_at)
-     VALUES ($1, $2, $3, $4, 'committed', 0, 0, $5, now(), now())
+     VALUES ($1, $2, $3, $4, $6, 0, 0, $5, now(), now())
      ON CONFLICT DO NOTHING RETURNING 1`,
-    [run, table, ordinal, receipt.predicateHash, receipt.attempt],
+    [run, table, ordinal, receipt.predicateHash, receipt.attempt, receipt.state],
   );
   return claimed.length === 1;
 }

@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SnapshotSight } from '../../../core/activities.js';
 import { LonghaulError } from '../../../core/errors.js';
 import { shortHash } from '../../hash.js';
 import type { SnapshotKey } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { quoteLiteral } from '../sql.js';
+import { isElecting } from './advisory.js';
 
 /** Of the run's hash, so that the whole name stays below the 63 bytes of an application_name. */
 const HASH_LENGTH = 16;
@@ -18,14 +21,25 @@ export function holderPrefix({ run, snapshot }: SnapshotKey): string {
  * are not looked at.
  */
 export async function holderIds(session: PgSession, key: SnapshotKey): Promise<string[]> {
-  const prefix = holderPrefix(key);
-  const rows = await session.query<{ id: string }>(
-    `SELECT pg_catalog.substr(application_name, pg_catalog.length($1::text) + 1) AS id FROM pg_catalog.pg_stat_activity
+  return (await namedHolders(session, key)).map(({ id }) => id);
+}
+
+/** How many sessions say that they hold it, and how many transactions ago the oldest row version dates that they keep from vacuum. */
+export async function observeHolders(session: PgSession, key: SnapshotKey): Promise<SnapshotSight> {
+  const holders = await namedHolders(session, key);
+  const ages = holders.flatMap(({ xids }) => (xids === null ? [] : [xids]));
+  return { holders: holders.length, ...(ages.length > 0 && { heldXids: Math.max(...ages) }) };
+}
+
+async function namedHolders(session: PgSession, key: SnapshotKey): Promise<{ id: string; xids: number | null }[]> {
+  const rows = await session.query<{ id: string; xids: number | null }>(
+    `SELECT pg_catalog.substr(application_name, pg_catalog.length($1::text) + 1) AS id, pg_catalog.age(backend_xmin) AS xids
+     FROM pg_catalog.pg_stat_activity
      WHERE datname = pg_catalog.current_database() AND usename = session_user
        AND pg_catalog.starts_with(application_name, $1) ORDER BY backend_start`,
-    [prefix],
+    [holderPrefix(key)],
   );
-  return rows.map(({ id }) => id).filter((id) => /^[0-9A-F]+(-[0-9A-F]+)+$/.test(id));
+  return rows.filter(({ id }) => /^[0-9A-F]+(-[0-9A-F]+)+$/.test(id));
 }
 
 /**
@@ -43,6 +57,10 @@ export async function importSnapshot(session: PgSession, id: string): Promise<bo
   }
 }
 
+/** Milliseconds that a reader waits for a holder that is about to be, and between two looks. */
+const HOLDER_TAKES = 30_000;
+const LOOK_EVERY = 100;
+
 /**
  * Begins a transaction that sees the snapshot. `begin` begins it and locks what will be read, without reading: the lock comes
  * first, so that whoever holds the snapshot at the import has kept the table from being rewritten until then, and the lock does from
@@ -51,12 +69,23 @@ export async function importSnapshot(session: PgSession, id: string): Promise<bo
 export async function beginUnder(session: PgSession, key: SnapshotKey, begin: () => Promise<void>): Promise<void> {
   const gone = new Set<string>();
   for (;;) {
-    const id = (await holderIds(session, key)).find((each) => !gone.has(each));
+    const id = await livingHolder(session, key, gone);
     if (id === undefined) throw snapshotLost(session, key);
     await begin();
     if (await importSnapshot(session, id)) return;
     await session.rollback();
     gone.add(id);
+  }
+}
+
+/** Waits for one that is about to be; looks once more after that, since its name came before its election ended. */
+async function livingHolder(session: PgSession, key: SnapshotKey, gone: Set<string>): Promise<string | undefined> {
+  const look = async () => (await holderIds(session, key)).find((id) => !gone.has(id));
+  for (const deadline = Date.now() + HOLDER_TAKES; ;) {
+    const id = await look();
+    if (id !== undefined) return id;
+    if (Date.now() > deadline || !(await isElecting(session, key))) return look();
+    await sleep(LOOK_EVERY, undefined, { signal: session.options.signal });
   }
 }
 

@@ -32,11 +32,12 @@ export class Keeper {
     private readonly lease: Lease,
   ) {}
 
-  /** Resolves after `leave`; rejects when the session has ended otherwise. */
-  async keep(): Promise<void> {
+  /** Resolves after `leave`; rejects when the session has ended otherwise. `turn`: see `SnapshotSession.keep`. */
+  async keep(turn: number): Promise<void> {
     this.#state = 'waking';
-    const timer = setInterval(() => void this.#wake(), this.lease.renewEvery);
+    const renewals = new Renewals(() => void this.#wake(), this.lease.renewEvery);
     try {
+      renewals.begin(await this.#untilTurn(turn));
       await this.session.query('SAVEPOINT lease');
       while (!this.#isOver()) {
         await this.#sleep();
@@ -45,8 +46,18 @@ export class Keeper {
     } catch (error) {
       if (!this.#isOver()) throw error;
     } finally {
-      clearInterval(timer);
+      renewals.end();
     }
+  }
+
+  /** Milliseconds until the turn's next moment, by the server's clock: the one clock that all holders can ask. */
+  async #untilTurn(turn: number): Promise<number> {
+    const { renewEvery } = this.lease;
+    const [row] = await this.session.query<{ now: string }>(
+      'SELECT pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint AS now',
+    );
+    const since = (Number(row!.now) - turn * renewEvery) % renewEvery;
+    return renewEvery - since;
   }
 
   /** What is not asleep by now is abandoned as soon as it is: it would find nobody when it wakes up. */
@@ -98,5 +109,26 @@ export class Keeper {
   #abandon(): void {
     this.#state = 'over';
     this.session.abandon();
+  }
+}
+
+/** The first after so long, then one each period. */
+class Renewals {
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly renew: () => void,
+    private readonly every: number,
+  ) {}
+
+  begin(after: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = setInterval(this.renew, this.every);
+      this.renew();
+    }, after);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
   }
 }

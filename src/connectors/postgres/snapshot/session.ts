@@ -1,17 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SnapshotSight } from '../../../core/activities.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { TableRecord } from '../../../core/model.js';
-import { lockKey } from '../../hash.js';
 import type { SessionOptions, SnapshotKey, SnapshotSession } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
 import { identityOf } from '../identity.js';
 import { openSession, type PgSession } from '../session.js';
-import { holderIds, holderPrefix, importSnapshot, snapshotLost } from './holders.js';
+import { endElection, endMembers, join, membersNamed, tryElection } from './advisory.js';
+import { holderIds, holderPrefix, importSnapshot, observeHolders, snapshotLost } from './holders.js';
 import { Keeper, LEASE, type Lease } from './keeper.js';
 import { lockByReading, lockTables, type Unlocked } from './lock.js';
 import { refuseRewritten } from './rewritten.js';
 
-/** Milliseconds that another session may take from its look at the database to the snapshot's name, and between two looks at it. */
+/** Milliseconds that another session may take from its look at the holders to its own name among them, and about that between two looks. */
 const OTHER_TAKES = 30_000;
 const LOOK_EVERY = 100;
 
@@ -32,6 +33,17 @@ export async function openSnapshotSession(
   return new PostgresSnapshotSession(await openSession(config, options, 'snapshot'), lease);
 }
 
+/** What `hold` was asked for; `gone`: ids that could not be imported. */
+interface Wish {
+  readonly key: SnapshotKey;
+  readonly tables: readonly TableRecord[];
+  readonly taken: () => Promise<boolean>;
+  readonly gone: Set<string>;
+}
+
+/** `blocked`: by what another session is doing. `gone`: whom it would have been imported from. */
+type Came = 'held' | 'blocked' | 'gone';
+
 class PostgresSnapshotSession implements SnapshotSession {
   readonly #keeper: Keeper;
 
@@ -46,39 +58,48 @@ class PostgresSnapshotSession implements SnapshotSession {
     return identityOf(this.session);
   }
 
-  async held(key: SnapshotKey): Promise<boolean> {
-    return (await holderIds(this.session, key)).length > 0;
+  observe(key: SnapshotKey): Promise<SnapshotSight> {
+    return observeHolders(this.session, key);
+  }
+
+  release(key: SnapshotKey): Promise<number> {
+    return endMembers(this.session, key);
   }
 
   async hold(key: SnapshotKey, tables: readonly TableRecord[], taken: () => Promise<boolean>): Promise<void> {
     try {
-      await this.#hold(key, tables, taken);
+      await this.#hold({ key, tables, taken, gone: new Set() });
     } catch (error) {
-      await this.session.rollback();
+      // With the session end its part in an election and what it had locked.
+      await this.session[Symbol.asyncDispose]();
       throw error;
     }
   }
 
-  async #hold(key: SnapshotKey, tables: readonly TableRecord[], taken: () => Promise<boolean>): Promise<void> {
-    const gone = new Set<string>();
-    const deadline = Date.now() + OTHER_TAKES;
+  async #hold(wish: Wish): Promise<void> {
+    await join(this.session, wish.key);
+    let deadline = Date.now() + OTHER_TAKES;
     for (;;) {
-      const id = (await holderIds(this.session, key)).find((each) => !gone.has(each));
-      const unlocked = await this.#begin(tables);
-      const seen = id === undefined ? await this.#take(key, gone, taken) : await importSnapshot(this.session, id);
-      if (seen) {
-        await this.#publish(key, tables, unlocked);
-        return;
-      }
-      await this.session.rollback();
-      if (id !== undefined) gone.add(id);
-      else if (Date.now() > deadline) throw takenElsewhere(this.session, key);
-      await sleep(LOOK_EVERY, undefined, { signal: this.session.options.signal });
+      const came = await this.#become(wish);
+      if (came === 'held') return;
+      if (came === 'gone') deadline = Date.now() + OTHER_TAKES;
+      else if (Date.now() > deadline) throw takenElsewhere(this.session, wish.key);
+      await sleep(LOOK_EVERY * (0.5 + Math.random()), undefined, { signal: this.session.options.signal });
     }
   }
 
-  keep(): Promise<void> {
-    return this.#keeper.keep();
+  /** One try, in an election: imports from a living holder, else takes the snapshot or finds it lost. */
+  async #become(wish: Wish): Promise<Came> {
+    const id = (await holderIds(this.session, wish.key)).find((each) => !wish.gone.has(each));
+    const how = id === undefined ? 'exclusive' : 'shared';
+    if (!(await tryElection(this.session, wish.key, how))) return 'blocked';
+    const came = id === undefined ? await this.#take(wish) : await this.#import(wish, id);
+    await endElection(this.session, wish.key, how);
+    return came;
+  }
+
+  keep(turn: number): Promise<void> {
+    return this.#keeper.keep(turn);
   }
 
   leave(): Promise<void> {
@@ -99,18 +120,32 @@ class PostgresSnapshotSession implements SnapshotSession {
     return lockTables(session, tables);
   }
 
+  async #import({ key, tables, gone }: Wish, id: string): Promise<Came> {
+    const unlocked = await this.#begin(tables);
+    if (await importSnapshot(this.session, id)) {
+      await this.#publish(key, tables, unlocked);
+      return 'held';
+    }
+    await this.session.rollback();
+    gone.add(id);
+    return 'gone';
+  }
+
   /**
-   * The snapshot of the first query is the new one. Its lock lasts as long as the transaction, so that whoever gets it knows that
-   * the one before is gone: either it has a name that is seen here, or nobody has read under it, or `taken` knows of it.
+   * Nobody else is about to hold it: either a holder has a name that is seen here, or nobody has read under the snapshot, or `taken`
+   * knows of it. A holder that could not be imported from, and is still there, is asked again. The snapshot of the
+   * first query is the new one.
    */
-  async #take(key: SnapshotKey, gone: ReadonlySet<string>, taken: () => Promise<boolean>): Promise<boolean> {
+  async #take({ key, tables, taken, gone }: Wish): Promise<Came> {
     const { session } = this;
-    const [row] = await session.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS locked', [
-      lockKey('longhaul.snapshot', key.run, key.snapshot),
-    ]);
-    if (!row!.locked || (await holderIds(session, key)).some((id) => !gone.has(id))) return false;
+    const named = (await holderIds(session, key)).some((id) => !gone.has(id));
+    if (named || (await membersNamed(session, key, holderPrefix(key))).length > 0) {
+      gone.clear();
+      return 'blocked';
+    }
     if (await taken()) throw snapshotLost(session, key);
-    return true;
+    await this.#publish(key, tables, await this.#begin(tables));
+    return 'held';
   }
 
   /** From here on others import it. The name is taken back by the server when the transaction ends. */
@@ -125,7 +160,7 @@ class PostgresSnapshotSession implements SnapshotSession {
 }
 
 function takenElsewhere(session: PgSession, { run, snapshot }: SnapshotKey): LonghaulError {
-  const message = `Connection "${session.name}": another session is about to take snapshot ${snapshot} of run ${run}, and does not get on.`;
+  const message = `Connection "${session.name}": another session is about to take or import snapshot ${snapshot} of run ${run}, and does not get on.`;
   return new LonghaulError('LockTimeout', message, {
     next: 'It is tried again. If it stays so, end the session of a worker that is frozen: see pg_locks, locktype advisory.',
   });

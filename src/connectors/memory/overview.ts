@@ -1,0 +1,59 @@
+import type { ReceiptTotals } from '../../core/model.js';
+import { VISIBLE_RANGES, type OrdinalRange, type StateSums, type TableOverview } from '../types.js';
+import type { LedgerEntry } from './server.js';
+
+/** What the ledger's entries add up to. */
+
+export function totalsOf(entry: LedgerEntry, limit: number): ReceiptTotals {
+  const receipts = [...entry.receipts.values()];
+  const sum = (of: 'rows' | 'bytes') => receipts.reduce((total, receipt) => total + receipt[of], 0);
+  const committed = receipts.filter(({ state }) => state === 'committed').length;
+  const missing = pendingOf(entry).slice(0, limit);
+  return { committed, skipped: receipts.length - committed, rows: sum('rows'), bytes: sum('bytes'), missing };
+}
+
+export function pendingOf({ plan, receipts }: LedgerEntry): number[] {
+  return (plan?.partitions ?? []).map(({ ordinal }) => ordinal).filter((ordinal) => !receipts.has(ordinal));
+}
+
+export function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: boolean): TableOverview {
+  const { record, plan, changedAt } = entry;
+  const { spec, state, staging } = record;
+  const { rows, bytes, committed, skipped } = totalsOf(entry, 0);
+  const visible = [...entry.receipts.values()].filter((receipt) => receipt.state === 'committed');
+  const partial = spec.publish === 'partition' && state !== 'published';
+  return {
+    ...{ spec: spec.queries ? { ...spec, queries: [] } : spec, state, changedAt: new Date(changedAt).toISOString() },
+    ...(plan && { partitions: plan.summary.partitions }),
+    ...{ committed, skipped, rows, bytes },
+    ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
+    ...(partial && { visible: rangesOf(visible.map(({ ordinal }) => ordinal)).slice(0, VISIBLE_RANGES) }),
+  };
+}
+
+export function sumsOf(tables: readonly TableOverview[]): StateSums[] {
+  return [...new Set(tables.map(({ state }) => state))].map((state) => {
+    const those = tables.filter((table) => table.state === state);
+    const sum = (of: (table: TableOverview) => number) => those.reduce((total, table) => total + of(table), 0);
+    const since = those.filter(({ staging }) => staging !== undefined).map(({ changedAt }) => changedAt);
+    return {
+      ...{ state, tables: those.length, rows: sum(({ rows }) => rows), skipped: sum(({ skipped }) => skipped) },
+      stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
+      changedAt: those
+        .map(({ changedAt }) => changedAt)
+        .sort()
+        .at(-1)!,
+      ...(since.length > 0 && { stagedSince: since.sort()[0]! }),
+    };
+  });
+}
+
+function rangesOf(ordinals: readonly number[]): OrdinalRange[] {
+  const ranges: [number, number][] = [];
+  for (const ordinal of [...ordinals].sort((a, b) => a - b)) {
+    const last = ranges.at(-1);
+    if (last?.[1] === ordinal - 1) last[1] = ordinal;
+    else ranges.push([ordinal, ordinal]);
+  }
+  return ranges;
+}

@@ -1,0 +1,51 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { Context } from '@temporalio/activity';
+import { LonghaulError } from '../../src/core/errors.js';
+import type { FailPoint, FailPointHandler } from '../../src/core/fail-points.js';
+
+/** What the activities of one workflow meet. */
+export interface Failures {
+  /** Here one of them fails first, as if its connection had gone. */
+  readonly disconnect?: FailPoint;
+  /** Here they stop, after that; `any`: at the next point, whichever it is. */
+  readonly stop: FailPoint | 'any';
+}
+
+/** A worker process that kills itself when activities of all these workflows have stopped. */
+export interface FailurePlan {
+  /** By the workflow's id. */
+  readonly workflows: Readonly<Record<string, Failures>>;
+  /** A file that gets a line when a workflow's activity fails or stops for the first time: its id and the point. */
+  readonly told: string;
+}
+
+export function writeFailurePlan(file: string, plan: FailurePlan): void {
+  writeFileSync(file, JSON.stringify(plan));
+}
+
+export function readFailurePlan(file: string): FailurePlan {
+  return JSON.parse(readFileSync(file, 'utf8')) as FailurePlan;
+}
+
+export function failWhere({ workflows, told }: FailurePlan): FailPointHandler {
+  const going = new Set(Object.keys(workflows));
+  const disconnected = new Set<string>();
+  return (point) => {
+    const id = Context.current().info.workflowExecution?.workflowId ?? '';
+    const { disconnect, stop } = workflows[id] ?? {};
+    if (disconnect !== undefined && !disconnected.has(id)) {
+      if (disconnect !== point) return undefined;
+      disconnected.add(id);
+      appendFileSync(told, `${id}\t${point}\n`);
+      return Promise.reject(lostAt(point));
+    }
+    if (stop !== point && stop !== 'any') return undefined;
+    if (going.delete(id)) appendFileSync(told, `${id}\t${point}\n`);
+    if (going.size === 0) process.kill(process.pid, 'SIGKILL');
+    return new Promise(() => undefined);
+  };
+}
+
+function lostAt(point: FailPoint): LonghaulError {
+  return new LonghaulError('ConnectionFailed', `The connection was lost at "${point}".`);
+}
