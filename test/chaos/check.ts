@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobReport } from '../../workflows/messages.js';
+import type { JobPhase, JobReport } from '../../workflows/messages.js';
 import { compareTable } from '../../src/devstack/compare.js';
 import type { Read } from './readers.js';
 import type { Scene } from './scene.js';
@@ -32,7 +32,7 @@ export function isClean(verdict: Verdict): boolean {
 
 export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
   const sums = { missing: 0, duplicated: 0 };
-  const problems = whyNotEnded(ended);
+  const problems = whyNotEnded(ended, scene.skips.size === 0 ? 'complete' : 'complete with skips');
   // First: what still has a session may not be done.
   const sessions = 'timeout' in ended ? [] : await allSessionsLeft(scene);
   const expected = new Map<string, number>();
@@ -53,8 +53,8 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
   };
 }
 
-function whyNotEnded(ended: Ended): string[] {
-  if ('report' in ended) return ended.report.phase === 'complete' ? [] : [`the job ended as ${ended.report.phase}`];
+function whyNotEnded(ended: Ended, phase: JobPhase): string[] {
+  if ('report' in ended) return ended.report.phase === phase ? [] : [`the job ended as ${ended.report.phase}`];
   if ('timeout' in ended) return ['the job has not ended in time'];
   const reasons: string[] = [];
   for (let error: unknown = ended.error; error instanceof Error; error = error.cause) reasons.push(error.message);
@@ -80,7 +80,7 @@ async function compareOne(scene: Scene, table: string, problems: string[]): Prom
   const keep = scene.shape.mode === 'append' ? OLD_ROWS : 0;
   if (old !== keep) problems.push(`${table} has ${old} rows of before, not ${keep}`);
   if (scene.writer === undefined) {
-    const found = await compareTable(source.url(), destination.url(), table, loaded);
+    const found = await compareTable(source.url(), destination.url(), await notSkipped(scene, table), loaded);
     return { missing: found.missing, duplicated: found.extra, rows };
   }
   if (scene.shape.consistency === 'snapshot') {
@@ -98,6 +98,19 @@ async function compareOne(scene: Scene, table: string, problems: string[]): Prom
     `(SELECT * FROM ${table} WHERE ${UNTOUCHED} AND id <= ${scene.shape.rows}${extra})`;
   const found = await compareTable(source.url(), destination.url(), untouched(''), untouched(' AND gen <> 0'));
   return { missing: found.missing, duplicated: found.extra + rows - ids, rows };
+}
+
+/** The source's rows but those of the partitions that were skipped, by the ledger's plan. */
+async function notSkipped(scene: Scene, table: string): Promise<string> {
+  const labels = [...scene.skips].filter((each) => each.startsWith(`${table}/`));
+  const ordinals = labels.map((each) => Number(each.slice(table.length + 1).split('/')[0]) - 1);
+  if (ordinals.length === 0) return table;
+  const found = await scene.stack.destination.query<{ predicate: string }>(
+    `SELECT part ->> 'predicate' AS predicate FROM longhaul.plan_pages, json_array_elements(partitions::json) part
+     WHERE run = $1 AND table_name = $2 AND (part ->> 'ordinal')::int = ANY ($3)`,
+    [scene.run, table, ordinals],
+  );
+  return `(SELECT * FROM ${table} WHERE NOT (${found.map(({ predicate }) => `(${predicate})`).join(' OR ')}))`;
 }
 
 interface LedgerTable {

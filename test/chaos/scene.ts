@@ -65,6 +65,8 @@ export class Scene implements AsyncDisposable {
   readonly deaths: Death[] = [];
   /** Milliseconds from a worker's death to the next beginning of each partition that it had: see `recovery.ts`. */
   readonly recoveries: number[] = [];
+  /** Partitions that a person has skipped, as `table/17`: their rows, and no others, have to be missing. */
+  readonly skips = new Set<string>();
   /** Runs that were given up for good: nothing of them may be left but what they had published. */
   readonly discarded = new Set<string>();
   #handle: WorkflowHandle | undefined;

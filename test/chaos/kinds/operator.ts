@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
+import { isGrpcServiceError, WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { attempts, begun } from '../attempts.js';
 import { clean, eventually, settled, somewhere, states } from '../hand.js';
 import type { FaultKind } from '../kind.js';
@@ -130,38 +130,51 @@ const oneTarget: FaultKind = {
   },
 };
 
+/** An activity that has ended meanwhile is not there. */
+async function unlessEnded(asked: Promise<unknown>): Promise<boolean> {
+  try {
+    await asked;
+    return true;
+  } catch (error) {
+    if (isGrpcServiceError(error) && error.code === NOT_FOUND) return false;
+    throw error;
+  }
+}
+
+/** gRPC's status. */
+const NOT_FOUND = 5;
+
+/** Answers whether an attempt was handed back, which its history says. */
+async function pauseOne(scene: Scene): Promise<boolean> {
+  const { workflowService } = scene.stack.client;
+  const busy = (await begun(scene)).filter(({ type }) => type === 'copyPartition');
+  if (busy.length === 0) return false;
+  const { workflowId, runId, activityId } = scene.random.pick(busy);
+  const which = { namespace: 'default', execution: { workflowId, runId }, id: activityId };
+  if (!(await unlessEnded(workflowService.pauseActivity({ ...which, reason: 'chaos' })))) return false;
+  let ended: string | undefined;
+  await eventually(async () => {
+    const all = await attempts(scene);
+    ended = all.find((each) => each.workflowId === workflowId && each.activityId === activityId)?.ended;
+    return ended !== undefined;
+  });
+  await unlessEnded(workflowService.unpauseActivity(which));
+  return ended === 'handed back';
+}
+
 const pauseActivity: FaultKind = {
   name: 'activity-paused',
   about: 'an operator pauses an attempt at a partition in Temporal: it is handed back, and done again',
   // A worker hears of it by the answer to a heartbeat: its attempts have to take longer than that.
   shape: { tables: 1, rows: 16_000, partitions: 4, parallelism: 2, seconds: 24 },
   async run(scene) {
-    const { workflowService } = scene.stack.client;
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
-      if (!(await somewhere(scene))) return;
-      const busy = (await begun(scene)).filter(({ type }) => type === 'copyPartition');
-      if (busy.length === 0) continue;
-      const { workflowId, runId, activityId } = scene.random.pick(busy);
-      const which = { namespace: 'default', execution: { workflowId, runId }, id: activityId };
-      // It may have ended by now.
-      if (!(await workflowService.pauseActivity({ ...which, reason: 'chaos' }).then(done, notDone))) continue;
-      const handedBack = await eventually(async () =>
-        (await attempts(scene)).some(
-          (each) => each.workflowId === workflowId && each.activityId === activityId && each.ended !== undefined,
-        ),
-      );
-      const its = (await attempts(scene)).find(
-        (each) => each.workflowId === workflowId && each.activityId === activityId,
-      );
-      await workflowService.unpauseActivity(which).catch(notDone);
-      if (handedBack && its?.ended === 'handed back') scene.struck();
+    for (let times = scene.random.int(1, 2); times > 0; times--) {
+      if (!(await scene.untilCopying())) return;
+      if (await pauseOne(scene)) scene.struck();
     }
   },
 };
-
-const done = () => true;
-const notDone = () => false;
 
 export const OPERATOR_KINDS: readonly FaultKind[] = [
   cancel,

@@ -1,8 +1,11 @@
 import { ScheduleOverlapPolicy, type ScheduleHandle } from '@temporalio/client';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, longhaul } from '../hand.js';
+import { attempts } from '../attempts.js';
 import type { FaultKind } from '../kind.js';
 import { RETRY, type Scene } from '../scene.js';
 import { TASK_QUEUE } from '../stack.js';
+import { freezeCopier, SLOW, type Zombie } from './zombies.js';
 
 /** Jobs that wait for a person, since a partition fails again and again. */
 
@@ -10,14 +13,14 @@ import { TASK_QUEUE } from '../stack.js';
 class Blockade {
   private constructor(private readonly scene: Scene) {}
 
-  /** A sequence is read by its state of now under every snapshot. Only copying fails: not planning, nor digests. */
-  static async raise(scene: Scene): Promise<Blockade> {
+  /** `part` of the keys. A sequence is read by its state of now under every snapshot. Only copying fails: not planning, nor digests. */
+  static async raise(scene: Scene, part = 0.02): Promise<Blockade> {
     const { schema, shape, random, stack } = scene;
-    const from = random.int(1, shape.rows);
+    const from = random.int(1, Math.ceil(shape.rows * (1 - part)));
     await stack.source.query(`CREATE SEQUENCE ${schema}.blocked;
       CREATE FUNCTION ${schema}.passes(id bigint) RETURNS boolean LANGUAGE plpgsql AS $$
       BEGIN
-        IF id BETWEEN ${from} AND ${from + shape.rows / 50} AND pg_catalog.current_query() ~ '^COPY'
+        IF id BETWEEN ${from} AND ${from + shape.rows * part} AND pg_catalog.current_query() ~ '^COPY'
           AND (SELECT last_value FROM ${schema}.blocked) = 1 THEN
           RAISE EXCEPTION 'blocked by the chaos harness';
         END IF;
@@ -36,7 +39,15 @@ class Blockade {
   }
 
   async lift(): Promise<void> {
-    await this.scene.stack.source.query(`SELECT setval('${this.scene.schema}.blocked', 2)`);
+    await this.#set(2);
+  }
+
+  async raiseAgain(): Promise<void> {
+    await this.#set(1);
+  }
+
+  async #set(value: number): Promise<void> {
+    await this.scene.stack.source.query(`SELECT setval('${this.scene.schema}.blocked', ${value})`);
   }
 }
 
@@ -68,6 +79,64 @@ const retry: FaultKind = {
     await longhaul(scene, 'retry', scene.name, ...(scene.random.chance(0.5) ? labels : []));
   },
 };
+
+const skip: FaultKind = {
+  name: 'parked-skip',
+  about: 'partitions fail until they are parked; a person skips one, retries the rest, and the job ends with skips',
+  shape: { writes: false, consistency: 'per-partition' },
+  async run(scene) {
+    const blockade = await Blockade.raise(scene);
+    await scene.start(blockade.job);
+    if (!(await waits(scene))) return;
+    const [skipped, ...rest] = await parked(scene);
+    await longhaul(scene, 'skip', scene.name, skipped!);
+    scene.skips.add(skipped!);
+    scene.struck();
+    await blockade.lift();
+    if (rest.length > 0) await longhaul(scene, 'retry', scene.name, ...rest);
+  },
+};
+
+/** A frozen worker's partitions fail where they are tried again, and are skipped while it sleeps. */
+const zombieAfterSkip: FaultKind = {
+  name: 'zombie-after-skip',
+  about: 'a worker that copies is frozen; its partitions fail elsewhere, are parked and skipped; then it is thawed',
+  shape: { writes: false, consistency: 'per-partition', ...SLOW, tables: 1 },
+  async run(scene) {
+    const blockade = await Blockade.raise(scene, 1);
+    await blockade.lift();
+    await scene.start(blockade.job);
+    const zombie = await freezeCopier(scene, { part: scene.random.next() * 0.5, cutOff: scene.random.chance(0.5) });
+    if (zombie === undefined) return;
+    await blockade.raiseAgain();
+    const waited = await waits(scene);
+    const labels = await parked(scene);
+    const its = new Set(await ordinalsOf(scene, zombie));
+    const [table] = scene.tables;
+    for (const label of labels) scene.skips.add(label);
+    if (labels.length > 0) await longhaul(scene, 'skip', scene.name, ...labels);
+    await eventually(async () => (await skipped(scene)) === labels.length);
+    zombie.worker.thaw();
+    if (waited && [...its].some((each) => labels.some((label) => label.startsWith(`${table}/${each + 1}/`))))
+      scene.struck();
+    await sleep(1_500);
+  },
+};
+
+/** Of the partitions that a frozen worker had, once Temporal has given it up. */
+async function ordinalsOf(scene: Scene, { had }: Zombie): Promise<number[]> {
+  const all = await attempts(scene);
+  return had.flatMap(({ workflowId, activityId }) =>
+    all
+      .filter((each) => each.workflowId === workflowId && each.activityId === activityId)
+      .map(({ ordinal }) => ordinal),
+  );
+}
+
+async function skipped(scene: Scene): Promise<number> {
+  const sql = `SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1 AND state = 'skipped'`;
+  return (await scene.stack.destination.query<{ n: number }>(sql, [scene.run]))[0]!.n;
+}
 
 /** How often the schedule fires, in milliseconds. */
 const EVERY = 2_000;
@@ -137,4 +206,4 @@ const schedule: FaultKind = {
   },
 };
 
-export const PARKED_KINDS: readonly FaultKind[] = [retry, schedule];
+export const PARKED_KINDS: readonly FaultKind[] = [retry, skip, zombieAfterSkip, schedule];

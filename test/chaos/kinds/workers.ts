@@ -29,6 +29,7 @@ async function kill(scene: Scene): Promise<void> {
 const sigkill: FaultKind = {
   name: 'worker-sigkill',
   about: 'a worker process that copies is killed, and another started',
+  shape: { seconds: 6 },
   async run(scene) {
     await scene.start();
     for (let kills = scene.random.int(1, 3); kills > 0; kills--) await kill(scene);
@@ -48,6 +49,7 @@ async function end(scene: Scene): Promise<void> {
 const sigterm: FaultKind = {
   name: 'worker-sigterm',
   about: 'a worker process that copies is asked to end, and another started',
+  shape: { seconds: 6 },
   async run(scene) {
     await scene.start();
     for (let ends = scene.random.int(2, 4); ends > 0; ends--) await end(scene);

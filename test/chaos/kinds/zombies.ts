@@ -7,7 +7,7 @@ import type { WorkerProcess } from '../stack.js';
 
 /** Workers that are frozen beyond their heartbeat timeout, and come back when others have done their work. */
 
-interface Zombie {
+export interface Zombie {
   readonly worker: WorkerProcess;
   /** What it was doing when it was frozen. */
   readonly had: readonly Begun[];
@@ -38,6 +38,9 @@ async function freezeNow(scene: Scene, cutOff: boolean): Promise<Zombie | undefi
   return undefined;
 }
 
+/** So that a worker is found in the middle of its copying. */
+export const SLOW = { seconds: 8 };
+
 /** Whether each partition that the zombie had is committed by another. */
 async function isDoneElsewhere(scene: Scene, { worker, had }: Zombie): Promise<boolean> {
   const all = await attempts(scene);
@@ -57,6 +60,7 @@ async function isDoneElsewhere(scene: Scene, { worker, had }: Zombie): Promise<b
 const zombie: FaultKind = {
   name: 'worker-zombie',
   about: 'a worker that copies is frozen beyond the heartbeat timeout, and thawed when others have done its work',
+  shape: SLOW,
   async run(scene) {
     await scene.start();
     for (let times = scene.random.int(1, 2); times > 0; times--) {
@@ -78,6 +82,7 @@ async function isPublished(scene: Scene): Promise<boolean> {
 const afterPublish: FaultKind = {
   name: 'zombie-after-publish',
   about: 'a worker that copies is frozen, and thawed when the targets are published',
+  shape: SLOW,
   async run(scene) {
     await scene.start();
     const found = await freezeCopier(scene, { part: scene.random.next() * 0.7, cutOff: scene.random.chance(0.5) });
@@ -93,7 +98,7 @@ const afterClean: FaultKind = {
   name: 'zombie-after-clean',
   about:
     'a worker that copies is frozen, the job terminated and cleaned; it is thawed when the job has been started anew',
-  shape: { tables: 1, publish: 'table' },
+  shape: { ...SLOW, tables: 1, publish: 'table' },
   async run(scene) {
     await scene.start();
     const found = await freezeCopier(scene, { part: scene.random.next() * 0.7, cutOff: true });
