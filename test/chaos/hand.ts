@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { WorkflowHandle } from '@temporalio/client';
 import type { Scene } from './scene.js';
 
 /** What a person does to a job. */
@@ -40,6 +41,18 @@ export async function settled(scene: Scene): Promise<string> {
   return (await scene.handle.describe()).status.name;
 }
 
+/** All that its failure says; undefined: it ended well. */
+export async function failureOf(handle: WorkflowHandle): Promise<string | undefined> {
+  return handle.result().then(
+    () => undefined,
+    (error: unknown) => {
+      const said: string[] = [];
+      for (let each: unknown = error; each instanceof Error; each = each.cause) said.push(each.message);
+      return said.join(': ');
+    },
+  );
+}
+
 /** States of the tables in the ledger. */
 export async function states(scene: Scene): Promise<string[]> {
   const sql = 'SELECT state FROM longhaul.run_tables WHERE run = $1 ORDER BY position';
@@ -54,10 +67,12 @@ export async function somewhere(scene: Scene, most = 0.9): Promise<boolean> {
   return !(await scene.hasEnded());
 }
 
-/** Unlike `scene.until`, also when the job has ended. */
+/** Unlike `scene.until`, also when the job has ended; looked at every 300 ms. */
 export async function eventually(condition: () => Promise<boolean>, within = 60_000): Promise<boolean> {
-  for (const deadline = Date.now() + within; Date.now() < deadline; await sleep(300)) {
-    if (await condition()) return true;
+  const deadline = Date.now() + within;
+  while (!(await condition())) {
+    if (Date.now() > deadline) return false;
+    await sleep(300);
   }
-  return false;
+  return true;
 }

@@ -1,6 +1,6 @@
 import { isGrpcServiceError, WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { attempts, begun } from '../attempts.js';
-import { clean, eventually, settled, somewhere, states } from '../hand.js';
+import { clean, eventually, failureOf, settled, somewhere, states } from '../hand.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
 import { TASK_QUEUE } from '../stack.js';
@@ -92,18 +92,6 @@ const sameId: FaultKind = {
   },
 };
 
-/** All that its failure says. */
-async function failureOf(handle: WorkflowHandle): Promise<string | undefined> {
-  return handle.result().then(
-    () => undefined,
-    (error: unknown) => {
-      const said: string[] = [];
-      for (let each: unknown = error; each instanceof Error; each = each.cause) said.push(each.message);
-      return said.join(': ');
-    },
-  );
-}
-
 function startRival(scene: Scene, number: number): Promise<WorkflowHandle> {
   const rival = `${scene.name}-rival-${number}`;
   const args = [scene.job({ name: rival })];
@@ -136,7 +124,7 @@ async function unlessEnded(asked: Promise<unknown>): Promise<boolean> {
     await asked;
     return true;
   } catch (error) {
-    if (isGrpcServiceError(error) && error.code === NOT_FOUND) return false;
+    if (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND) return false;
     throw error;
   }
 }

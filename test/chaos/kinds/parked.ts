@@ -1,6 +1,6 @@
 import { ScheduleOverlapPolicy, type ScheduleHandle } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually, longhaul } from '../hand.js';
+import { eventually, failureOf, longhaul } from '../hand.js';
 import { attempts } from '../attempts.js';
 import type { FaultKind } from '../kind.js';
 import { RETRY, type Scene } from '../scene.js';
@@ -171,15 +171,9 @@ async function firedInVain(scene: Scene, schedule: ScheduleHandle): Promise<bool
     if (numActionsSkippedOverlap > 0) return true;
     const later = recentActions.at(-1)!.action.workflow;
     if (later.firstExecutionRunId === scene.run) return false;
-    const said = await scene.stack.client.workflow
-      .getHandle(later.workflowId)
-      .result()
-      .then(
-        () => 'it ended well',
-        ({ message, cause }: Error) => (cause instanceof Error ? cause.message : message),
-      );
-    if (!said.includes(`is held by run ${scene.run}`)) throw new Error(`The job that the schedule started: ${said}`);
-    return true;
+    const said = await failureOf(scene.stack.client.workflow.getHandle(later.workflowId));
+    if (said?.includes(`is held by run ${scene.run}`)) return true;
+    throw new Error(`the job that the schedule started besides: ${said ?? 'it ended well'}`);
   });
 }
 

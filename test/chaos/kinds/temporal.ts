@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { begun } from '../attempts.js';
+import { eventually } from '../hand.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
 import { closeLine } from '../stack.js';
@@ -14,17 +15,15 @@ async function events(scene: Scene): Promise<number> {
 /** Milliseconds that the harness's own connection may take to find the server again. */
 const FOUND_WITHIN = 60_000;
 
-/** Until the server answers again. What it says of the job is the answer's; undefined: it knows no such job. */
-async function answering(scene: Scene): Promise<void> {
-  for (const deadline = Date.now() + FOUND_WITHIN; ; await sleep(200)) {
-    try {
-      await scene.stack.client.workflowService.describeNamespace({ namespace: 'default' });
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-  }
+/** Until the server answers again. */
+async function answering({ stack }: Scene): Promise<void> {
+  const ask = () => stack.client.workflowService.describeNamespace({ namespace: 'default' });
+  const answered = await eventually(() => ask().then(yes, no), FOUND_WITHIN);
+  if (!answered) throw new Error(`Temporal has not answered within ${FOUND_WITHIN / 1000} s`);
 }
+
+const yes = () => true;
+const no = () => false;
 
 /** All that it has answered has to be there again. */
 async function killed(scene: Scene): Promise<boolean> {

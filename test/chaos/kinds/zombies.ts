@@ -98,7 +98,7 @@ const afterClean: FaultKind = {
   name: 'zombie-after-clean',
   about:
     'a worker that copies is frozen, the job terminated and cleaned; it is thawed when the job has been started anew',
-  shape: { ...SLOW, tables: 1, publish: 'table' },
+  shape: { seconds: 16, tables: 1, publish: 'table' },
   async run(scene) {
     await scene.start();
     const found = await freezeCopier(scene, { part: scene.random.next() * 0.7, cutOff: true });
