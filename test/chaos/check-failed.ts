@@ -1,4 +1,4 @@
-import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './check.js';
+import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './look.js';
 import type { CleanedRuns } from '../../workflows/clean-runs.js';
 import type { Scene } from './scene.js';
 import { OLD_ROWS } from './tables.js';

@@ -1,28 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobReport } from '../../workflows/messages.js';
+import type { JobPhase, JobReport } from '../../workflows/messages.js';
 import { checkFailed } from './check-failed.js';
-import { compareTable } from '../../src/devstack/compare.js';
-import type { Read } from './readers.js';
+import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './look.js';
 import type { Scene } from './scene.js';
-import type { Database } from './stack.js';
-import { OLD_ROWS } from './tables.js';
-import { UNTOUCHED } from './writer.js';
 
 /** How the last job of a scene ended. */
 export type Ended = { readonly report: JobReport } | { readonly error: unknown } | { readonly timeout: true };
-
-/** What a job has left behind. Every count must be 0. */
-export interface Verdict {
-  readonly finished: boolean;
-  /** Rows, over all columns and with multiplicity. */
-  readonly missing: number;
-  readonly duplicated: number;
-  readonly partialReads: readonly Read[];
-  readonly stagingLeft: readonly string[];
-  readonly sessionsLeft: readonly string[];
-  /** What does not add up, in words: in the ledger, or because the harness could not look. */
-  readonly problems: readonly string[];
-}
 
 /** A verdict without anything that must not be. */
 export function isClean(verdict: Verdict): boolean {
@@ -34,8 +16,10 @@ export function isClean(verdict: Verdict): boolean {
 export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
   if ('error' in ended && scene.expected.fails?.test(reasons(ended.error))) return checkFailed(scene);
   const sums = { missing: 0, duplicated: 0 };
-  const problems = whyNotEnded(ended);
+  const problems = whyNotEnded(ended, scene.skips.size === 0 ? 'complete' : 'complete with skips');
   if (scene.expected.mustFail) problems.push('the job should have failed');
+  // First: what still has a session may not be done. A job that goes on has its sessions at work.
+  const sessions = 'timeout' in ended ? [] : await sessionsLeft(scene);
   const expected = new Map<string, number>();
   for (const table of scene.tables) {
     const found = await compareOne(scene, table, problems);
@@ -49,14 +33,13 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     ...sums,
     partialReads: scene.readers.partial(expected),
     stagingLeft: await stagingLeft(scene),
-    // A job that goes on has its sessions at work.
-    sessionsLeft: 'timeout' in ended ? [] : await sessionsLeft(scene),
+    sessionsLeft: sessions,
     problems,
   };
 }
 
-function whyNotEnded(ended: Ended): string[] {
-  if ('report' in ended) return ended.report.phase === 'complete' ? [] : [`the job ended as ${ended.report.phase}`];
+function whyNotEnded(ended: Ended, phase: JobPhase): string[] {
+  if ('report' in ended) return ended.report.phase === phase ? [] : [`the job ended as ${ended.report.phase}`];
   if ('timeout' in ended) return ['the job has not ended in time'];
   return [`the job failed: ${reasons(ended.error)}`];
 }
@@ -65,46 +48,6 @@ function reasons(failure: unknown): string {
   const messages: string[] = [];
   for (let error = failure; error instanceof Error; error = error.cause) messages.push(error.message);
   return messages.join(': ');
-}
-
-export interface Compared {
-  readonly missing: number;
-  readonly duplicated: number;
-  /** Of the job in the target. */
-  readonly rows: number;
-}
-
-/** The target has to be what the source is, or was at the snapshot; of what changes under a copy without one, as much as is promised. */
-export async function compareOne(scene: Scene, table: string, problems: string[]): Promise<Compared> {
-  const { source, destination } = scene.stack;
-  const loaded = `(SELECT * FROM ${table} WHERE gen <> 0)`;
-  const [counts] = await destination.query<{ old: number; rows: number; ids: number }>(
-    `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows,
-       count(DISTINCT id) FILTER (WHERE gen <> 0)::int AS ids FROM ${table}`,
-  );
-  const { old, rows, ids } = counts!;
-  const keep = scene.shape.mode === 'append' ? OLD_ROWS : 0;
-  if (old !== keep) problems.push(`${table} has ${old} rows of before, not ${keep}`);
-  if (scene.writer === undefined) {
-    const { rows: from, mayMiss } = scene.expected;
-    const found = await compareTable(source.url(), destination.url(), from?.(table) ?? table, loaded);
-    return { missing: mayMiss ? 0 : found.missing, duplicated: found.extra, rows };
-  }
-  if (scene.shape.consistency === 'snapshot') {
-    const [at] = await destination.query<{ snapshot: number }>(
-      'SELECT snapshot FROM longhaul.run_tables WHERE run = $1 AND table_name = $2',
-      [scene.run, table],
-    );
-    const reference = at && scene.writer.reference(table, at.snapshot);
-    if (reference === undefined) problems.push(`${table}: no copy of snapshot ${at?.snapshot} to compare with`);
-    if (reference === undefined) return { missing: 0, duplicated: 0, rows };
-    const found = await compareTable(source.url(), destination.url(), reference, loaded);
-    return { missing: found.missing, duplicated: found.extra, rows };
-  }
-  const untouched = (extra: string) =>
-    `(SELECT * FROM ${table} WHERE ${UNTOUCHED} AND id <= ${scene.shape.rows}${extra})`;
-  const found = await compareTable(source.url(), destination.url(), untouched(''), untouched(' AND gen <> 0'));
-  return { missing: found.missing, duplicated: found.extra + rows - ids, rows };
 }
 
 interface LedgerTable {
@@ -140,34 +83,13 @@ async function ledgerProblems(scene: Scene): Promise<string[]> {
     `SELECT run, state FROM longhaul.run_tables WHERE run = ANY ($1) AND run <> $2 AND state IN ('open', 'publishing')`,
     [scene.runs, scene.run],
   );
-  return [...problems, ...open.map(({ run, state }) => `run ${run} is still ${state}`)];
-}
-
-export async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
-  const found = await stack.destination.query<{ name: string }>(
-    `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-     WHERE nspname = $1 AND relkind IN ('r', 'p') AND relname ^@ '_longhaul_'`,
-    [schema],
+  const kept = await destination.query<{ run: string; table_name: string; state: string }>(
+    `SELECT run, table_name, state FROM longhaul.run_tables WHERE run = ANY ($1) AND state NOT IN ('discarded', 'published')`,
+    [[...scene.discarded]],
   );
-  return found.map(({ name }) => name);
-}
-
-/** Milliseconds within which sessions that nobody needs any more have to be gone. */
-const GONE_WITHIN = 15_000;
-
-export async function sessionsLeft({ stack }: Scene): Promise<string[]> {
-  return [...(await sessionsOf(stack.source)), ...(await sessionsOf(stack.destination))];
-}
-
-async function sessionsOf(database: Database): Promise<string[]> {
-  const deadline = Date.now() + GONE_WITHIN;
-  for (;;) {
-    const found = await database.query<{ name: string; state: string }>(
-      `SELECT application_name AS name, coalesce(state, '') AS state FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name ^@ 'longhaul'`,
-    );
-    if (found.length === 0) return [];
-    if (Date.now() > deadline) return found.map(({ name, state }) => `${database.side}: ${name} (${state})`);
-    await sleep(200);
-  }
+  return [
+    ...problems,
+    ...open.map(({ run, state }) => `run ${run} is still ${state}`),
+    ...kept.map(({ run, table_name, state }) => `${table_name} of run ${run} was given up, and is ${state}`),
+  ];
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isClean, type Verdict } from './check.js';
+import { isClean } from './check.js';
+import type { Verdict } from './look.js';
 import type { FaultKind } from './kind.js';
 import { Random } from './random.js';
 import { randomShape, Scene } from './scene.js';
@@ -42,6 +43,7 @@ async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined
     return `${kind.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   } finally {
     await kind.cleanUp?.(scene);
+    await scene.stack.restore();
   }
 }
 

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
-import { check, type Verdict } from './check.js';
+import { check } from './check.js';
+import type { Verdict } from './look.js';
 import { LogTail } from './log.js';
 import type { Random } from './random.js';
 import { Readers } from './readers.js';
+import { recoveryOf, type Death } from './recovery.js';
 import { createTables } from './tables.js';
 import type { Stack } from './stack.js';
 import { SourceWriter } from './writer.js';
@@ -75,10 +77,16 @@ export class Scene implements AsyncDisposable {
   readonly schema: string;
   /** Faults that were shown to have struck what they were aimed at. */
   faults = 0;
+  /** Workers that were killed while they copied. A kind that strikes in no other way has it looked at what was repeated. */
+  readonly deaths: Death[] = [];
   /** Milliseconds from a worker's death to the next beginning of each partition that it had: see `recovery.ts`. */
   readonly recoveries: number[] = [];
   /** Told by the kind. */
   expected: Expected = {};
+  /** Partitions that a person has skipped, as `table/17`: their rows, and no others, have to be missing. */
+  readonly skips = new Set<string>();
+  /** Runs that were given up for good: nothing of them may be left but what they had published. */
+  readonly discarded = new Set<string>();
   #handle: WorkflowHandle | undefined;
   readonly #readers: Readers;
   readonly #writer: SourceWriter | undefined;
@@ -239,7 +247,10 @@ export class Scene implements AsyncDisposable {
     ]);
     await this.#writer?.stop();
     await this.#readers.stop();
-    return check(this, ended);
+    const verdict = await check(this, ended);
+    const { recoveries, problems } = await recoveryOf(this);
+    this.recoveries.push(...recoveries);
+    return { ...verdict, problems: [...verdict.problems, ...problems] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -255,7 +266,7 @@ export class Scene implements AsyncDisposable {
 const BYTES_A_ROW = 120;
 
 /** Crashes are noticed at once, and nothing that a fault does uses up the attempts of a partition. */
-const RETRY = {
+export const RETRY = {
   maximumAttempts: 30,
   initialInterval: '200ms',
   backoffCoefficient: 1.5,

@@ -87,9 +87,14 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
   }
 }
 
-/** One worker process. */
+/** One worker process, with a line of its own to Temporal. */
 export class WorkerProcess {
-  constructor(private readonly supervised: Supervised) {}
+  #frozen = false;
+
+  constructor(
+    private readonly supervised: Supervised,
+    readonly line: FaultProxy,
+  ) {}
 
   get pid(): number {
     return this.supervised.pid;
@@ -104,8 +109,25 @@ export class WorkerProcess {
     return identity.startsWith(`longhaul ${this.pid}@`);
   }
 
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
   signal(signal: NodeJS.Signals): void {
     if (this.alive) process.kill(this.pid, signal);
+  }
+
+  /** It does nothing any more, and knows nothing of that. `cutOff`: Temporal has lost its connection, and gives it no more work. */
+  freeze(cutOff = false): void {
+    this.#frozen = true;
+    this.signal('SIGSTOP');
+    if (cutOff) closeLine(this.line);
+  }
+
+  thaw(): void {
+    this.line.closed = false;
+    this.#frozen = false;
+    this.signal('SIGCONT');
   }
 
   /** Resolves when the process has ended. */
@@ -115,9 +137,16 @@ export class WorkerProcess {
   }
 
   async stop(): Promise<void> {
-    this.signal('SIGCONT');
+    this.thaw();
     await this.supervised.stop();
+    await this.line.stop();
   }
+}
+
+/** Connections through it are gone, and refused, until `closed` is taken back. */
+export function closeLine(line: FaultProxy): void {
+  line.closed = true;
+  for (const link of line.links) link.cut('reset');
 }
 
 export interface StackOptions {
@@ -161,7 +190,7 @@ export class Stack {
     const client = new Client({ connection: await Connection.connect({ address: temporal.address }) });
     const stack = new Stack(options, source, destination, temporal, client);
     await writeFile(stack.config, CONFIG);
-    for (let n = 0; n < (options.workers ?? 2); n++) await stack.startWorker();
+    await stack.restore();
     return stack;
   }
 
@@ -200,18 +229,26 @@ export class Stack {
     return this.workers.filter(({ alive }) => alive);
   }
 
+  /** As many workers as in the beginning, none of them frozen or cut off. */
+  async restore(): Promise<void> {
+    const wanted = this.options.workers ?? 2;
+    for (const worker of this.alive) worker.thaw();
+    for (const surplus of this.alive.slice(0, Math.max(0, this.alive.length - wanted))) await surplus.stop();
+    while (this.alive.length < wanted) await this.startWorker();
+  }
+
   async startWorker(env: NodeJS.ProcessEnv = {}): Promise<WorkerProcess> {
     const script = fileURLToPath(new URL(DIST_WORKER, import.meta.url));
     const args = [...(this.options.nodeArgs ?? []), script, this.config];
-    const worker = new WorkerProcess(
-      await spawnSupervised(process.execPath, args, {
-        logFile: this.workerLog,
-        cwd: this.options.dir,
-        env: { ...this.env, ...env },
-        stopSignal: 'SIGTERM',
-        graceMs: 15_000,
-      }),
-    );
+    const line = await FaultProxy.start(Number(this.temporal.address.split(':')[1]));
+    const supervised = await spawnSupervised(process.execPath, args, {
+      logFile: this.workerLog,
+      cwd: this.options.dir,
+      env: { ...this.env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}`, ...env },
+      stopSignal: 'SIGTERM',
+      graceMs: 15_000,
+    });
+    const worker = new WorkerProcess(supervised, line);
     this.workers.push(worker);
     return worker;
   }
@@ -236,6 +273,12 @@ export class Stack {
   async killTemporal(): Promise<void> {
     process.kill(this.temporal.pid, 'SIGKILL');
     await this.temporal.exited;
+  }
+
+  /** Of a server that was killed: the next one knows no workflow. */
+  async deleteTemporal(): Promise<void> {
+    const file = join(this.options.dir, 'temporal.db');
+    for (const part of ['', '-wal', '-shm', '-journal']) await rm(`${file}${part}`, { force: true });
   }
 
   /** Answers with the pids of worker processes that outlive their end. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { holderPrefix } from '../../src/connectors/postgres/snapshot/holders.js';
+import type { SnapshotKey } from '../../src/connectors/types.js';
 import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
 import { row } from './tables.js';
@@ -37,8 +38,8 @@ export class SourceWriter {
   }
 
   /** The copy of a table as a snapshot had it; undefined when there was no time to make one. */
-  reference(table: string, snapshot: number): string | undefined {
-    const name = referenceName(table, snapshot);
+  reference(table: string, run: string, snapshot: number): string | undefined {
+    const name = this.#nameOf(table, { run, snapshot });
     return this.#references.has(name) ? name : undefined;
   }
 
@@ -76,35 +77,38 @@ export class SourceWriter {
   }
 
   async #lookForSnapshot(client: pg.Client): Promise<void> {
-    const names = this.scene.runs.map((run) => holderPrefix({ run, snapshot: 0 }).replace(/ 0 $/, ' '));
-    const { rows } = await client.query<{ name: string }>(
-      `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND application_name ^@ ANY ($1::text[])`,
-      [names],
-    );
-    for (const { name } of rows) {
-      const [snapshot, id] = name.split(' ').slice(-2) as [string, string];
-      const missing = this.scene.tables.filter((table) => this.reference(table, Number(snapshot)) === undefined);
-      if (missing.length > 0) await this.#copy(client, missing, Number(snapshot), id);
+    for (const run of new Set(this.scene.runs)) {
+      const prefix = holderPrefix({ run, snapshot: 0 }).replace(/ 0 $/, ' ');
+      const { rows } = await client.query<{ name: string }>(
+        `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND application_name ^@ $1`,
+        [prefix],
+      );
+      for (const { name } of rows) {
+        const [number, id] = name.split(' ').slice(-2) as [string, string];
+        const key = { run, snapshot: Number(number) };
+        const missing = this.scene.tables.filter((table) => this.reference(table, run, key.snapshot) === undefined);
+        if (missing.length > 0) await this.#copy(client, missing, key, id);
+      }
     }
   }
 
-  async #copy(client: pg.Client, tables: readonly string[], snapshot: number, id: string): Promise<void> {
+  async #copy(client: pg.Client, tables: readonly string[], key: SnapshotKey, id: string): Promise<void> {
     try {
       await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
       await client.query(`SET TRANSACTION SNAPSHOT '${id}'`);
       for (const table of tables) {
-        await client.query(`CREATE TABLE ${referenceName(table, snapshot)} AS SELECT * FROM ${table}`);
+        await client.query(`CREATE TABLE ${this.#nameOf(table, key)} AS SELECT * FROM ${table}`);
       }
       await client.query('COMMIT');
-      for (const table of tables) this.#references.add(referenceName(table, snapshot));
+      for (const table of tables) this.#references.add(this.#nameOf(table, key));
     } catch (error) {
       await client.query('ROLLBACK');
       // The holder has just ended, or its name is of the moment between two.
       if (!/snapshot/.test(String(error))) throw error;
     }
   }
-}
 
-function referenceName(table: string, snapshot: number): string {
-  return `${table}_at_${snapshot}`;
+  #nameOf(table: string, { run, snapshot }: SnapshotKey): string {
+    return `${table}_at_${this.scene.runs.indexOf(run)}_${snapshot}`;
+  }
 }

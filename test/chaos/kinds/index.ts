@@ -4,10 +4,20 @@ import { diskFull } from './disk-full.js';
 import { NETWORK_KINDS } from './network.js';
 import { SERVER_KINDS } from './servers.js';
 import { SOURCE_KINDS } from './source.js';
+import { OPERATOR_KINDS } from './operator.js';
+import { PARKED_KINDS } from './parked.js';
+import { RESET_KINDS } from './resets.js';
+import { TEMPORAL_KINDS } from './temporal.js';
 import { WORKER_KINDS } from './workers.js';
+import { ZOMBIE_KINDS } from './zombies.js';
 
 export const KINDS: readonly FaultKind[] = [
   ...WORKER_KINDS,
+  ...ZOMBIE_KINDS,
+  ...TEMPORAL_KINDS,
+  ...OPERATOR_KINDS,
+  ...PARKED_KINDS,
+  ...RESET_KINDS,
   ...NETWORK_KINDS,
   ...BACKEND_KINDS,
   ...SERVER_KINDS,

@@ -1,4 +1,4 @@
-import type { Verdict } from '../check.js';
+import type { Verdict } from '../look.js';
 import { Random } from '../random.js';
 import { endJob } from '../run.js';
 import { Scene, type Shape } from '../scene.js';

@@ -1,0 +1,174 @@
+import { isGrpcServiceError, WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
+import { attempts, begun } from '../attempts.js';
+import { clean, eventually, failureOf, settled, somewhere, states } from '../hand.js';
+import type { FaultKind } from '../kind.js';
+import type { Scene } from '../scene.js';
+
+/** What people do to a job that runs. */
+
+const cancel: FaultKind = {
+  name: 'cancel-resume',
+  about: 'the job is cancelled at some moment, and started again with `resume`',
+  async run(scene) {
+    await scene.start();
+    for (let times = scene.random.int(1, 3); times > 0; times--) {
+      if (!(await somewhere(scene))) return;
+      await scene.handle.cancel();
+      if ((await settled(scene)) === 'COMPLETED') return;
+      scene.struck();
+      await scene.start({ resume: scene.run });
+    }
+  },
+};
+
+const discard: FaultKind = {
+  name: 'cancel-discard',
+  about: 'the job is cancelled and what it has loaded is discarded; then it is started anew',
+  shape: { tables: 1, publish: 'table' },
+  async run(scene) {
+    await scene.start();
+    if (!(await somewhere(scene))) return;
+    await scene.handle.signal('discard');
+    if (scene.random.chance(0.7)) await scene.handle.cancel();
+    if ((await settled(scene)) === 'COMPLETED') return;
+    scene.struck();
+    scene.discarded.add(scene.run);
+    // It was just being published: there is nothing to start anew.
+    const published = (await states(scene)).includes('published');
+    await scene.start(published ? { resume: scene.run } : {});
+  },
+};
+
+const terminate: FaultKind = {
+  name: 'terminate-resume',
+  about: 'the job is terminated at some moment, and started again with `resume` at once',
+  async run(scene) {
+    await scene.start();
+    for (let times = scene.random.int(1, 3); times > 0; times--) {
+      if (!(await somewhere(scene))) return;
+      await scene.handle.terminate('chaos');
+      scene.struck();
+      await scene.start({ resume: scene.run });
+    }
+  },
+};
+
+const terminateClean: FaultKind = {
+  name: 'terminate-clean',
+  about: 'the job is terminated at some moment, `longhaul clean` gives its run up, and it is started anew',
+  shape: { tables: 1, publish: 'table' },
+  async run(scene) {
+    await scene.start();
+    if (!(await somewhere(scene))) return;
+    await scene.handle.terminate('chaos');
+    await clean(scene);
+    scene.struck();
+    const published = (await states(scene)).includes('published');
+    await scene.start(published ? { resume: scene.run } : {});
+  },
+};
+
+const sameId: FaultKind = {
+  name: 'two-starts-one-id',
+  about: 'a job is started once more under the same workflow id while it runs: Temporal refuses the second',
+  async run(scene) {
+    await scene.start();
+    for (let times = scene.random.int(1, 3); times > 0; times--) {
+      if (!(await somewhere(scene))) return;
+      const args = [scene.job()];
+      const second = scene.stack.client.workflow.start('copyJob', {
+        taskQueue: scene.stack.taskQueue,
+        workflowId: scene.name,
+        args,
+      });
+      const refused = await second.then(
+        () => false,
+        (error: unknown) => error instanceof WorkflowExecutionAlreadyStartedError,
+      );
+      if (refused) scene.struck();
+      else if (!(await scene.hasEnded())) throw new Error('a second job ran under the id of the first');
+    }
+  },
+};
+
+function startRival(scene: Scene, number: number): Promise<WorkflowHandle> {
+  const rival = `${scene.name}-rival-${number}`;
+  const args = [scene.job({ name: rival })];
+  return scene.stack.client.workflow.start('copyJob', { taskQueue: scene.stack.taskQueue, workflowId: rival, args });
+}
+
+const oneTarget: FaultKind = {
+  name: 'two-jobs-one-target',
+  about: 'another job is started on the same targets: it fails and names the one that holds them',
+  shape: { mode: 'replace' },
+  async run(scene) {
+    const together = scene.random.chance(0.3);
+    await scene.start();
+    for (let number = 1; number <= scene.random.int(1, 2); number++) {
+      if (!together && !(await somewhere(scene, 0.6))) return;
+      const rival = await startRival(scene, number);
+      const said = await failureOf(rival);
+      if (said === undefined) throw new Error('two jobs copied into one target at the same time, and both ended well');
+      // Of two that are started together either may be first.
+      const first = said.includes(scene.run) && said.includes('is held by run');
+      if (first) scene.struck();
+      else if (together) throw new Error(`the second job failed otherwise: ${said}`);
+    }
+  },
+};
+
+/** An activity that has ended meanwhile is not there. */
+async function unlessEnded(asked: Promise<unknown>): Promise<boolean> {
+  try {
+    await asked;
+    return true;
+  } catch (error) {
+    if (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND) return false;
+    throw error;
+  }
+}
+
+/** gRPC's status. */
+const NOT_FOUND = 5;
+
+/** Answers whether an attempt was handed back, which its history says. */
+async function pauseOne(scene: Scene): Promise<boolean> {
+  const { workflowService } = scene.stack.client;
+  const busy = (await begun(scene)).filter(({ type }) => type === 'copyPartition');
+  if (busy.length === 0) return false;
+  const { workflowId, runId, activityId } = scene.random.pick(busy);
+  const which = { namespace: 'default', execution: { workflowId, runId }, id: activityId };
+  if (!(await unlessEnded(workflowService.pauseActivity({ ...which, reason: 'chaos' })))) return false;
+  let ended: string | undefined;
+  await eventually(async () => {
+    const all = await attempts(scene);
+    ended = all.find((each) => each.workflowId === workflowId && each.activityId === activityId)?.ended;
+    return ended !== undefined;
+  });
+  await unlessEnded(workflowService.unpauseActivity(which));
+  return ended === 'handed back';
+}
+
+const pauseActivity: FaultKind = {
+  name: 'activity-paused',
+  about: 'an operator pauses an attempt at a partition in Temporal: it is handed back, and done again',
+  // A worker hears of it by the answer to a heartbeat: its attempts have to take longer than that.
+  shape: { tables: 1, rows: 16_000, partitions: 4, parallelism: 2, seconds: 24 },
+  async run(scene) {
+    await scene.start();
+    for (let times = scene.random.int(1, 2); times > 0; times--) {
+      if (!(await scene.untilCopying())) return;
+      if (await pauseOne(scene)) scene.struck();
+    }
+  },
+};
+
+export const OPERATOR_KINDS: readonly FaultKind[] = [
+  cancel,
+  discard,
+  terminate,
+  terminateClean,
+  sameId,
+  oneTarget,
+  pauseActivity,
+];
