@@ -17,7 +17,7 @@ export interface Begun {
 }
 
 /** PENDING_ACTIVITY_STATE_STARTED, whose enum is no ES module's. */
-const STARTED = 2;
+const STARTED: temporal.api.enums.v1.PendingActivityState = 2;
 
 /** Workflow ids of the job's tables. */
 export function tableIds(scene: Scene): string[] {

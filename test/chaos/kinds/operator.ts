@@ -123,13 +123,13 @@ async function unlessEnded(asked: Promise<unknown>): Promise<boolean> {
     await asked;
     return true;
   } catch (error) {
-    if (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND) return false;
+    if (isGrpcServiceError(error) && NOT_FOUND.includes(error.code)) return false;
     throw error;
   }
 }
 
 /** gRPC's status. */
-const NOT_FOUND = 5;
+const NOT_FOUND: readonly number[] = [5];
 
 /** Answers whether an attempt was handed back, which its history says. */
 async function pauseOne(scene: Scene): Promise<boolean> {
