@@ -5,13 +5,14 @@ import {
   DiscardCase,
   OpenCase,
   ReaderCase,
+  SnapshotCase,
   StartOverCase,
   SuspendCase,
   TablesCase,
   type Case,
   type Copied,
 } from '../support/fail-point-cases.js';
-import { ROWS, Stage } from '../support/fail-point-stage.js';
+import { ROWS, Stage, type FailingWorker } from '../support/fail-point-stage.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { startTestTemporal, type TestTemporal } from '../support/temporal.js';
 import type { Failures } from './failure-plan.js';
@@ -105,17 +106,29 @@ function caseOf(stage: Stage, point: FailPoint, times: Times): Case {
   return new (times === 'once' ? first! : second!)(stage, point, to);
 }
 
+/** Of each job, one after the other. */
+const SNAPSHOT_POINTS: readonly (readonly FailPoint[])[] = [
+  ['snapshot: before election', 'snapshot: in election', 'snapshot: before name', 'snapshot: after name'],
+  ['snapshot: before ledger'],
+  ['snapshot: after ledger'],
+  ['snapshot: before sleep'],
+  ['snapshot: before answer'],
+];
+const snapshotJob = (times: Times, index: number) => `${times}_snapshot_${index + 1}`;
+
 function casesOf(stage: Stage, times: Times): Case[] {
   return [
     new TablesCase(stage, times, [...tablesOf(times), ...visibleTables(times)]),
     new ReaderCase(stage, `${times}_reader`, [{ points: [READERS], table: `s.${times}_read`, mode: 'replace' }]),
+    ...SNAPSHOT_POINTS.map((points, index) => new SnapshotCase(stage, points, snapshotJob(times, index))),
     ...ofJobs.map((point) => caseOf(stage, point, times)),
   ];
 }
 
 function connections(): string[][] {
   const jobs = ofJobs.flatMap((point) => [`once_${nameOf(point)}`, `twice_${nameOf(point)}`]);
-  return [['once'], ['twice'], ['once_reader', 'twice_reader'], jobs];
+  const snapshots = SNAPSHOT_POINTS.flatMap((_, index) => [snapshotJob('once', index), snapshotJob('twice', index)]);
+  return [['once'], ['twice'], ['once_reader', 'twice_reader'], jobs, snapshots];
 }
 
 /** Longest time until a process has crashed, in milliseconds: most of it is waiting for the heartbeats of the one before. */
@@ -139,19 +152,28 @@ test('a crash at every point, and two in a row, lose nothing, double nothing and
         }),
       ),
     );
+  const met: Awaited<ReturnType<FailingWorker['met']>> = [];
   let starting: Promise<void>[] | undefined;
   for (let process = 0, failures = failing(0); failures.length > 0; failures = failing(++process)) {
     const worker = await stage.startWorker(Object.fromEntries(failures));
     starting ??= cases.map((each) => each.start());
     await Promise.all([worker.crashed(CRASHES_WITHIN), ...starting]);
     lap(`crash ${process + 1}, at ${failures.length} places`);
+    met.push(...(await worker.met()));
   }
   await stage.startWorker();
   await Promise.all(cases.map((each) => each.finish()));
   await stage.stopWorkers();
   await expectNothingLeft(stage);
   lap('recovered');
+  for (const point of FAIL_POINTS) report.push(lineOf(point, met));
 }, 900_000);
+
+function lineOf(point: FailPoint, met: Awaited<ReturnType<FailingWorker['met']>>): string {
+  const here = met.filter((each) => each.point === point);
+  const crashed = here.filter(({ how }) => how === 'crashed').length;
+  return `${point.padEnd(32)} reached ${here.length}, crashed ${crashed}, recovered`;
+}
 
 const began = Date.now();
 const report: string[] = [];

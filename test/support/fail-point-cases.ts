@@ -165,6 +165,37 @@ export class TablesCase extends JobCase {
   }
 }
 
+/**
+ * A job under a snapshot. Where its tables could be done while a holder stands still, the table stops as well: holders are of use only
+ * as long as it needs them.
+ */
+export class SnapshotCase extends TablesCase {
+  constructor(
+    stage: Stage,
+    private readonly snapshotPoints: readonly FailPoint[],
+    to: string,
+  ) {
+    super(stage, to, [{ table: `s.${to}`, mode: 'replace', points: [] }]);
+  }
+
+  override get points(): Case['points'] {
+    if (this.snapshotPoints.includes('snapshot: before answer')) return { [this.id]: this.snapshotPoints };
+    const known = this.snapshotPoints.some((point) => KNOWN.includes(point));
+    return {
+      [`${this.id}/~snapshot`]: this.snapshotPoints,
+      ...(known && { [`${this.id}/s.${this.to}`]: ['prepare: before lock'] }),
+    };
+  }
+
+  override async start(): Promise<void> {
+    await this.createTables();
+    this.handle = await this.begin({ consistency: 'snapshot' });
+  }
+}
+
+/** Here the ledger says already that the snapshot was taken, and the copying has begun. */
+const KNOWN: readonly FailPoint[] = ['snapshot: after ledger', 'snapshot: before sleep'];
+
 /** The opening of a run. */
 export class OpenCase extends TablesCase {
   constructor(

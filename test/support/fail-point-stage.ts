@@ -146,6 +146,18 @@ export class FailingWorker {
     if (signal !== 'SIGKILL') throw new Error(`the worker ended by ${signal}`);
   }
 
+  /** Where what happened, in order. */
+  async met(): Promise<{ readonly point: string; readonly how: 'lost its connection' | 'crashed' }[]> {
+    const met = new Set<string>();
+    const lines = (await readFile(this.told, 'utf8')).trim().split('\n');
+    return lines.map((line) => {
+      const [id = '', point = ''] = line.split('\t');
+      const crashed = met.has(id) || this.workflows[id]?.disconnect === undefined;
+      met.add(id);
+      return { point, how: crashed ? 'crashed' : 'lost its connection' };
+    });
+  }
+
   async #left(): Promise<string[]> {
     const lines = (await readFile(this.told, 'utf8')).split('\n').map((line) => line.split('\t')[0]);
     return Object.entries(this.workflows).flatMap(([id, { disconnect, stop }]) => {
