@@ -17,7 +17,7 @@ export interface Begun {
 }
 
 /** PENDING_ACTIVITY_STATE_STARTED, whose enum is no ES module's. */
-const STARTED: temporal.api.enums.v1.PendingActivityState = 2;
+const STARTED = 2;
 
 /** Workflow ids of the job's tables. */
 export function tableIds(scene: Scene): string[] {
@@ -37,7 +37,7 @@ async function begunOf({ stack }: Scene, workflowId: string): Promise<Begun[]> {
     .describe()
     .catch(() => undefined);
   return (described?.raw.pendingActivities ?? []).flatMap(({ state, activityId, activityType, lastWorkerIdentity }) =>
-    state === STARTED
+    Number(state) === STARTED
       ? [
           {
             workflowId,

@@ -14,6 +14,7 @@ interface Options {
   readonly kinds: readonly FaultKind[];
   readonly minutes: number;
   readonly lanes: number;
+  readonly strikes: number;
   readonly job?: number;
   readonly without?: NodeJS.ProcessEnv;
 }
@@ -50,6 +51,7 @@ const program = new Command('npm run chaos --')
   .option('--kinds <a,b,…>', 'only these kinds of fault', kindsOf, [...KINDS])
   .option('--minutes <m>', 'start no job after so many minutes', number, 60)
   .option('--lanes <n>', 'sets of servers and workers that are used at the same time', number, 2)
+  .option('--strikes <n>', 'so many times as many faults in a job, of kinds that can be repeated', number, 1)
   .option('--job <n>', 'only the job of this number, as a complaint names it', number)
   .option(
     '--without <a,b,…>',
@@ -82,9 +84,18 @@ function bare(kind: FaultKind): FaultKind {
   return { ...kind, shape: { ...kind.shape, keyed: false, verify: 'counts' } };
 }
 
-async function chaos({ faults, seed, minutes, lanes, job, without: env, ...options }: Options): Promise<boolean> {
+async function chaos({
+  faults,
+  seed,
+  minutes,
+  lanes,
+  job,
+  without: env,
+  strikes,
+  ...options
+}: Options): Promise<boolean> {
   const kinds = env === undefined ? options.kinds : options.kinds.map(bare);
-  const plan: Plan = { kinds, seed, faults, until: Date.now() + minutes * 60_000 };
+  const plan: Plan = { kinds, seed, strikes, faults, until: Date.now() + minutes * 60_000 };
   const outcomes: Outcome[] = [];
   const struck = () => outcomes.reduce((sum, outcome) => sum + outcome.faults, 0);
   let number = 0;

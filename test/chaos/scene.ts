@@ -32,9 +32,11 @@ export interface Shape {
   readonly keyed: boolean;
   /** Seconds that the source takes to send one table to one session. */
   readonly seconds: number;
+  /** Of the kinds that strike more than once: so many times as often, on jobs that are as much longer. */
+  readonly strikes: number;
 }
 
-export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape {
+export function randomShape(random: Random, wanted: Partial<Shape> = {}, strikes = 1): Shape {
   const writes = random.chance(0.3);
   const mode = random.pick(['replace', 'replace', 'append'] as const);
   const shape: Shape = {
@@ -45,10 +47,11 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape 
     verify: random.pick(['counts', 'counts', 'checksum']),
     tables: random.int(1, 2),
     rows: random.int(2_000, 8_000),
-    partitions: random.int(4, 10),
+    partitions: random.int(4, 10) * strikes,
     parallelism: random.int(2, 4),
     writes,
-    seconds: random.int(2, 4),
+    seconds: random.int(2, 4) * strikes,
+    strikes,
     keyed: random.chance(0.5),
     ...wanted,
   };
@@ -228,6 +231,11 @@ export class Scene implements AsyncDisposable {
       async () => destination.proxy.copying.length > 0 && (least === 0 || (await this.committed()) >= least),
       within,
     );
+  }
+
+  /** How often to strike: from `least` to `most` times, and more in a run that is to have many faults. */
+  times(least: number, most: number): number {
+    return this.random.int(least, most) * this.shape.strikes;
   }
 
   /** A moment of the copy, chosen by chance. */

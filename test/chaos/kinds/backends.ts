@@ -48,12 +48,13 @@ function strikeOne(scene: Scene, how: How, target: Target): Promise<boolean> {
 function copyingKind(how: How, about: string): FaultKind {
   return {
     name: `backend-${how}-copying`,
+    repeats: true,
     about,
     shape: { verify: 'counts' },
     async run(scene) {
       const side = scene.random.pick(SIDES);
       await scene.start(slowSource(scene));
-      for (let times = scene.random.int(3, 5); times > 0; times--) {
+      for (let times = scene.times(3, 5); times > 0; times--) {
         if (await strikeOne(scene, how, { side, where: COPYING })) scene.struck();
       }
     },
@@ -62,10 +63,11 @@ function copyingKind(how: How, about: string): FaultKind {
 
 const beforeCommit: FaultKind = {
   name: 'backend-terminate-copied',
+  repeats: true,
   about: "the destination's session is ended between COPY and COMMIT",
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(2, 4); times > 0; times--) {
+    for (let times = scene.times(2, 4); times > 0; times--) {
       const link = await held(scene, 'copied');
       if (link === undefined) break;
       const where = `state = 'idle in transaction' AND query ^@ 'COPY ' AND client_port = ${link.port}`;
@@ -88,7 +90,7 @@ const publishing: FaultKind = {
     await scene.start();
     if (!(await scene.until(async () => (await scene.committed()) >= partitions - parallelism))) return;
     proxy.delay = WHILE_PUBLISHING;
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       const how = scene.random.pick(['terminate', 'terminate', 'cancel'] as const);
       await scene.moment(500);
       if (await strikeOne(scene, how, publisher(scene))) scene.struck();
@@ -108,11 +110,12 @@ function publisher({ tables, run }: Scene): Target {
 
 const holder: FaultKind = {
   name: 'backend-holder',
+  repeats: true,
   about: 'the session of a holder of the snapshot is ended, or its statement cancelled',
   shape: { consistency: 'snapshot', onSnapshotLost: 'restart', publish: 'table', writes: true },
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(2, 3); times > 0; times--) {
+    for (let times = scene.times(2, 3); times > 0; times--) {
       const how = scene.random.pick(['terminate', 'cancel'] as const);
       if (!(await scene.untilCopying(scene.random.next() / 2))) break;
       const where = `application_name ^@ 'longhaul snapshot '`;

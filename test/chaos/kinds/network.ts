@@ -11,10 +11,11 @@ const FOUND = /Partition was committed already/;
 
 const commitAnswerLost: FaultKind = {
   name: 'commit-answer-lost',
+  repeats: true,
   about: "the destination's COMMIT takes effect, and the connection is gone before its answer arrives",
   async run(scene) {
     await scene.start();
-    for (let losses = scene.random.int(2, 4); losses > 0; losses--) {
+    for (let losses = scene.times(2, 4); losses > 0; losses--) {
       const found = await scene.logged(FOUND);
       const link = await held(scene, 'committed');
       link?.cut(scene.random.pick(['reset', 'fin']));
@@ -26,10 +27,11 @@ const commitAnswerLost: FaultKind = {
 
 const commitLost: FaultKind = {
   name: 'commit-lost',
+  repeats: true,
   about: 'the connection is gone between COPY and COMMIT: the COMMIT never reaches the destination',
   async run(scene) {
     await scene.start();
-    for (let losses = scene.random.int(2, 4); losses > 0; losses--) {
+    for (let losses = scene.times(2, 4); losses > 0; losses--) {
       const link = await held(scene, scene.random.pick(['copied', 'committing']));
       if (!link?.open) continue;
       link.cut(scene.random.pick(['reset', 'fin']));
@@ -43,10 +45,11 @@ const commitLost: FaultKind = {
 function cutKind(name: string, how: Cut, about: string): FaultKind {
   return {
     name,
+    repeats: true,
     about,
     async run(scene) {
       await scene.start();
-      for (let cuts = scene.random.int(3, 5); cuts > 0; cuts--) {
+      for (let cuts = scene.times(3, 5); cuts > 0; cuts--) {
         const { proxy } = scene.stack.database(scene.random.pick(SIDES));
         if (!(await scene.until(() => proxy.copying.length > 0, MET_WITHIN))) break;
         await scene.moment(300);
@@ -93,7 +96,7 @@ const slow: FaultKind = {
   about: 'answers take longer for a while, and rows come in drops',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(2, 3); times > 0; times--) {
+    for (let times = scene.times(2, 3); times > 0; times--) {
       const { proxy } = scene.stack.database(scene.random.pick(SIDES));
       if (!(await scene.until(() => proxy.copying.length > 0, MET_WITHIN))) break;
       if (await slowDown(scene, proxy)) scene.struck();
@@ -116,7 +119,7 @@ const refused: FaultKind = {
   about: 'a server takes no new connections for some seconds; those that it has go on',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 2); times > 0; times--) {
+    for (let times = scene.times(1, 2); times > 0; times--) {
       const { proxy } = scene.stack.database(scene.random.pick(SIDES));
       if (!(await scene.untilCopying())) break;
       const before = proxy.refused;
@@ -132,11 +135,12 @@ const refused: FaultKind = {
 
 const allCut: FaultKind = {
   name: 'all-cut',
+  repeats: true,
   about: 'all connections to a server, or to both, are cut at once in mid-COPY',
   async run(scene) {
     const { random, stack } = scene;
     await scene.start();
-    for (let times = random.int(2, 3); times > 0; times--) {
+    for (let times = scene.times(2, 3); times > 0; times--) {
       const sides = random.pick([['source'], ['destination'], SIDES] as const);
       const how = random.pick(['fin', 'reset'] as const);
       if (!(await scene.untilCopying())) break;

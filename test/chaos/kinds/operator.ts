@@ -11,7 +11,7 @@ const cancel: FaultKind = {
   about: 'the job is cancelled at some moment, and started again with `resume`',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
       await scene.handle.cancel();
       if ((await settled(scene)) === 'COMPLETED') return;
@@ -44,7 +44,7 @@ const terminate: FaultKind = {
   about: 'the job is terminated at some moment, and started again with `resume` at once',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
       await scene.handle.terminate('chaos');
       scene.struck();
@@ -73,7 +73,7 @@ const sameId: FaultKind = {
   about: 'a job is started once more under the same workflow id while it runs: Temporal refuses the second',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
       const args = [scene.job()];
       const second = scene.stack.client.workflow.start('copyJob', {
@@ -156,7 +156,7 @@ const pauseActivity: FaultKind = {
   shape: { tables: 1, rows: 16_000, partitions: 4, parallelism: 2, seconds: 24 },
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 2); times > 0; times--) {
+    for (let times = scene.times(1, 2); times > 0; times--) {
       if (!(await scene.untilCopying())) return;
       if (await pauseOne(scene)) scene.struck();
     }

@@ -24,7 +24,7 @@ function crashKind(side: Side): FaultKind {
     async run(scene) {
       const database = scene.stack.database(side);
       await scene.start(slowSource(scene));
-      for (let times = scene.random.int(1, 2); times > 0; times--) {
+      for (let times = scene.times(1, 2); times > 0; times--) {
         if (!(await scene.untilCopying(scene.random.next() / 2))) break;
         await scene.moment(500);
         const hit = await scene.until(() => database.proxy.copying.length > 0, 5_000);
@@ -221,7 +221,7 @@ const deadlock: FaultKind = {
     await scene.start();
     // Never the victim: the other looks for a deadlock long before.
     await client.query(`SET deadlock_timeout = '60s'`);
-    for (let times = scene.random.int(1, 2); times > 0; times--) {
+    for (let times = scene.times(1, 2); times > 0; times--) {
       const before = await log.count(/ERROR:  deadlock detected/);
       await client.query(`BEGIN; LOCK TABLE ${scene.tables[0]!} IN ACCESS SHARE MODE`);
       if (await waitFor(scene, client, 40_000)) {

@@ -70,7 +70,7 @@ const vacuumFull: FaultKind = {
   async run(scene) {
     const { random } = scene;
     await scene.start();
-    for (let times = random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       const table = random.pick(scene.tables);
       if (!(await inMidCopy(scene, table))) continue;
       const done = await tryFor(scene, `VACUUM FULL ${table}`);

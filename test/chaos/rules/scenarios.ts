@@ -42,6 +42,7 @@ const SHAPE: Shape = {
   parallelism: 1,
   writes: false,
   seconds: 1.5,
+  strikes: 1,
   keyed: false,
 };
 
