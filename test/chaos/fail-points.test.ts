@@ -42,12 +42,17 @@ afterAll(async () => {
 
 type Times = 'once' | 'twice';
 
-/** Behind these the step is done for good: nobody comes to the same point of it again. The next failure is at whichever point comes next. */
+/**
+ * Behind these the step is done for good, or done with its worker's death, as a snapshot is that the ledger knows and no sleep keeps: nobody comes
+ * to the same point of it again. The next failure is at whichever point comes next.
+ */
 const ONCE: readonly FailPoint[] = [
   'plan: after COMMIT',
   'copy: after COMMIT',
   'publish: after COMMIT',
   'discard: after COMMIT',
+  'snapshot: after ledger',
+  'snapshot: before sleep',
 ];
 
 /** What a workflow meets in the worker process of this number, from 0 on; undefined: it is past its points. */
@@ -116,11 +121,17 @@ const SNAPSHOT_POINTS: readonly (readonly FailPoint[])[] = [
 ];
 const snapshotJob = (times: Times, index: number) => `${times}_snapshot_${index + 1}`;
 
+/** At those of a step that is done, the copying has begun; but of two failures the first is long before the table is. */
+function snapshotCase(stage: Stage, points: readonly FailPoint[], to: string): SnapshotCase {
+  const stopsTable = to.startsWith('once') && points.some((point) => ONCE.includes(point));
+  return new SnapshotCase(stage, points, to, stopsTable);
+}
+
 function casesOf(stage: Stage, times: Times): Case[] {
   return [
     new TablesCase(stage, times, [...tablesOf(times), ...visibleTables(times)]),
     new ReaderCase(stage, `${times}_reader`, [{ points: [READERS], table: `s.${times}_read`, mode: 'replace' }]),
-    ...SNAPSHOT_POINTS.map((points, index) => new SnapshotCase(stage, points, snapshotJob(times, index))),
+    ...SNAPSHOT_POINTS.map((points, index) => snapshotCase(stage, points, snapshotJob(times, index))),
     ...ofJobs.map((point) => caseOf(stage, point, times)),
   ];
 }

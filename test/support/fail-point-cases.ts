@@ -165,25 +165,23 @@ export class TablesCase extends JobCase {
   }
 }
 
-/**
- * A job under a snapshot. Where its tables could be done while a holder stands still, the table stops as well: holders are of use only
- * as long as it needs them.
- */
+/** A job under a snapshot. */
 export class SnapshotCase extends TablesCase {
   constructor(
     stage: Stage,
     private readonly snapshotPoints: readonly FailPoint[],
     to: string,
+    /** The table stops as well: it would be done, and holders of no more use, while one of them stands at its point. */
+    private readonly stopsTable: boolean,
   ) {
     super(stage, to, [{ table: `s.${to}`, mode: 'replace', points: [] }]);
   }
 
   override get points(): Case['points'] {
     if (this.snapshotPoints.includes('snapshot: before answer')) return { [this.id]: this.snapshotPoints };
-    const known = this.snapshotPoints.some((point) => KNOWN.includes(point));
     return {
       [`${this.id}/~snapshot`]: this.snapshotPoints,
-      ...(known && { [`${this.id}/s.${this.to}`]: ['prepare: before lock'] }),
+      ...(this.stopsTable && { [`${this.id}/s.${this.to}`]: ['prepare: before lock'] }),
     };
   }
 
@@ -192,9 +190,6 @@ export class SnapshotCase extends TablesCase {
     this.handle = await this.begin({ consistency: 'snapshot' });
   }
 }
-
-/** Here the ledger says already that the snapshot was taken, and the copying has begun. */
-const KNOWN: readonly FailPoint[] = ['snapshot: after ledger', 'snapshot: before sleep'];
 
 /** The opening of a run. */
 export class OpenCase extends TablesCase {
@@ -218,6 +213,7 @@ export class ReaderCase extends TablesCase {
   override async start(): Promise<void> {
     await this.createTables();
     this.#reader = new Client({ connectionString: this.stage.destinationUrls.get(this.to)! });
+    this.#reader.on('error', () => undefined);
     await this.#reader.connect();
     await this.#reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class LIMIT 1');
     this.handle = await this.begin({});
