@@ -241,7 +241,7 @@ export class Link {
     } else if (!more) {
       this.upstream.pause();
       this.client.once('drain', () => this.#goOn(this.upstream));
-    }
+    } else if (this.upstream.isPaused()) this.#goOn(this.upstream);
   }
 
   #deliverRest(rest: Buffer): void {
