@@ -20,7 +20,7 @@ export async function checkFailed(scene: Scene): Promise<Verdict> {
       expected.set(table, found.rows);
     } else problems.push(...(await touched(scene, table)));
   }
-  problems.push(...(await clean(scene)));
+  problems.push(...(await clean(scene)), ...scene.readers.problems());
   return {
     finished: true,
     ...sums,

@@ -27,7 +27,7 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     sums.duplicated += found.duplicated;
     expected.set(table, found.rows);
   }
-  problems.push(...(await ledgerProblems(scene)));
+  problems.push(...(await ledgerProblems(scene)), ...scene.readers.problems());
   return {
     finished: 'report' in ended,
     ...sums,

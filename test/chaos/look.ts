@@ -89,6 +89,7 @@ export async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
 /** Milliseconds within which sessions that nobody needs any more have to be gone. */
 const GONE_WITHIN = 15_000;
 
+/** Of anybody: those of the harness have ended by now, and a session that has no name yet, or lost it, is one too. */
 export async function sessionsLeft({ stack }: Scene): Promise<string[]> {
   return [...(await sessionsOf(stack.source)), ...(await sessionsOf(stack.destination))];
 }
@@ -98,7 +99,7 @@ async function sessionsOf(database: Database): Promise<string[]> {
   for (;;) {
     const found = await database.query<{ name: string; state: string }>(
       `SELECT application_name AS name, coalesce(state, '') AS state FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name ^@ 'longhaul'`,
+       WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`,
     );
     if (found.length === 0) return [];
     if (Date.now() > deadline) return found.map(({ name, state }) => `${database.side}: ${name} (${state})`);

@@ -95,13 +95,14 @@ async function chaos({
   ...options
 }: Options): Promise<boolean> {
   const kinds = env === undefined ? options.kinds : options.kinds.map(bare);
-  const plan: Plan = { kinds, seed, strikes, faults, until: Date.now() + minutes * 60_000 };
+  const plan: Plan = { kinds, seed, strikes };
+  const until = Date.now() + minutes * 60_000;
   const outcomes: Outcome[] = [];
   const struck = () => outcomes.reduce((sum, outcome) => sum + outcome.faults, 0);
   let number = 0;
   const next = () => {
     if (job !== undefined) return number++ === 0 ? job : undefined;
-    return struck() >= faults || Date.now() >= plan.until ? undefined : number++;
+    return struck() >= faults || Date.now() >= until ? undefined : number++;
   };
   const tell = (outcome: Outcome) => {
     outcomes.push(outcome);

@@ -168,6 +168,8 @@ export class Link {
   }
 
   cut(how: Cut): void {
+    // Until its sockets are closed it is still among the links, and nothing can strike it any more.
+    this.doing = 'talking';
     for (const socket of [this.client, this.upstream]) {
       socket.removeAllListeners('data');
       if (how === 'reset') socket.resetAndDestroy();

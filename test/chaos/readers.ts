@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import type { Random } from './random.js';
 import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
 import { OLD_ROWS } from './tables.js';
@@ -11,6 +12,8 @@ export interface Read {
   readonly old: number;
   readonly rows: number;
 }
+
+const ISOLATIONS = ['READ COMMITTED', 'REPEATABLE READ'] as const;
 
 interface Seen {
   old: number;
@@ -30,14 +33,18 @@ export class Readers {
   #over = false;
   #loops: Promise<void>[] = [];
   readonly #seen = new Map<string, Read>();
-  /** Times that a target was looked at. */
-  looks = 0;
+  /** Words of a server to which a target was not there, or not what it was. */
+  readonly #refused = new Set<string>();
+  readonly #random: Random;
+  #looks = 0;
 
-  constructor(private readonly scene: Scene) {}
+  constructor(private readonly scene: Scene) {
+    this.#random = scene.random.fork(2);
+  }
 
   start(): Promise<void> {
     if (this.scene.shape.publish === 'partition') return Promise.resolve();
-    for (const isolation of ['READ COMMITTED', 'REPEATABLE READ'] as const) {
+    for (const isolation of ISOLATIONS) {
       this.#loops.push(this.#loop(isolation));
     }
     return Promise.resolve();
@@ -61,6 +68,17 @@ export class Readers {
     });
   }
 
+  /** Why what they saw says nothing: nobody has looked, or somebody was refused. */
+  problems(): string[] {
+    const seen = [...this.#seen.values()];
+    const idle =
+      this.#loops.length === 0 ? [] : ISOLATIONS.filter((each) => !seen.some(({ isolation }) => isolation === each));
+    return [
+      ...idle.map((isolation) => `no ${isolation} reader has seen a target`),
+      ...[...this.#refused].map((said) => `a reader was refused: ${said}`),
+    ];
+  }
+
   /** Takes the view of a REPEATABLE READ transaction now. What it sees of a target later counts as what any reader saw. */
   async takeView(): Promise<View> {
     const client = new pg.Client({ connectionString: this.scene.stack.destination.url() });
@@ -78,7 +96,8 @@ export class Readers {
     while (!this.#over) {
       try {
         await withClient(this.scene.stack.destination.url(), (client) => this.#read(client, isolation));
-      } catch {
+      } catch (error) {
+        if (/^42/.test((error as { code?: string }).code ?? '')) this.#refused.add((error as Error).message);
         // The server is being crashed: a reader comes back when it can.
         await sleep(200);
       }
@@ -88,11 +107,11 @@ export class Readers {
   async #read(client: pg.Client, isolation: Read['isolation']): Promise<void> {
     await client.query(`SET application_name = 'reader'; SET statement_timeout = '20s'`);
     while (!this.#over) {
-      const table = this.scene.tables[this.looks % this.scene.tables.length]!;
+      const table = this.scene.tables[this.#looks % this.scene.tables.length]!;
       await client.query(`BEGIN ISOLATION LEVEL ${isolation}`);
       if (isolation === 'REPEATABLE READ') {
         await client.query('SELECT FROM pg_class LIMIT 1');
-        await sleep(Math.random() * 800);
+        await sleep(this.#random.int(0, 800));
       }
       const seen = await count(client, table);
       await client.query('COMMIT');
@@ -103,7 +122,7 @@ export class Readers {
 
   /** Each result once: most are the same. */
   #keep(read: Read): void {
-    this.looks++;
+    this.#looks++;
     this.#seen.set(JSON.stringify(read), read);
   }
 }

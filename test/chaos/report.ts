@@ -15,7 +15,12 @@ export interface Totals {
   readonly partialReads: number;
   /** Jobs that have not ended well, or whose ledger does not add up. */
   readonly failed: number;
+  /** Kinds of fault that had some jobs, and have struck in none: they prove nothing. */
+  readonly idle: number;
 }
+
+/** Jobs in which a kind may be unlucky. */
+const UNLUCKY = 2;
 
 export function totals(seed: number, outcomes: readonly Outcome[], processesLeft: number): Totals {
   const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + of(outcome), 0);
@@ -28,12 +33,18 @@ export function totals(seed: number, outcomes: readonly Outcome[], processesLeft
     leftovers: processesLeft + sum(({ verdict }) => verdict.stagingLeft.length + verdict.sessionsLeft.length),
     partialReads: sum(({ verdict }) => verdict.partialReads.length),
     failed: sum(({ verdict }) => (!verdict.finished || verdict.problems.length > 0 ? 1 : 0)),
+    idle: [...new Set(outcomes.map(({ kind }) => kind))].filter((kind) => isIdle(kind, outcomes)).length,
   };
 }
 
-/** Whether everything is 0 that has to be. */
-export function holds({ missing, duplicated, leftovers, partialReads, failed }: Totals): boolean {
-  return missing + duplicated + leftovers + partialReads + failed === 0;
+function isIdle(name: string, outcomes: readonly Outcome[]): boolean {
+  const own = outcomes.filter(({ kind }) => kind === name);
+  return own.length > UNLUCKY && own.every(({ faults }) => faults === 0);
+}
+
+/** Whether everything is 0 that has to be, and anything has struck at all. */
+export function holds({ faults, missing, duplicated, leftovers, partialReads, failed, idle }: Totals): boolean {
+  return faults > 0 && missing + duplicated + leftovers + partialReads + failed + idle === 0;
 }
 
 const HEAD = [

@@ -29,26 +29,34 @@ export async function runJob(stack: Stack, plan: Plan, number: number): Promise<
   const shape = randomShape(random, kind.shape, kind.repeats ? plan.strikes : 1);
   await using scene = await Scene.begin(stack, random, shape);
   const trouble = await strike(kind, scene);
-  const found = await scene.finish();
-  const verdict = trouble === undefined ? found : { ...found, problems: [trouble, ...found.problems] };
+  const found = await scene.finish().catch(notJudged);
+  const verdict = { ...found, problems: [...trouble, ...found.problems] };
   if (!isClean(verdict)) await endJob(scene);
   const seconds = (Date.now() - started) / 1000;
   return { kind: kind.name, number, faults: scene.faults, verdict, seconds, recoveries: scene.recoveries };
 }
 
-/** Answers with what kept the kind from what it does. */
-async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined> {
-  try {
-    const within = STRIKES_WITHIN * scene.shape.strikes;
-    const timeout = sleep(within, true, { ref: false });
-    const late = await Promise.race([kind.run(scene).then(() => false), timeout]);
-    return late ? `${kind.name} has not struck in ${within / 1000} s` : undefined;
-  } catch (error) {
-    return `${kind.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
-  } finally {
-    await kind.cleanUp?.(scene);
-    await scene.stack.restore();
-  }
+/** Answers with what kept the kind from what it does, or from putting things right again. */
+async function strike(kind: FaultKind, scene: Scene): Promise<string[]> {
+  const problems: string[] = [];
+  const told = (error: unknown) => void problems.push(`${kind.name}: ${inWords(error)}`);
+  const within = STRIKES_WITHIN * scene.shape.strikes;
+  const timeout = sleep(within, true, { ref: false });
+  const late = await Promise.race([kind.run(scene).then(() => false), timeout]).catch(told);
+  if (late === true) problems.push(`${kind.name} has not struck in ${within / 1000} s`);
+  await kind.cleanUp?.(scene).catch(told);
+  await scene.stack.restore().catch(told);
+  return problems;
+}
+
+/** Nobody could look, so nothing is known of its rows. */
+function notJudged(error: unknown): Verdict {
+  const nothing = { missing: 0, duplicated: 0, partialReads: [], stagingLeft: [], sessionsLeft: [] };
+  return { ...nothing, finished: false, problems: [`the harness could not look: ${inWords(error)}`] };
+}
+
+function inWords(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** So that a job that went wrong is not in the way of the next. */
@@ -65,16 +73,9 @@ export interface Plan {
   readonly seed: number;
   /** Of kinds that repeat: so many times as many faults a job, on longer jobs. */
   readonly strikes: number;
-  /** Ends when so many faults have struck, */
-  readonly faults: number;
-  /** or at this time, milliseconds since the epoch. */
-  readonly until: number;
 }
 
-/**
- * Jobs one after the other on one stack, their kinds in turn: every kind comes once before any comes again. `lane` of `lanes`
- * that run at the same time take turns, so that the same numbers are run whichever is faster.
- */
+/** Jobs one after the other on one stack. Of all lanes together, every kind comes once before any comes again. */
 export async function runLane(
   stack: Stack,
   plan: Plan,

@@ -136,10 +136,13 @@ export class WorkerProcess {
     await this.supervised.exited;
   }
 
-  async stop(): Promise<void> {
+  /** Answers whether it has not ended when it was asked to, and was killed. */
+  async stop(): Promise<boolean> {
+    const { alive } = this;
     this.thaw();
-    await this.supervised.stop();
+    const { signal } = await this.supervised.stop();
     await this.line.stop();
+    return alive && signal === 'SIGKILL';
   }
 }
 
@@ -281,10 +284,10 @@ export class Stack {
     for (const part of ['', '-wal', '-shm', '-journal']) await rm(`${file}${part}`, { force: true });
   }
 
-  /** Answers with the pids of worker processes that outlive their end. */
+  /** Answers with the pids of worker processes that did not end by themselves. */
   async stop(): Promise<number[]> {
-    await Promise.all(this.workers.map((worker) => worker.stop()));
-    const left = this.workers.map(({ pid }) => pid).filter(isAlive);
+    const killed = await Promise.all(this.workers.map((worker) => worker.stop()));
+    const left = this.workers.filter((_, index) => killed[index]).map(({ pid }) => pid);
     await this.client.connection.close();
     await Promise.all([this.temporal.stop(), this.source.stop(), this.destination.stop()]);
     await rm(this.options.dir, { recursive: true, force: true });
@@ -300,12 +303,3 @@ const CONFIG = `connections:
   destination: {type: postgres, url: "\${CHAOS_DESTINATION_URL}"}
 worker: {taskQueue: "\${CHAOS_TASK_QUEUE}", shutdownGrace: 5s, logLevel: debug}
 `;
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { holderPrefix } from '../../src/connectors/postgres/snapshot/holders.js';
 import type { SnapshotKey } from '../../src/connectors/types.js';
+import type { Random } from './random.js';
 import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
 import { row } from './tables.js';
@@ -19,11 +20,13 @@ export class SourceWriter {
   #over = false;
   #loops: Promise<void>[] = [];
   #next: number;
+  readonly #random: Random;
   /** Names of tables that hold what a snapshot had. */
   readonly #references = new Set<string>();
 
   constructor(private readonly scene: Scene) {
     this.#next = scene.shape.rows + 1;
+    this.#random = scene.random.fork(1);
   }
 
   start(): Promise<void> {
@@ -58,12 +61,12 @@ export class SourceWriter {
     await client.query(`SET application_name = 'writer'; SET lock_timeout = '2s'`);
     while (!this.#over) {
       for (const table of this.scene.tables) {
-        const some = Math.floor(Math.random() * (this.scene.shape.rows / 10)) * 10;
+        const some = Math.floor(this.#random.next() * (this.scene.shape.rows / 10)) * 10;
         await client.query(`INSERT INTO ${table} SELECT ${row(String(this.#next++))}`);
         await client.query(
           `UPDATE ${table} SET touched = touched + 1 WHERE id % 10 = 1 AND id BETWEEN ${some} AND ${some + 200}`,
         );
-        if (Math.random() < 0.3) await client.query(`DELETE FROM ${table} WHERE id = ${some}`);
+        if (this.#random.chance(0.3)) await client.query(`DELETE FROM ${table} WHERE id = ${some}`);
       }
       await sleep(WRITE_EVERY);
     }

@@ -112,7 +112,7 @@ const oneTarget: FaultKind = {
       // Of two that are started together either may be first.
       const first = said.includes(scene.run) && said.includes('is held by run');
       if (first) scene.struck();
-      else if (together) throw new Error(`the second job failed otherwise: ${said}`);
+      else if (together || !(await scene.hasEnded())) throw new Error(`the second job failed otherwise: ${said}`);
     }
   },
 };

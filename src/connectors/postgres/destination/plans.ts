@@ -6,7 +6,7 @@ import type { PlanInput } from '../../types.js';
 import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
-import { firstRow, transaction } from './queries.js';
+import { BRIEFLY, firstRow, transaction } from './queries.js';
 import { readOwnState, runClosed } from './records.js';
 
 /** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
@@ -117,7 +117,7 @@ async function summarize(
   await session.query(
     `UPDATE ${names.runTables}
      SET partitions = $3, pages = $4, estimated_rows = $5, plan_reason = $6, planned_at = now()
-     WHERE run = $1 AND table_name = $2`,
+     WHERE run = $1 AND table_name = $2 RETURNING ${BRIEFLY}`,
     [key.run, key.table, plan.partitions, Math.ceil(plan.partitions / PAGE_SIZE), estimated, plan.reason],
   );
 }
