@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SnapshotRef } from '../src/core/activities.js';
+import { reach } from '../src/core/fail-points.js';
 import { attempt } from './attempt.js';
 import type { Dependencies } from './dependencies.js';
 import { openDestination } from './sessions.js';
@@ -19,7 +20,9 @@ export function awaitSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<{ t
     await using destination = await openDestination(deps, ref, running);
     for (;;) {
       const taken = await destination.ledger.snapshot(ref);
-      if (taken !== undefined && (await session.observe(ref)).holders > 0) return taken;
+      const isHeld = taken !== undefined && (await session.observe(ref)).holders > 0;
+      if (isHeld) await reach('snapshot: before answer');
+      if (isHeld) return taken;
       await sleep(LOOK_EVERY, undefined, { signal: running.signal });
     }
   });

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { SNAPSHOT_HOLDERS, type HoldSnapshot, type SnapshotRef } from '../src/core/activities.js';
 import { LonghaulError } from '../src/core/errors.js';
+import { reach } from '../src/core/fail-points.js';
 import type { TableRecord } from '../src/core/model.js';
 import type { SnapshotSession } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
@@ -44,7 +45,9 @@ async function hold(deps: Dependencies, ref: SnapshotRef, running: Attempt, sess
   const { ledger } = destination;
   const tables = (await ledger.tables(ref.run)).filter((record) => isUnder(record, ref));
   await session.hold(ref, tables, async () => (await ledger.snapshot(ref)) !== undefined);
+  await reach('snapshot: before ledger');
   await ledger.putSnapshot(ref);
+  await reach('snapshot: after ledger');
 }
 
 function isUnder({ state, snapshot }: TableRecord, ref: SnapshotRef): boolean {

@@ -14,9 +14,10 @@ import { handlingOf, isErrorCode } from '../src/core/errors.js';
 import { boundedLines, textOf } from '../src/core/text.js';
 import { jobDetails } from './details.js';
 import { failure, short } from './failures.js';
-import { FAILURE_BYTES, failedMessage, lostMessage, sumsMessage, tooOldMessage } from './job-messages.js';
+import { FAILURE_BYTES, failedMessage, lostAgain, lostMessage, sumsMessage, tooOldMessage } from './job-messages.js';
 import { JobSnapshot, type Loss } from './job-snapshot.js';
 import { JobTables } from './job-tables.js';
+import { LOST_ROUNDS, lostTables } from './lost-tables.js';
 import {
   discard,
   jobProgress,
@@ -272,8 +273,20 @@ class JobRun {
     this.#show();
   }
 
-  /** Until no table runs or waits, or `stop` says why not. A table that fails doesn't stop the others. */
+  /** Until every table has ended, and what was published is so still, or `stop` says why not. */
   async #copy(tables: JobTables, stop: () => unknown = () => undefined): Promise<void> {
+    for (let rounds = 0; ; rounds++) {
+      await this.#copyQueued(tables, stop);
+      if (stop() !== undefined) return;
+      const lost = await lostTables(this.#opened!, tables.progress);
+      if (lost.length === 0) return;
+      if (rounds === LOST_ROUNDS) throw failure('JobFailed', lostAgain(lost, this.#runId));
+      tables.again(lost);
+    }
+  }
+
+  /** Until no table runs or waits. A table that fails doesn't stop the others. */
+  async #copyQueued(tables: JobTables, stop: () => unknown): Promise<void> {
     while (!tables.done && stop() === undefined) {
       this.#dirty = false;
       tables.deal();

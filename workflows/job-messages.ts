@@ -50,6 +50,15 @@ function targetsOf(failed: number, published: number): string {
   return `${published} of these were ${compare} The targets of the others are as they were.`;
 }
 
+/** Why a job ends whose published tables the destination loses again and again. */
+export function lostAgain(tables: readonly string[], run: string): string {
+  const next = `See why the destination falls back, then start the job again with "resume": "${run}".`;
+  return bounded(
+    `The destination's ledger does not have these tables as published any more, though they were, more than once: ${tables.join(', ')}. ${next}`,
+    FAILURE_BYTES,
+  );
+}
+
 export function sumsMessage(tables: readonly string[]): string {
   return bounded(
     `The sums of these tables do not add up: ${tables.join(', ')}. Compare them before using them.`,

@@ -77,8 +77,9 @@ export class JobSnapshot {
     };
   }
 
-  /** Why it is let go although tables need it, once `maxSnapshotAge` is over: the job ends. */
+  /** Why it is let go although tables need it, once `maxSnapshotAge` is over: the job ends. Throws a plain error where none can be. */
   get expired(): Loss | undefined {
+    if (this.#bug !== undefined) throw this.#bug as Error;
     return this.#expired;
   }
 
@@ -190,11 +191,13 @@ export class JobSnapshot {
   #whileHeld(takenAt: string): void {
     const since = Math.min(Date.parse(takenAt), Date.now());
     const { maxAge } = this.opened.snapshot!;
-    const ignoreEnd = (error: unknown): void => {
-      if (!isCancellation(error)) this.#bug = error;
+    const ended = (error: unknown): void => {
+      if (isCancellation(error)) return;
+      this.#bug = error;
+      this.hooks.changed();
     };
-    this.#scope.run(() => this.#look(since)).catch(ignoreEnd);
-    if (maxAge !== undefined) this.#scope.run(() => this.#limit(since, maxAge)).catch(ignoreEnd);
+    this.#scope.run(() => this.#look(since)).catch(ended);
+    if (maxAge !== undefined) this.#scope.run(() => this.#limit(since, maxAge)).catch(ended);
   }
 
   async #look(since: number): Promise<void> {

@@ -127,6 +127,15 @@ export class JobTables {
     }
   }
 
+  /** Begins again with tables that were published, and are not any more: they go on from what the ledger has of them. */
+  again(lost: readonly string[]): void {
+    for (const table of this.opened.tables.filter((each) => lost.includes(each.table))) {
+      const { child } = this.#rows.get(table.table)!;
+      this.#rows.set(table.table, { child, progress: { ...queued(table), note: LOST }, ended: false });
+      this.#queue.push(table);
+    }
+  }
+
   setParallelism(parallelism: number): void {
     this.#dealer.total = parallelism;
     this.changed();
@@ -231,6 +240,8 @@ export class JobTables {
     });
   }
 }
+
+const LOST = 'was published, and the ledger does not have it so any more: copied on from what it has';
 
 function queued({ table, to, mode }: OpenedTable): TableProgress {
   return {

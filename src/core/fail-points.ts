@@ -130,6 +130,24 @@ export const FAIL_POINTS = [
   /** Plan and receipts are gone, and nobody knows. */
   'forget: after COMMIT',
 
+  // The snapshot: `holdSnapshot`, `awaitSnapshot`.
+  /** A session that wants to hold it has joined. */
+  'snapshot: before election',
+  /** It may take or import the snapshot, and has done neither. */
+  'snapshot: in election',
+  /** Tables are locked, and the session reads under the snapshot; nobody can find it. */
+  'snapshot: before name',
+  /** Others can import it; the election goes on. */
+  'snapshot: after name',
+  /** The ledger doesn't say that it was taken: nobody reads under it. */
+  'snapshot: before ledger',
+  /** The ledger says so; the holder is not asleep, so that it would end with its worker. */
+  'snapshot: after ledger',
+  /** Of each sleep. */
+  'snapshot: before sleep',
+  /** The snapshot was seen to be held; the workflow does not know. */
+  'snapshot: before answer',
+
   // A lost snapshot: `Ledger.startOver`.
   /** Plans and receipts of the unpublished tables are removed; that is not committed. */
   'start over: before COMMIT',

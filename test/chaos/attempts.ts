@@ -16,8 +16,8 @@ export interface Begun {
   readonly identity: string;
 }
 
-/** PENDING_ACTIVITY_STATE_STARTED: the enum itself can't be imported by an ES module. */
-const STARTED: readonly unknown[] = [2];
+/** PENDING_ACTIVITY_STATE_STARTED, whose enum is no ES module's. */
+const STARTED = 2;
 
 /** Workflow ids of the job's tables. */
 export function tableIds(scene: Scene): string[] {
@@ -37,7 +37,7 @@ async function begunOf({ stack }: Scene, workflowId: string): Promise<Begun[]> {
     .describe()
     .catch(() => undefined);
   return (described?.raw.pendingActivities ?? []).flatMap(({ state, activityId, activityType, lastWorkerIdentity }) =>
-    STARTED.includes(state)
+    Number(state) === STARTED
       ? [
           {
             workflowId,

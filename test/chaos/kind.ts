@@ -6,6 +6,10 @@ export interface FaultKind {
   readonly name: string;
   /** What is done, in a line. */
   readonly about: string;
+  /** Why it can't be done on this machine; nothing when it can. */
+  unavailable?(): Promise<string | undefined>;
+  /** It strikes `scene.times` times: more often in a run that asks for more faults a job. */
+  readonly repeats?: true;
   /** What its jobs are like, where that may not be left to chance. */
   readonly shape?: Partial<Shape>;
   /**

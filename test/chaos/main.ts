@@ -5,6 +5,7 @@ import { KINDS } from './kinds/index.js';
 import type { FaultKind } from './kind.js';
 import { complaint, holds, recoveryLine, table, totals } from './report.js';
 import { runLane, type Outcome, type Plan } from './run.js';
+import { NODE_ARGS, RULES, without } from './rules/rules.js';
 import { Stack } from './stack.js';
 
 interface Options {
@@ -13,7 +14,9 @@ interface Options {
   readonly kinds: readonly FaultKind[];
   readonly minutes: number;
   readonly lanes: number;
+  readonly strikes: number;
   readonly job?: number;
+  readonly without?: NodeJS.ProcessEnv;
 }
 
 const number = (text: string): number => {
@@ -31,6 +34,14 @@ function kindsOf(text: string): FaultKind[] {
   });
 }
 
+function withoutOf(text: string): NodeJS.ProcessEnv {
+  try {
+    return without(...text.split(',').map((name) => name.trim()));
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
+}
+
 const program = new Command('npm run chaos --')
   .description(
     'Copies tables while things go wrong, on real processes, and looks for rows that are missing, doubled or seen too early.',
@@ -40,18 +51,51 @@ const program = new Command('npm run chaos --')
   .option('--kinds <a,b,…>', 'only these kinds of fault', kindsOf, [...KINDS])
   .option('--minutes <m>', 'start no job after so many minutes', number, 60)
   .option('--lanes <n>', 'sets of servers and workers that are used at the same time', number, 2)
+  .option('--strikes <n>', 'so many times as many faults in a job, of kinds that can be repeated', number, 1)
   .option('--job <n>', 'only the job of this number, as a complaint names it', number)
-  .addHelpText(
-    'after',
-    `\nKinds of fault:\n${KINDS.map(({ name, about }) => `  ${name.padEnd(28)} ${about}`).join('\n')}`,
+  .option(
+    '--without <a,b,…>',
+    'take these rules out of the workers: rows get lost or doubled, and are found',
+    withoutOf,
   )
+  .addHelpText('after', `\nKinds of fault:\n${lines(KINDS)}\n\nRules that can be taken out:\n${lines(RULES)}`)
   .parse();
 
 const options = program.opts<Options>();
-process.exitCode = (await chaos(options)) ? 0 : 1;
+process.exitCode = (await chaos({ ...options, kinds: await possible(options.kinds) })) ? 0 : 1;
 
-async function chaos({ faults, seed, kinds, minutes, lanes, job }: Options): Promise<boolean> {
-  const plan: Plan = { kinds, seed, faults, until: Date.now() + minutes * 60_000 };
+async function possible(kinds: readonly FaultKind[]): Promise<FaultKind[]> {
+  const left: FaultKind[] = [];
+  for (const kind of kinds) {
+    const why = await kind.unavailable?.();
+    if (why === undefined) left.push(kind);
+    else console.error(`${kind.name} is skipped: ${why}`);
+  }
+  if (left.length === 0) throw new Error('no kind of fault is left');
+  return left;
+}
+
+function lines(all: readonly { name: string; about: string }[]): string {
+  return all.map(({ name, about }) => `  ${name.padEnd(28)} ${about}`).join('\n');
+}
+
+/** Where a rule is out, neither a key of the target nor a checksum stands in for it: what it prevents is there to be counted. */
+function bare(kind: FaultKind): FaultKind {
+  return { ...kind, shape: { ...kind.shape, keyed: false, verify: 'counts' } };
+}
+
+async function chaos({
+  faults,
+  seed,
+  minutes,
+  lanes,
+  job,
+  without: env,
+  strikes,
+  ...options
+}: Options): Promise<boolean> {
+  const kinds = env === undefined ? options.kinds : options.kinds.map(bare);
+  const plan: Plan = { kinds, seed, strikes, faults, until: Date.now() + minutes * 60_000 };
   const outcomes: Outcome[] = [];
   const struck = () => outcomes.reduce((sum, outcome) => sum + outcome.faults, 0);
   let number = 0;
@@ -70,7 +114,8 @@ async function chaos({ faults, seed, kinds, minutes, lanes, job }: Options): Pro
   };
   const left = await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
-      const stack = await Stack.start({ dir: join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`) });
+      const dir = join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`);
+      const stack = await Stack.start({ dir, ...(env && { env, nodeArgs: NODE_ARGS }) });
       await runLane(stack, plan, next, tell).catch(async (error: unknown) => {
         await stack.stop();
         throw error;

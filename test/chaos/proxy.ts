@@ -3,6 +3,10 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 /** How a connection is ended: orderly, or by a reset. Both sides of it. */
 export type Cut = 'fin' | 'reset';
 
+/** What is sent at once under a pace: bytes, and seconds of it. */
+const SMALLEST_SLICE = 512;
+const SLICE_SECONDS = 0.1;
+
 /** Postgres' messages by their first byte. */
 const COPY_IN = 0x47;
 const COPY_OUT = 0x48;
@@ -10,6 +14,12 @@ const QUERY = 0x51;
 
 /** What a connection that goes through the proxy is doing, as far as its traffic tells. */
 type Doing = 'talking' | 'copying' | 'copied' | 'committing';
+
+/**
+ * Moments at which a connection can be held: its COPY is done and the answer has come; its COMMIT is about to go to the server; the
+ * server has committed, and the answer has come.
+ */
+export type Moment = 'copied' | 'committing' | 'committed';
 
 /**
  * A TCP proxy in front of a Postgres server, through which all sessions of the workers go: it knows which of them copy, and can
@@ -24,7 +34,11 @@ export class FaultProxy {
   delay = 0;
   /** New connections are refused. */
   closed = false;
-  #commits: (() => void)[] = [];
+  /** Connections that were refused so. */
+  refused = 0;
+  /** Chunks that `delay` or `pace` held up. */
+  slowed = 0;
+  #awaited: { moment: Moment; then: (link: Link) => void }[] = [];
 
   private constructor(private target: number) {}
 
@@ -56,13 +70,22 @@ export class FaultProxy {
    * The next COMMIT after a COPY goes through, and its answer is lost with the connection. Resolves when that has happened; the answer
    * was there, so the commit took effect.
    */
-  loseCommitAnswer(): Promise<void> {
-    return new Promise((resolve) => this.#commits.push(resolve));
+  async loseCommitAnswer(): Promise<void> {
+    const link = await this.next('committed');
+    link.cut('reset');
+  }
+
+  /**
+   * The next connection that comes to this moment is stalled there: what was about to pass waits until it is resumed, and is lost
+   * when it is cut.
+   */
+  next(moment: Moment): Promise<Link> {
+    return new Promise((then) => this.#awaited.push({ moment, then }));
   }
 
   /** Nothing that was armed strikes any more. */
   disarm(): void {
-    this.#commits = [];
+    this.#awaited = [];
   }
 
   async stop(): Promise<void> {
@@ -72,6 +95,7 @@ export class FaultProxy {
 
   #accept(client: Socket): void {
     if (this.closed) {
+      this.refused++;
       client.on('error', () => undefined).resetAndDestroy();
       return;
     }
@@ -80,11 +104,12 @@ export class FaultProxy {
     link.onEnd(() => this.#links.delete(link));
   }
 
-  /** Called by a link that has the answer to its COMMIT in hand. True: it is lost. */
-  losesCommit(): boolean {
-    const lost = this.#commits.shift();
-    lost?.();
-    return lost !== undefined;
+  /** Called by a link that has come to a moment. True: it is to stall. */
+  holds(link: Link, moment: Moment): boolean {
+    const index = this.#awaited.findIndex((each) => each.moment === moment);
+    const [held] = index < 0 ? [] : this.#awaited.splice(index, 1);
+    held?.then(link);
+    return held !== undefined;
   }
 }
 
@@ -93,6 +118,10 @@ export class Link {
   doing: Doing = 'talking';
   #stalled = false;
   #ended = false;
+  /** A part of a chunk waits for its time. */
+  #slicing = false;
+  /** Passes on what a moment has held back. */
+  #held: (() => void) | undefined;
   readonly #onEnd: (() => void)[] = [];
 
   constructor(
@@ -121,8 +150,17 @@ export class Link {
 
   resume(): void {
     this.#stalled = false;
+    const held = this.#held;
+    this.#held = undefined;
+    held?.();
     this.client.resume();
-    this.upstream.resume();
+    // What comes next comes after the slices that wait.
+    if (!this.#slicing) this.upstream.resume();
+  }
+
+  /** By which the server tells its session: client_port of pg_stat_activity. */
+  get port(): number | undefined {
+    return this.upstream.localPort;
   }
 
   get open(): boolean {
@@ -146,47 +184,79 @@ export class Link {
   }
 
   #fromClient(chunk: Buffer): void {
-    if (chunk[0] === QUERY && this.doing !== 'copying') this.#asked(chunk);
+    if (chunk[0] === QUERY && this.doing !== 'copying' && this.#asked(chunk)) {
+      this.#hold(() => this.#forward(chunk));
+    } else this.#forward(chunk);
+  }
+
+  #forward(chunk: Buffer): void {
     if (!this.upstream.write(chunk)) {
       this.client.pause();
       this.upstream.once('drain', () => this.#goOn(this.client));
     }
   }
 
-  #asked(chunk: Buffer): void {
+  /** Answers whether the statement is to wait. */
+  #asked(chunk: Buffer): boolean {
     const isCommit = chunk.subarray(5, 11).toString('latin1') === 'COMMIT';
     if (isCommit) this.doing = this.doing === 'copied' ? 'committing' : 'talking';
     else if (chunk.subarray(5, 13).toString('latin1') === 'ROLLBACK') this.doing = 'talking';
+    return this.doing === 'committing' && this.proxy.holds(this, 'committing');
   }
 
   #fromServer(chunk: Buffer): void {
-    if (chunk[0] === COPY_IN || chunk[0] === COPY_OUT) this.doing = 'copying';
-    else if (this.doing === 'copying' && endsInReady(chunk)) this.doing = 'copied';
-    if (this.doing === 'committing') {
-      this.doing = 'talking';
-      if (chunk.includes('COMMIT\0') && this.proxy.losesCommit()) {
-        this.cut('reset');
-        return;
-      }
-    }
-    this.#deliver(chunk);
+    const moment = this.#answered(chunk);
+    if (moment !== undefined && this.proxy.holds(this, moment)) this.#hold(() => this.#deliver(chunk));
+    else this.#deliver(chunk);
   }
 
-  #deliver(chunk: Buffer): void {
-    const { pace, delay } = this.proxy;
-    const wait = delay + (pace === undefined ? 0 : (chunk.length / pace) * 1000);
-    const more = this.client.write(chunk);
-    if (wait >= 1) {
+  #answered(chunk: Buffer): Moment | undefined {
+    if (chunk[0] === COPY_IN || chunk[0] === COPY_OUT) this.doing = 'copying';
+    else if (this.doing === 'copying' && endsInReady(chunk)) {
+      this.doing = 'copied';
+      return 'copied';
+    }
+    if (this.doing !== 'committing') return undefined;
+    this.doing = 'talking';
+    return chunk.includes('COMMIT\0') ? 'committed' : undefined;
+  }
+
+  #hold(pass: () => void): void {
+    this.stall();
+    this.#held = pass;
+  }
+
+  /** In slices, where there is a pace: a chunk may hold a partition. */
+  #deliver(chunk: Buffer, delay = this.proxy.delay): void {
+    const { pace } = this.proxy;
+    const size = pace === undefined ? chunk.length : Math.max(SMALLEST_SLICE, Math.floor(pace * SLICE_SECONDS));
+    const [slice, rest] = [chunk.subarray(0, size), chunk.subarray(size)];
+    const wait = delay + (pace === undefined ? 0 : (slice.length / pace) * 1000);
+    const more = this.client.write(slice);
+    if (wait >= 1 || rest.length > 0) {
+      this.proxy.slowed++;
+      this.#slicing = true;
       this.upstream.pause();
-      setTimeout(() => this.#goOn(this.upstream), wait);
+      setTimeout(() => this.#deliverRest(rest), wait);
     } else if (!more) {
       this.upstream.pause();
       this.client.once('drain', () => this.#goOn(this.upstream));
     }
   }
 
+  #deliverRest(rest: Buffer): void {
+    if (this.#ended) return;
+    if (this.#stalled) {
+      this.#held = () => this.#deliverRest(rest);
+      return;
+    }
+    this.#slicing = false;
+    if (rest.length > 0) this.#deliver(rest, 0);
+    else this.#goOn(this.upstream);
+  }
+
   #goOn(socket: Socket): void {
-    if (!this.#stalled) socket.resume();
+    if (!this.#stalled && !(socket === this.upstream && this.#slicing)) socket.resume();
   }
 }
 

@@ -12,9 +12,14 @@ export interface Read {
   readonly rows: number;
 }
 
-export interface Seen {
+interface Seen {
   old: number;
   rows: number;
+}
+
+/** A transaction that goes on seeing the tables of its beginning, until it is disposed of. */
+export interface View extends AsyncDisposable {
+  look(table: string): Promise<void>;
 }
 
 /**
@@ -56,22 +61,17 @@ export class Readers {
     });
   }
 
-  /**
-   * Takes the view of a REPEATABLE READ transaction now. `look` reads a target in it, whenever that is, and ends it: what it saw counts
-   * as what any reader saw.
-   */
-  async takeView(): Promise<{ look(table: string): Promise<Seen> }> {
+  /** Takes the view of a REPEATABLE READ transaction now. What it sees of a target later counts as what any reader saw. */
+  async takeView(): Promise<View> {
     const client = new pg.Client({ connectionString: this.scene.stack.destination.url() });
+    client.on('error', () => undefined);
     await client.connect();
     await client.query(`SET application_name = 'reader'; BEGIN ISOLATION LEVEL REPEATABLE READ`);
     await client.query('SELECT FROM pg_class LIMIT 1');
-    const look = async (table: string) => {
-      const seen = await count(client, table);
-      await client.end();
-      this.#keep({ table, isolation: 'REPEATABLE READ', ...seen });
-      return seen;
+    return {
+      look: async (table) => this.#keep({ table, isolation: 'REPEATABLE READ', ...(await count(client, table)) }),
+      [Symbol.asyncDispose]: () => client.end(),
     };
-    return { look };
   }
 
   async #loop(isolation: Read['isolation']): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isClean, type Verdict } from './check.js';
+import { isClean } from './check.js';
+import type { Verdict } from './look.js';
 import type { FaultKind } from './kind.js';
 import { Random } from './random.js';
 import { randomShape, Scene } from './scene.js';
@@ -20,10 +21,13 @@ export interface Outcome {
 /** Milliseconds that a kind may take until its job goes on by itself. */
 const STRIKES_WITHIN = 180_000;
 
-/** Runs one job under one kind of fault. Throws only when the harness itself can't go on. */
-export async function runKind(stack: Stack, kind: FaultKind, random: Random, number: number): Promise<Outcome> {
+/** Runs the job of this number under its kind of fault. Throws only when the harness itself can't go on. */
+export async function runJob(stack: Stack, plan: Plan, number: number): Promise<Outcome> {
   const started = Date.now();
-  await using scene = await Scene.begin(stack, random, randomShape(random, kind.shape));
+  const kind = plan.kinds[number % plan.kinds.length]!;
+  const random = new Random(plan.seed).fork(number);
+  const shape = randomShape(random, kind.shape, kind.repeats ? plan.strikes : 1);
+  await using scene = await Scene.begin(stack, random, shape);
   const trouble = await strike(kind, scene);
   const found = await scene.finish();
   const verdict = trouble === undefined ? found : { ...found, problems: [trouble, ...found.problems] };
@@ -35,9 +39,10 @@ export async function runKind(stack: Stack, kind: FaultKind, random: Random, num
 /** Answers with what kept the kind from what it does. */
 async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined> {
   try {
-    const timeout = sleep(STRIKES_WITHIN, true, { ref: false });
+    const within = STRIKES_WITHIN * scene.shape.strikes;
+    const timeout = sleep(within, true, { ref: false });
     const late = await Promise.race([kind.run(scene).then(() => false), timeout]);
-    return late ? `${kind.name} has not struck in ${STRIKES_WITHIN / 1000} s` : undefined;
+    return late ? `${kind.name} has not struck in ${within / 1000} s` : undefined;
   } catch (error) {
     return `${kind.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   } finally {
@@ -47,7 +52,7 @@ async function strike(kind: FaultKind, scene: Scene): Promise<string | undefined
 }
 
 /** So that a job that went wrong is not in the way of the next. */
-async function endJob(scene: Scene): Promise<void> {
+export async function endJob(scene: Scene): Promise<void> {
   try {
     await scene.handle.terminate('the chaos harness gives this job up');
   } catch {
@@ -58,6 +63,8 @@ async function endJob(scene: Scene): Promise<void> {
 export interface Plan {
   readonly kinds: readonly FaultKind[];
   readonly seed: number;
+  /** Of kinds that repeat: so many times as many faults a job, on longer jobs. */
+  readonly strikes: number;
   /** Ends when so many faults have struck, */
   readonly faults: number;
   /** or at this time, milliseconds since the epoch. */
@@ -75,7 +82,6 @@ export async function runLane(
   tell: (outcome: Outcome) => void,
 ): Promise<void> {
   for (let number = next(); number !== undefined; number = next()) {
-    const kind = plan.kinds[number % plan.kinds.length]!;
-    tell(await runKind(stack, kind, new Random(plan.seed).fork(number), number));
+    tell(await runJob(stack, plan, number));
   }
 }

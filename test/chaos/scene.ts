@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
-import { check, type Verdict } from './check.js';
+import { check } from './check.js';
+import type { Verdict } from './look.js';
+import { LogTail } from './log.js';
 import type { Random } from './random.js';
 import { Readers } from './readers.js';
 import { recoveryOf, type Death } from './recovery.js';
 import { createTables } from './tables.js';
-import { TASK_QUEUE, type Stack } from './stack.js';
+import type { Stack } from './stack.js';
 import { SourceWriter } from './writer.js';
 
 /** What a job of the harness is like. Kinds of fault narrow what chance would choose. */
@@ -21,6 +23,8 @@ export interface Shape {
   /** Of each table, and of how many partitions. */
   readonly rows: number;
   readonly partitions: number;
+  /** The sources are partitioned, each into two leaves of half the ids and one for what comes behind. */
+  readonly leaves?: boolean;
   readonly parallelism: number;
   /** The source is written to while the job runs. */
   readonly writes: boolean;
@@ -28,9 +32,11 @@ export interface Shape {
   readonly keyed: boolean;
   /** Seconds that the source takes to send one table to one session. */
   readonly seconds: number;
+  /** Of the kinds that strike more than once: so many times as often, on jobs that are as much longer. */
+  readonly strikes: number;
 }
 
-export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape {
+export function randomShape(random: Random, wanted: Partial<Shape> = {}, strikes = 1): Shape {
   const writes = random.chance(0.3);
   const mode = random.pick(['replace', 'replace', 'append'] as const);
   const shape: Shape = {
@@ -41,15 +47,28 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}): Shape 
     verify: random.pick(['counts', 'counts', 'checksum']),
     tables: random.int(1, 2),
     rows: random.int(2_000, 8_000),
-    partitions: random.int(4, 10),
+    partitions: random.int(4, 10) * strikes,
     parallelism: random.int(2, 4),
     writes,
-    seconds: random.int(2, 4),
+    seconds: random.int(2, 4) * strikes,
+    strikes,
     keyed: random.chance(0.5),
     ...wanted,
   };
   const mayShow = shape.mode === 'append' && shape.consistency === 'per-partition' && wanted.publish === undefined;
   return mayShow && random.chance(0.4) ? { ...shape, publish: 'partition' } : shape;
+}
+
+/** Where a job's end may be another than that its targets equal its sources. */
+export interface Expected {
+  /** It may fail with such words: what is not published is then as it was before, and a clean leaves nothing. */
+  readonly fails?: RegExp;
+  /** It may not end well. */
+  readonly mustFail?: boolean;
+  /** The source's relation with the rows that the target has to have, where they are not in the table any more. */
+  readonly rows?: (table: string) => string;
+  /** Of these, some may be missing: they went before they were read. */
+  readonly mayMiss?: boolean;
 }
 
 /** Milliseconds within which a job has to end once nothing strikes it any more. */
@@ -65,6 +84,8 @@ export class Scene implements AsyncDisposable {
   readonly deaths: Death[] = [];
   /** Milliseconds from a worker's death to the next beginning of each partition that it had: see `recovery.ts`. */
   readonly recoveries: number[] = [];
+  /** Told by the kind. */
+  expected: Expected = {};
   /** Partitions that a person has skipped, as `table/17`: their rows, and no others, have to be missing. */
   readonly skips = new Set<string>();
   /** Runs that were given up for good: nothing of them may be left but what they had published. */
@@ -78,6 +99,7 @@ export class Scene implements AsyncDisposable {
     readonly stack: Stack,
     readonly random: Random,
     readonly shape: Shape,
+    private readonly workerLog: LogTail,
   ) {
     const number = stack.nextJob();
     this.name = `chaos-${number}`;
@@ -88,7 +110,7 @@ export class Scene implements AsyncDisposable {
 
   /** Makes the tables; begins to read the targets and, where the shape says so, to write to the sources. */
   static async begin(stack: Stack, random: Random, shape: Shape): Promise<Scene> {
-    const scene = new Scene(stack, random, shape);
+    const scene = new Scene(stack, random, shape, await LogTail.begin(stack.workerLog));
     await createTables(scene);
     const bytes = shape.rows * BYTES_A_ROW;
     stack.source.proxy.pace = bytes / shape.seconds;
@@ -146,9 +168,10 @@ export class Scene implements AsyncDisposable {
   /** Starts the job as a person does. `more`: keys of the job file beside or instead of the usual. */
   async start(more: { resume?: string } & object = {}, workflowId = this.name): Promise<WorkflowHandle> {
     const args = [this.job(more)];
-    const handle = await this.stack.client.workflow.start('copyJob', { taskQueue: TASK_QUEUE, workflowId, args });
+    const { client, taskQueue } = this.stack;
+    const handle = await client.workflow.start('copyJob', { taskQueue, workflowId, args });
     this.#runs.push(more.resume ?? handle.firstExecutionRunId);
-    this.adopt(this.stack.client.workflow.getHandle(workflowId));
+    this.adopt(client.workflow.getHandle(workflowId));
     return handle;
   }
 
@@ -172,6 +195,11 @@ export class Scene implements AsyncDisposable {
     const sql = 'SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1';
     const found = await this.stack.destination.query<{ n: number }>(sql, [this.run]).catch(() => undefined);
     return found?.[0]?.n ?? 0;
+  }
+
+  /** Lines of the workers' logs that are about this scene's tables, and fit. */
+  logged(pattern: RegExp): Promise<number> {
+    return this.workerLog.count(new RegExp(`^(?=.*"${this.schema}\\.t\\d+")(?=.*(?:${pattern.source}))`));
   }
 
   get planned(): number {
@@ -203,6 +231,11 @@ export class Scene implements AsyncDisposable {
       async () => destination.proxy.copying.length > 0 && (least === 0 || (await this.committed()) >= least),
       within,
     );
+  }
+
+  /** How often to strike: from `least` to `most` times, and more in a run that is to have many faults. */
+  times(least: number, most: number): number {
+    return this.random.int(least, most) * this.shape.strikes;
   }
 
   /** A moment of the copy, chosen by chance. */

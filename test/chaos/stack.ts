@@ -11,7 +11,7 @@ import { FaultProxy } from './proxy.js';
 
 export type Side = 'source' | 'destination';
 
-export const TASK_QUEUE = 'chaos';
+const TASK_QUEUE = 'chaos';
 
 /** Fast on two cores, and honest when the server is stopped with `immediate`: what was answered with COMMIT is in its files. */
 const SETTINGS = { fsync: 'off', full_page_writes: 'off', shared_buffers: '64MB', max_wal_size: '512MB' };
@@ -22,10 +22,11 @@ const quiet = () => undefined;
 export class Database {
   private constructor(
     readonly side: Side,
-    readonly dataDir: string,
+    /** Another one's after a failover. */
+    public dataDir: string,
     public server: PostgresServer,
     readonly proxy: FaultProxy,
-    private readonly settings: Record<string, string>,
+    readonly settings: Readonly<Record<string, string>>,
   ) {}
 
   static async start(side: Side, dataDir: string, settings: Record<string, string> = {}): Promise<Database> {
@@ -34,6 +35,10 @@ export class Database {
     const database = new Database(side, dataDir, server, await FaultProxy.start(server.port), all);
     await database.query('CREATE DATABASE chaos', [], 'postgres');
     return database;
+  }
+
+  get logFile(): string {
+    return join(this.dataDir, 'postgres.log');
   }
 
   /** Not through the proxy, as the superuser. */
@@ -157,6 +162,8 @@ export interface StackOptions {
 /** Two Postgres servers behind proxies, a Temporal server, and worker processes: all real, all on loopback, all its own. */
 export class Stack {
   readonly workers: WorkerProcess[] = [];
+  /** Of workflows that are started from now on, and of workers whose environment names no other. */
+  taskQueue = TASK_QUEUE;
   #jobs = 0;
 
   private constructor(
@@ -191,10 +198,15 @@ export class Stack {
     return join(this.options.dir, 'longhaul.yaml');
   }
 
+  /** Of all worker processes. */
+  get workerLog(): string {
+    return join(this.options.dir, 'worker.log');
+  }
+
   /** What a process needs beside the configuration file. */
   get env(): NodeJS.ProcessEnv {
     return {
-      CHAOS_TASK_QUEUE: TASK_QUEUE,
+      CHAOS_TASK_QUEUE: this.taskQueue,
       ...process.env,
       ...this.options.env,
       TEMPORAL_ADDRESS: this.temporal.address,
@@ -230,7 +242,7 @@ export class Stack {
     const args = [...(this.options.nodeArgs ?? []), script, this.config];
     const line = await FaultProxy.start(Number(this.temporal.address.split(':')[1]));
     const supervised = await spawnSupervised(process.execPath, args, {
-      logFile: join(this.options.dir, 'worker.log'),
+      logFile: this.workerLog,
       cwd: this.options.dir,
       env: { ...this.env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}`, ...env },
       stopSignal: 'SIGTERM',
@@ -244,7 +256,7 @@ export class Stack {
   /** Runs a workflow to its end, as the CLI would. */
   run(workflow: string, input: object): Promise<unknown> {
     const workflowId = `${workflow}-${this.nextJob()}`;
-    return this.client.workflow.execute(workflow, { taskQueue: TASK_QUEUE, workflowId, args: [input] });
+    return this.client.workflow.execute(workflow, { taskQueue: this.taskQueue, workflowId, args: [input] });
   }
 
   /** At the same address and on the same database file. */

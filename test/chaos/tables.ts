@@ -13,11 +13,22 @@ export async function createTables(scene: Scene): Promise<void> {
   const { rows, keyed } = scene.shape;
   for (const side of [source, destination]) await side.query(`CREATE SCHEMA ${scene.schema}`);
   for (const table of scene.tables) {
-    await source.query(`CREATE TABLE ${table} ${columns('PRIMARY KEY')};
+    await source.query(`CREATE TABLE ${table} ${columns('PRIMARY KEY')} ${scene.shape.leaves ? leaves(table, rows) : ''};
       INSERT INTO ${table} SELECT ${row('n')} FROM generate_series(1, ${rows}) n; ANALYZE ${table}`);
     await destination.query(`CREATE TABLE ${table} ${columns(keyed ? 'PRIMARY KEY' : '')}; CREATE INDEX ON ${table} (seen);
       INSERT INTO ${table} SELECT -n, 0, 0, n, 'old ' || n, NULL, NULL FROM generate_series(1, ${OLD_ROWS}) n`);
   }
+}
+
+/** Partitions by id: two that hold all rows, and an empty one for ids that come behind them. */
+function leaves(table: string, rows: number): string {
+  const bounds = ['MINVALUE', Math.floor(rows / 2), rows + 1, 2 * rows];
+  const parts = bounds
+    .slice(1)
+    .map(
+      (to, n) => `CREATE TABLE ${table}_leaf_${n + 1} PARTITION OF ${table} FOR VALUES FROM (${bounds[n]}) TO (${to})`,
+    );
+  return `PARTITION BY RANGE (id); ${parts.join('; ')}`;
 }
 
 /** The columns of a row of generation 1, with some NULLs and some text that needs escaping. */

@@ -108,6 +108,25 @@ describe('a partition that has seen its table open and is about to commit', () =
     await closing;
     expect(await session.ledger.totals(s.run, s.spec.table, 0)).toMatchObject({ committed: 1 });
   });
+
+  it('is ended by its server when its worker is frozen there: nobody waits for it for ever', async () => {
+    await using s = scene();
+    const session = await s.destination();
+    const record = await s.begun(session);
+    await using frozen = await openSession(connection(), options('frozen'), 'destination');
+    const commit = frozen.commit.bind(frozen);
+    const gate = new Gate();
+    frozen.commit = () => gate.pass().then(commit);
+    const writer = await writerOf(beginPartition(frozen, NAMES, record, s.partition(0), 1));
+    const committed = writer.commit(await s.load(writer, record, s.partition(0)));
+    committed.catch(() => undefined);
+    await until(() => gate.waiting === 1);
+
+    await session.ledger.closeRun(s.run, 'suspended');
+    gate.open();
+    await expect(committed).rejects.toEqual(code('ConnectionFailed'));
+    expect(await session.ledger.totals(s.run, s.spec.table, 0)).toMatchObject({ committed: 0 });
+  });
 });
 
 describe('a table that is being published', () => {

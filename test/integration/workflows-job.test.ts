@@ -54,6 +54,18 @@ test('tables of a job are copied, published and added up; the report says so', a
   expect(fake.closed).toEqual([]);
 });
 
+test('a table whose publication the destination has lost in a failover is copied on and published again', async () => {
+  const tables = [
+    { table: 'a', partitions: 4, fallBack: [1, 3] },
+    { table: 'b', partitions: 2 },
+  ];
+  const { fake, result } = await during({ tables }, (handle) => handle.result());
+  expect(result).toMatchObject({ phase: 'complete', rows: sum(4) + sum(2) });
+  expect(fake.done).toEqual(new Set(['a', 'b']));
+  expect(fake.callsOf('a')).toEqual([1, 2, 1, 2]);
+  expect(fake.callsOf('b')).toEqual([1, 1]);
+});
+
 test('the parallelism of the job is never exceeded and never left idle, over tables of unequal length', async () => {
   const gate = new Gate();
   const sizes = { a: 3, b: 30, c: 7, d: 1, e: 12 };

@@ -2,7 +2,6 @@ import { readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FailPoint } from '../../src/core/fail-points.js';
 import { spawnSupervised, type Supervised } from '../../src/devstack/supervised.js';
 import { writeFailurePlan, type FailurePlan } from '../chaos/failure-plan.js';
 import { runSql, type TestPostgres } from './postgres.js';
@@ -28,17 +27,19 @@ export class Stage {
     private readonly folder: string,
   ) {}
 
-  /** `ledgers`: names of connections that lead to the same warehouse, each with a ledger of its own; `apart`: to one of its own. */
+  /** `connections` to a warehouse, each with a ledger of its own: those of a list share a database. */
   static async make(
     name: string,
     servers: { source: TestPostgres; destination: TestPostgres; temporal: TestTemporal },
-    connections: { readonly ledgers: readonly string[]; readonly apart: readonly string[] },
+    connections: readonly (readonly string[])[],
   ): Promise<Stage> {
     const { source, destination, temporal } = servers;
     const sourceUrl = await source.createDatabase(`${name}_shop`);
-    const shared = await destination.createDatabase(`${name}_dw`);
-    const urls = new Map(connections.ledgers.map((each) => [each, shared]));
-    for (const each of connections.apart) urls.set(each, await destination.createDatabase(`${name}_${each}`));
+    const urls = new Map<string, string>();
+    for (const [index, shared] of connections.entries()) {
+      const url = await destination.createDatabase(`${name}_dw_${index + 1}`);
+      for (const connection of shared) urls.set(connection, url);
+    }
     for (const url of [sourceUrl, ...new Set(urls.values())]) await runSql(url, 'CREATE SCHEMA s');
     await runSql(sourceUrl, 'CREATE TABLE gate (table_name text PRIMARY KEY, open int NOT NULL)');
     const folder = await mkdtemp(join(tmpdir(), 'longhaul-points-'));
@@ -143,6 +144,18 @@ export class FailingWorker {
     if (left.length > 0) throw new Error(`never reached:\n${left.join('\n')}`);
     const { signal } = await this.supervised.exited;
     if (signal !== 'SIGKILL') throw new Error(`the worker ended by ${signal}`);
+  }
+
+  /** Where what happened, in order. */
+  async met(): Promise<{ readonly point: string; readonly how: 'lost its connection' | 'crashed' }[]> {
+    const met = new Set<string>();
+    const lines = (await readFile(this.told, 'utf8')).trim().split('\n');
+    return lines.map((line) => {
+      const [id = '', point = ''] = line.split('\t');
+      const crashed = met.has(id) || this.workflows[id]?.disconnect === undefined;
+      met.add(id);
+      return { point, how: crashed ? 'crashed' : 'lost its connection' };
+    });
   }
 
   async #left(): Promise<string[]> {

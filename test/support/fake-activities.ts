@@ -34,6 +34,8 @@ export interface FakeTable {
   readonly lose?: readonly number[];
   readonly prepare?: (call: number) => MaybeAsync<void>;
   readonly publish?: (call: number) => MaybeAsync<void>;
+  /** Receipts that the ledger loses, with the publication, before it is asked for the first time whether all is published. */
+  readonly fallBack?: readonly number[];
   readonly published?: boolean;
   /** Digests are compared before publish; called instead of answering at once. */
   readonly verify?: (call: number) => MaybeAsync<void>;
@@ -127,7 +129,7 @@ export class FakeActivities {
       listVerifiable: () => Promise.reject(new Error('not faked')),
       comparePartitions: () => Promise.reject(new Error('not faked')),
       digestTarget: () => Promise.reject(new Error('not faked')),
-      listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
+      listRuns: ({ run }) => Promise.resolve({ ledgers: this.job.ledgers ?? [this.#ledger(run)] }),
       holdSnapshot: (input) => this.#hold(input),
       observeSnapshot: ({ snapshot }) => Promise.resolve({ holders: this.held.has(snapshot) ? 2 : 0, heldXids: 7 }),
       releaseSnapshot: ({ snapshot }) => {
@@ -137,6 +139,21 @@ export class FakeActivities {
       awaitSnapshot: (input) => this.#await(input),
       startOver: (input) => this.#startOver(input),
     };
+  }
+
+  #ledger(run = ''): LedgerView {
+    const tables = this.job.tables.map(({ table, published, partitions, fallBack }) => {
+      if (fallBack !== undefined && this.publishes.get(table) === 1) this.#fallBack(table, fallBack);
+      const state = published || this.done.has(table) ? ('published' as const) : ('open' as const);
+      return { table, to: `dw.${table}`, state, committed: partitions, rows: 0 };
+    });
+    const head = { run, job: 'fake', startedAt: '', changedAt: '', states: {}, rows: 0, stagingBytes: 0 };
+    return { destination: 'to', runs: [{ ...head, tables }], more: false, orphans: [] };
+  }
+
+  #fallBack(table: string, ordinals: readonly number[]): void {
+    this.done.delete(table);
+    for (const ordinal of ordinals) this.receipts.get(table)!.delete(ordinal);
   }
 
   async #hold({ snapshot, holder }: HoldSnapshot): Promise<{ ended: string }> {

@@ -45,7 +45,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /** As many as files can run at the same time: a run of one file needs but one. */
 function lanesOf({ config, vitest }: TestProject): number {
-  return Math.max(1, Math.min(config.maxWorkers ?? vitest.config.maxWorkers, vitest.state.getPaths().length));
+  return Math.max(1, Math.min(config.maxWorkers, vitest.state.getPaths().length));
 }
 
 async function startLane(folder: string): Promise<Lane> {
@@ -62,5 +62,8 @@ async function startLane(folder: string): Promise<Lane> {
     postgres: { source: source.url(), destination: destination.url() },
     temporal: { address: temporal.address, cli: temporal.cli },
   };
-  return { servers, stop: async () => void (await Promise.all(started.map((server) => server.stop()))) };
+  const stop = async () => {
+    await Promise.all(started.map((server) => server.stop()));
+  };
+  return { servers, stop };
 }

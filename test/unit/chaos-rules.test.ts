@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import type { LoadHookContext } from 'node:module';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { applyEdit } from '../chaos/rules/edit.js';
@@ -40,8 +41,9 @@ describe('rules that can be taken out', () => {
 
   test('a module that is not as its rule expects does not load', async () => {
     await initialize([{ file: RECEIPTS, find: 'no such rule', replace: '' }]);
-    const context = { format: 'module', conditions: [], importAttributes: {} };
-    const next = () => ({ format: 'module', source: 'export {}' });
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the types of Node 20 ask for both
+    const context: LoadHookContext = { format: 'module', conditions: [], importAttributes: {}, importAssertions: {} };
+    const next = () => ({ format: 'module' as const, source: 'export {}' });
     await expect(load(hookedUrl(RECEIPTS), context, next)).rejects.toThrow('not there: no such rule');
     await expect(load(hookedUrl(ATTEMPT), context, next)).resolves.toMatchObject({ source: 'export {}' });
   });

@@ -1,5 +1,9 @@
 import type { FaultKind } from '../kind.js';
+import { BACKEND_KINDS } from './backends.js';
+import { diskFull } from './disk-full.js';
 import { NETWORK_KINDS } from './network.js';
+import { SERVER_KINDS } from './servers.js';
+import { SOURCE_KINDS } from './source.js';
 import { OPERATOR_KINDS } from './operator.js';
 import { PARKED_KINDS } from './parked.js';
 import { RESET_KINDS } from './resets.js';
@@ -15,4 +19,8 @@ export const KINDS: readonly FaultKind[] = [
   ...PARKED_KINDS,
   ...RESET_KINDS,
   ...NETWORK_KINDS,
+  ...BACKEND_KINDS,
+  ...SERVER_KINDS,
+  diskFull,
+  ...SOURCE_KINDS,
 ];

@@ -3,7 +3,6 @@ import { attempts, begun } from '../attempts.js';
 import { clean, eventually, failureOf, reached, settled, somewhere, states } from '../hand.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
-import { TASK_QUEUE } from '../stack.js';
 
 /** What people do to a job that runs. */
 
@@ -12,7 +11,7 @@ const cancel: FaultKind = {
   about: 'the job is cancelled at some moment, and started again with `resume`',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
       await reached(scene.handle.cancel());
       if ((await settled(scene)) === 'COMPLETED') return;
@@ -45,7 +44,7 @@ const terminate: FaultKind = {
   about: 'the job is terminated at some moment, and started again with `resume` at once',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
       if (!(await reached(scene.handle.terminate('chaos')))) return;
       scene.struck();
@@ -74,11 +73,11 @@ const sameId: FaultKind = {
   about: 'a job is started once more under the same workflow id while it runs: Temporal refuses the second',
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 3); times > 0; times--) {
+    for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
       const args = [scene.job()];
       const second = scene.stack.client.workflow.start('copyJob', {
-        taskQueue: TASK_QUEUE,
+        taskQueue: scene.stack.taskQueue,
         workflowId: scene.name,
         args,
       });
@@ -95,7 +94,7 @@ const sameId: FaultKind = {
 function startRival(scene: Scene, number: number): Promise<WorkflowHandle> {
   const rival = `${scene.name}-rival-${number}`;
   const args = [scene.job({ name: rival })];
-  return scene.stack.client.workflow.start('copyJob', { taskQueue: TASK_QUEUE, workflowId: rival, args });
+  return scene.stack.client.workflow.start('copyJob', { taskQueue: scene.stack.taskQueue, workflowId: rival, args });
 }
 
 const oneTarget: FaultKind = {
@@ -157,7 +156,7 @@ const pauseActivity: FaultKind = {
   shape: { tables: 1, rows: 16_000, partitions: 4, parallelism: 2, seconds: 24 },
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 2); times > 0; times--) {
+    for (let times = scene.times(1, 2); times > 0; times--) {
       if (!(await scene.untilCopying())) return;
       if (await pauseOne(scene)) scene.struck();
     }

@@ -5,7 +5,6 @@ import type { JobPhase } from '../../../workflows/messages.js';
 import { attempts } from '../attempts.js';
 import type { FaultKind } from '../kind.js';
 import { RETRY, type Scene } from '../scene.js';
-import { TASK_QUEUE } from '../stack.js';
 import { freezeCopier, SLOW, type Zombie } from './zombies.js';
 
 /** Jobs that wait for a person, since a partition fails again and again. */
@@ -175,7 +174,7 @@ async function startBySchedule(scene: Scene, overlap: ScheduleOverlapPolicy, mor
     action: {
       type: 'startWorkflow',
       workflowType: 'copyJob',
-      taskQueue: TASK_QUEUE,
+      taskQueue: scene.stack.taskQueue,
       workflowId: scene.name,
       args: [scene.job(more)],
     },

@@ -74,7 +74,7 @@ const job: FaultKind = {
   about: 'the job is reset to some earlier point, while it runs and after it has ended',
   async run(scene) {
     await scene.start();
-    for (let number = scene.random.int(1, 3); number > 0; number--) {
+    for (let number = scene.times(1, 3); number > 0; number--) {
       if (scene.random.chance(0.25)) await settled(scene);
       else if (!(await somewhere(scene))) await settled(scene);
       if (!(await reset(scene, scene.handle.workflowId, JOB_POINTS, number))) continue;
@@ -89,7 +89,7 @@ const table: FaultKind = {
   about: "a table's workflow is reset to some earlier point, while it runs and after it has ended",
   async run(scene) {
     await scene.start();
-    for (let number = scene.random.int(1, 3); number > 0; number--) {
+    for (let number = scene.times(1, 3); number > 0; number--) {
       const id = scene.random.pick(tableIds(scene));
       const child = scene.stack.client.workflow.getHandle(id);
       if (scene.random.chance(0.25)) await settled(scene);

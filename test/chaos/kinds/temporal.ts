@@ -45,7 +45,7 @@ const sigkill: FaultKind = {
   about: 'the Temporal server is killed in mid-copy, and started again on the same database file',
   async run(scene) {
     await scene.start();
-    for (let kills = scene.random.int(1, 2); kills > 0; kills--) if (await killed(scene)) scene.struck();
+    for (let kills = scene.times(1, 2); kills > 0; kills--) if (await killed(scene)) scene.struck();
   },
 };
 

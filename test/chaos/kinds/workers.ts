@@ -28,11 +28,12 @@ async function kill(scene: Scene): Promise<void> {
 
 const sigkill: FaultKind = {
   name: 'worker-sigkill',
+  repeats: true,
   about: 'a worker process that copies is killed, and another started',
   shape: { seconds: 6 },
   async run(scene) {
     await scene.start();
-    for (let kills = scene.random.int(1, 3); kills > 0; kills--) await kill(scene);
+    for (let kills = scene.times(1, 3); kills > 0; kills--) await kill(scene);
   },
 };
 
@@ -48,11 +49,12 @@ async function end(scene: Scene): Promise<void> {
 
 const sigterm: FaultKind = {
   name: 'worker-sigterm',
+  repeats: true,
   about: 'a worker process that copies is asked to end, and another started',
   shape: { seconds: 6 },
   async run(scene) {
     await scene.start();
-    for (let ends = scene.random.int(2, 4); ends > 0; ends--) await end(scene);
+    for (let ends = scene.times(2, 4); ends > 0; ends--) await end(scene);
   },
 };
 

@@ -63,7 +63,7 @@ const zombie: FaultKind = {
   shape: SLOW,
   async run(scene) {
     await scene.start();
-    for (let times = scene.random.int(1, 2); times > 0; times--) {
+    for (let times = scene.times(1, 2); times > 0; times--) {
       const found = await freezeCopier(scene, { cutOff: scene.random.chance(0.5) });
       if (found === undefined) return;
       if (await eventually(() => isDoneElsewhere(scene, found))) scene.struck();

@@ -34,13 +34,21 @@ export async function loseCommitted(scene: Scene): Promise<void> {
     DELETE FROM longhaul.receipts WHERE run = '${scene.run}' AND partition = ${ordinal}; COMMIT`);
 }
 
-/** Of the scene's table, by the ledger. */
-export async function tableState(scene: Scene): Promise<string | undefined> {
-  const [table] = await scene.stack.destination.query<{ state: string }>(
-    'SELECT state FROM longhaul.run_tables WHERE run = $1',
+export async function isPublished(scene: Scene): Promise<boolean> {
+  const published = await scene.stack.destination.query(
+    `SELECT FROM longhaul.run_tables WHERE run = $1 AND state = 'published'`,
     [scene.run],
   );
-  return table?.state;
+  return published.length > 0;
+}
+
+/** Whether a session of Longhaul looks again and again for transactions that have to end before it publishes: its last statement tells. */
+export async function waitsForReaders(scene: Scene): Promise<boolean> {
+  const waiting = await scene.stack.destination.query(
+    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name ^@ 'longhaul'
+       AND query ~ '^\\s*SELECT a.pid, l.virtualtransaction'`,
+  );
+  return waiting.length > 0;
 }
 
 /** Whether an attempt waits for another's transaction to end. */

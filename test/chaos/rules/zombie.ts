@@ -37,8 +37,13 @@ export class Zombie implements AsyncDisposable {
       CHAOS_DESTINATION_URL: through(stack.destination.url(), proxies.destination),
     });
     const zombie = new Zombie(scene, proxies, worker, queue);
-    await zombie.#rise();
-    return zombie;
+    try {
+      await zombie.#rise();
+      return zombie;
+    } catch (error) {
+      await zombie[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async #rise(): Promise<void> {
@@ -65,12 +70,10 @@ export class Zombie implements AsyncDisposable {
     const { source, destination } = this.proxies;
     source.pace = undefined;
     for (const link of source.links) link.resume();
-    for (
-      const deadline = Date.now() + ENDS_WITHIN;
-      source.links.length + destination.links.length > 0;
-      await sleep(50)
-    ) {
+    const deadline = Date.now() + ENDS_WITHIN;
+    while (source.links.length + destination.links.length > 0) {
       if (Date.now() > deadline) throw new Error('the zombie has not ended its attempt');
+      await sleep(50);
     }
   }
 

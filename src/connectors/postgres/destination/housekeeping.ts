@@ -6,13 +6,13 @@ import type { StagingTable } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { formatRelation } from '../sql.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
-import { transaction } from './queries.js';
+import { BRIEFLY, transaction } from './queries.js';
 import { readLoaded, WITHOUT_QUERIES } from './records.js';
 import { earlierStagings, STAGING_NAMES } from './staging-name.js';
 
 /** Of one run at a time it is decided whether it opens, expires or is forgotten. */
 export function lockOpening(session: PgSession, names: LedgerNames): Promise<unknown> {
-  return session.query('SELECT pg_advisory_xact_lock($1)', [lockKey('longhaul.open', names.schema)]);
+  return session.query(`SELECT pg_advisory_xact_lock($1), ${BRIEFLY}`, [lockKey('longhaul.open', names.schema)]);
 }
 
 interface StagedTable {

@@ -1,7 +1,7 @@
 import type { TableRecord, TableState } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
-import { firstRow } from './queries.js';
+import { BRIEFLY, firstRow } from './queries.js';
 import type { LedgerNames } from './ledger-schema.js';
 
 interface RecordRow {
@@ -79,27 +79,23 @@ function toRecord(row: RecordRow): TableRecord {
   };
 }
 
-/**
- * The state of one table. `lock`: FOR SHARE keeps it as it is until this transaction ends, FOR UPDATE also waits for every
- * transaction that is about to commit under it.
- */
 export async function readState(
   session: PgSession,
   names: LedgerNames,
   key: { run: string; table: string },
-  lock: '' | 'FOR SHARE' | 'FOR UPDATE' = '',
 ): Promise<TableState | undefined> {
   const row = await firstRow<{ state: TableState }>(
     session,
-    `SELECT state FROM ${names.runTables} WHERE run = $1 AND table_name = $2 ${lock}`,
+    `SELECT state FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
     [key.run, key.table],
   );
   return row?.state;
 }
 
 /**
- * As `readState`, for whoever works on what the record describes. Throws RunClosed when the table was started over under another
- * snapshot: its plan, receipts and staging are others now.
+ * The state of one table, for whoever works on what the record describes. `lock`: FOR SHARE keeps it as it is until this transaction
+ * ends, FOR UPDATE also waits for every transaction that is about to commit under it; the transaction must then be near its end. Throws
+ * RunClosed when the table was started over under another snapshot: its plan, receipts and staging are others now.
  */
 export async function readOwnState(
   session: PgSession,
@@ -109,7 +105,7 @@ export async function readOwnState(
 ): Promise<TableState | undefined> {
   const row = await firstRow<{ state: TableState; snapshot: number | null }>(
     session,
-    `SELECT state, snapshot FROM ${names.runTables} WHERE run = $1 AND table_name = $2 ${lock}`,
+    `SELECT state, snapshot${lock && `, ${BRIEFLY}`} FROM ${names.runTables} WHERE run = $1 AND table_name = $2 ${lock}`,
     [run, table],
   );
   if (row && row.snapshot !== (snapshot ?? null)) throw startedOver({ run, table }, row.snapshot);

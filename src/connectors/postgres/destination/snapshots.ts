@@ -5,7 +5,7 @@ import type { PgSession } from '../session.js';
 import { formatRelation } from '../sql.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { endPublishing } from './publish-lock.js';
-import { firstRow, transaction } from './queries.js';
+import { BRIEFLY, firstRow, transaction } from './queries.js';
 import { readRecords } from './records.js';
 import { stagingOf } from './staging-name.js';
 
@@ -76,7 +76,7 @@ async function renew(session: PgSession, names: LedgerNames, record: TableRecord
   const renewed = await session.query(
     `UPDATE ${names.runTables} SET state = 'open', snapshot = $3, staging = $4, partitions = NULL, pages = NULL,
        estimated_rows = NULL, plan_reason = NULL, planned_at = NULL, changed_at = clock_timestamp()
-     WHERE run = $1 AND table_name = $2 AND state IN ('open', 'publishing') RETURNING 1`,
+     WHERE run = $1 AND table_name = $2 AND state IN ('open', 'publishing') RETURNING ${BRIEFLY}`,
     [run, spec.table, snapshot, staging],
   );
   if (renewed.length === 0) return;

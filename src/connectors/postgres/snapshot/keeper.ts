@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { PgSession } from '../session.js';
 import { cancelOnServer } from '../wire/index.js';
 
@@ -77,6 +78,7 @@ export class Keeper {
 
   /** Whoever cancels a sleep, the savepoint is there; should it not be, the next statement says so. */
   async #sleep(): Promise<void> {
+    await reach('snapshot: before sleep');
     const asleep = this.session.query(`SELECT pg_catalog.pg_sleep(${this.lease.seconds})`);
     this.#asleep();
     try {

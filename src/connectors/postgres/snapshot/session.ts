@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SnapshotSight } from '../../../core/activities.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { TableRecord } from '../../../core/model.js';
 import type { SessionOptions, SnapshotKey, SnapshotSession } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
@@ -92,8 +93,11 @@ class PostgresSnapshotSession implements SnapshotSession {
   async #become(wish: Wish): Promise<Came> {
     const id = (await holderIds(this.session, wish.key)).find((each) => !wish.gone.has(each));
     const how = id === undefined ? 'exclusive' : 'shared';
+    await reach('snapshot: before election');
     if (!(await tryElection(this.session, wish.key, how))) return 'blocked';
+    await reach('snapshot: in election');
     const came = id === undefined ? await this.#take(wish) : await this.#import(wish, id);
+    if (came === 'held') await reach('snapshot: after name');
     await endElection(this.session, wish.key, how);
     return came;
   }
@@ -153,6 +157,7 @@ class PostgresSnapshotSession implements SnapshotSession {
     const { session } = this;
     await lockByReading(session, unlocked);
     for (const record of tables) await refuseRewritten(session, record);
+    await reach('snapshot: before name');
     await session.query(`SELECT set_config('application_name', $1 || pg_export_snapshot(), false)`, [
       holderPrefix(key),
     ]);

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compareTable } from '../../src/devstack/compare.js';
+import type { Read } from './readers.js';
+import type { Scene } from './scene.js';
+import type { Database } from './stack.js';
+import { OLD_ROWS } from './tables.js';
+import { UNTOUCHED } from './writer.js';
+
+/** What a job has left behind. Every count must be 0. */
+export interface Verdict {
+  readonly finished: boolean;
+  /** Rows, over all columns and with multiplicity. */
+  readonly missing: number;
+  readonly duplicated: number;
+  readonly partialReads: readonly Read[];
+  readonly stagingLeft: readonly string[];
+  readonly sessionsLeft: readonly string[];
+  /** What does not add up, in words: in the ledger, or because the harness could not look. */
+  readonly problems: readonly string[];
+}
+
+export interface Compared {
+  readonly missing: number;
+  readonly duplicated: number;
+  /** Of the job in the target. */
+  readonly rows: number;
+}
+
+/** The target has to be what the source is, or was at the snapshot; of what changes under a copy without one, as much as is promised. */
+export async function compareOne(scene: Scene, table: string, problems: string[]): Promise<Compared> {
+  const { source, destination } = scene.stack;
+  const loaded = `(SELECT * FROM ${table} WHERE gen <> 0)`;
+  const [counts] = await destination.query<{ old: number; rows: number; ids: number }>(
+    `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows,
+       count(DISTINCT id) FILTER (WHERE gen <> 0)::int AS ids FROM ${table}`,
+  );
+  const { old, rows, ids } = counts!;
+  const keep = scene.shape.mode === 'append' ? OLD_ROWS : 0;
+  if (old !== keep) problems.push(`${table} has ${old} rows of before, not ${keep}`);
+  if (scene.writer === undefined) {
+    const { rows: from, mayMiss } = scene.expected;
+    const found = await compareTable(
+      source.url(),
+      destination.url(),
+      from?.(table) ?? (await notSkipped(scene, table)),
+      loaded,
+    );
+    return { missing: mayMiss ? 0 : found.missing, duplicated: found.extra, rows };
+  }
+  if (scene.shape.consistency === 'snapshot') {
+    const [at] = await destination.query<{ snapshot: number }>(
+      'SELECT snapshot FROM longhaul.run_tables WHERE run = $1 AND table_name = $2',
+      [scene.run, table],
+    );
+    const reference = at && scene.writer.reference(table, scene.run, at.snapshot);
+    if (reference === undefined) problems.push(`${table}: no copy of snapshot ${at?.snapshot} to compare with`);
+    if (reference === undefined) return { missing: 0, duplicated: 0, rows };
+    const found = await compareTable(source.url(), destination.url(), reference, loaded);
+    return { missing: found.missing, duplicated: found.extra, rows };
+  }
+  const untouched = (extra: string) =>
+    `(SELECT * FROM ${table} WHERE ${UNTOUCHED} AND id <= ${scene.shape.rows}${extra})`;
+  const found = await compareTable(source.url(), destination.url(), untouched(''), untouched(' AND gen <> 0'));
+  return { missing: found.missing, duplicated: found.extra + rows - ids, rows };
+}
+
+/** The source's rows but those of the partitions that were skipped, by the ledger's plan. */
+async function notSkipped(scene: Scene, table: string): Promise<string> {
+  const labels = [...scene.skips].filter((each) => each.startsWith(`${table}/`));
+  const ordinals = labels.map((each) => Number(each.slice(table.length + 1).split('/')[0]) - 1);
+  if (ordinals.length === 0) return table;
+  const found = await scene.stack.destination.query<{ predicate: string }>(
+    `SELECT part ->> 'predicate' AS predicate FROM longhaul.plan_pages, json_array_elements(partitions::json) part
+     WHERE run = $1 AND table_name = $2 AND (part ->> 'ordinal')::int = ANY ($3)`,
+    [scene.run, table, ordinals],
+  );
+  return `(SELECT * FROM ${table} WHERE NOT (${found.map(({ predicate }) => `(${predicate})`).join(' OR ')}))`;
+}
+
+export async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
+  const found = await stack.destination.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+     WHERE nspname = $1 AND relkind IN ('r', 'p') AND relname ^@ '_longhaul_'`,
+    [schema],
+  );
+  return found.map(({ name }) => name);
+}
+
+/** Milliseconds within which sessions that nobody needs any more have to be gone. */
+const GONE_WITHIN = 15_000;
+
+export async function sessionsLeft({ stack }: Scene): Promise<string[]> {
+  return [...(await sessionsOf(stack.source)), ...(await sessionsOf(stack.destination))];
+}
+
+async function sessionsOf(database: Database): Promise<string[]> {
+  const deadline = Date.now() + GONE_WITHIN;
+  for (;;) {
+    const found = await database.query<{ name: string; state: string }>(
+      `SELECT application_name AS name, coalesce(state, '') AS state FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name ^@ 'longhaul'`,
+    );
+    if (found.length === 0) return [];
+    if (Date.now() > deadline) return found.map(({ name, state }) => `${database.side}: ${name} (${state})`);
+    await sleep(200);
+  }
+}
