@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { WorkflowHandle } from '@temporalio/client';
+import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { Scene } from './scene.js';
 
 /** What a person does to a job. */
@@ -39,6 +39,17 @@ export async function clean(scene: Scene): Promise<void> {
 export async function settled(scene: Scene): Promise<string> {
   await scene.handle.result().catch(() => undefined);
   return (await scene.handle.describe()).status.name;
+}
+
+/** Of a request to the job. False: the job had ended by itself a moment before, and nothing was done. */
+export async function reached(asked: Promise<unknown>): Promise<boolean> {
+  try {
+    await asked;
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }
 
 /** All that its failure says; undefined: it ended well. */

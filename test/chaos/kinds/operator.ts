@@ -1,6 +1,6 @@
 import { isGrpcServiceError, WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { attempts, begun } from '../attempts.js';
-import { clean, eventually, failureOf, settled, somewhere, states } from '../hand.js';
+import { clean, eventually, failureOf, reached, settled, somewhere, states } from '../hand.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
 
@@ -13,7 +13,7 @@ const cancel: FaultKind = {
     await scene.start();
     for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
-      await scene.handle.cancel();
+      await reached(scene.handle.cancel());
       if ((await settled(scene)) === 'COMPLETED') return;
       scene.struck();
       await scene.start({ resume: scene.run });
@@ -28,8 +28,8 @@ const discard: FaultKind = {
   async run(scene) {
     await scene.start();
     if (!(await somewhere(scene))) return;
-    await scene.handle.signal('discard');
-    if (scene.random.chance(0.7)) await scene.handle.cancel();
+    await reached(scene.handle.signal('discard'));
+    if (scene.random.chance(0.7)) await reached(scene.handle.cancel());
     if ((await settled(scene)) === 'COMPLETED') return;
     scene.struck();
     scene.discarded.add(scene.run);
@@ -46,7 +46,7 @@ const terminate: FaultKind = {
     await scene.start();
     for (let times = scene.times(1, 3); times > 0; times--) {
       if (!(await somewhere(scene))) return;
-      await scene.handle.terminate('chaos');
+      if (!(await reached(scene.handle.terminate('chaos')))) return;
       scene.struck();
       await scene.start({ resume: scene.run });
     }
@@ -60,7 +60,7 @@ const terminateClean: FaultKind = {
   async run(scene) {
     await scene.start();
     if (!(await somewhere(scene))) return;
-    await scene.handle.terminate('chaos');
+    if (!(await reached(scene.handle.terminate('chaos')))) return;
     await clean(scene);
     scene.struck();
     const published = (await states(scene)).includes('published');

@@ -1,6 +1,7 @@
-import { ScheduleOverlapPolicy, type ScheduleHandle } from '@temporalio/client';
+import { ScheduleOverlapPolicy, ServiceError, type ScheduleHandle } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, failureOf, longhaul } from '../hand.js';
+import type { JobPhase } from '../../../workflows/messages.js';
 import { attempts } from '../attempts.js';
 import type { FaultKind } from '../kind.js';
 import { RETRY, type Scene } from '../scene.js';
@@ -56,8 +57,18 @@ async function parked(scene: Scene): Promise<string[]> {
   return tables.flatMap(({ table, parked }) => parked.map(({ label }) => `${table}/${label}`));
 }
 
+/** A question goes first to the worker that has the workflow in memory. Undefined: that one is frozen, and the question came to nothing. */
+async function phaseOf(scene: Scene): Promise<JobPhase | undefined> {
+  try {
+    return (await scene.progress()).phase;
+  } catch (error) {
+    if (error instanceof ServiceError) return undefined;
+    throw error;
+  }
+}
+
 function waits(scene: Scene): Promise<boolean> {
-  return scene.until(async () => (await scene.progress()).phase === 'waiting on parked', 60_000);
+  return scene.until(async () => (await phaseOf(scene)) === 'waiting on parked', 90_000);
 }
 
 const retry: FaultKind = {
@@ -70,14 +81,26 @@ const retry: FaultKind = {
     if (!(await waits(scene))) return;
     const labels = await parked(scene);
     if (labels.length > 0) scene.struck();
-    if (scene.random.chance(0.5)) {
-      await longhaul(scene, 'retry', scene.name, scene.random.pick(labels));
-      await waits(scene);
-    }
+    const inVain = scene.random.chance(0.5);
+    if (inVain) await longhaul(scene, 'retry', scene.name, scene.random.pick(labels));
     await blockade.lift();
-    await longhaul(scene, 'retry', scene.name, ...(scene.random.chance(0.5) ? labels : []));
+    if (!inVain) await longhaul(scene, 'retry', scene.name, ...(scene.random.chance(0.5) ? labels : []));
+    await retryAll(scene);
   },
 };
+
+/** Until the job has ended. What it knows of its tables is a second old at times: what it calls parked is refused when it no longer is. */
+async function retryAll(scene: Scene): Promise<void> {
+  await scene.until(async () => {
+    if ((await phaseOf(scene)) === 'waiting on parked')
+      await longhaul(scene, 'retry', scene.name).catch(unlessNotParked);
+    return false;
+  });
+}
+
+function unlessNotParked(error: unknown): void {
+  if (!(error instanceof Error && /parked|not copying|has ended/.test(error.message))) throw error;
+}
 
 const skip: FaultKind = {
   name: 'parked-skip',
@@ -105,7 +128,8 @@ const zombieAfterSkip: FaultKind = {
     const blockade = await Blockade.raise(scene, 1);
     await blockade.lift();
     await scene.start(blockade.job);
-    const zombie = await freezeCopier(scene, { part: scene.random.next() * 0.5, cutOff: scene.random.chance(0.5) });
+    // Else what the operator asks of the job goes to the frozen worker as well.
+    const zombie = await freezeCopier(scene, { part: scene.random.next() * 0.5, cutOff: true });
     if (zombie === undefined) return;
     await blockade.raiseAgain();
     const waited = await waits(scene);
@@ -119,6 +143,8 @@ const zombieAfterSkip: FaultKind = {
     if (waited && [...its].some((each) => labels.some((label) => label.startsWith(`${table}/${each + 1}/`))))
       scene.struck();
     await sleep(1_500);
+    await blockade.lift();
+    await retryAll(scene);
   },
 };
 
