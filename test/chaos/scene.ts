@@ -47,16 +47,17 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}, strikes
     verify: random.pick(['counts', 'counts', 'checksum']),
     tables: random.int(1, 2),
     rows: random.int(2_000, 8_000),
-    partitions: random.int(4, 10) * strikes,
+    partitions: random.int(4, 10),
     parallelism: random.int(2, 4),
     writes,
-    seconds: random.int(2, 4) * strikes,
+    seconds: random.int(2, 4),
     strikes,
     keyed: random.chance(0.5),
     ...wanted,
   };
+  const longer = { ...shape, partitions: shape.partitions * strikes, seconds: shape.seconds * strikes };
   const mayShow = shape.mode === 'append' && shape.consistency === 'per-partition' && wanted.publish === undefined;
-  return mayShow && random.chance(0.4) ? { ...shape, publish: 'partition' } : shape;
+  return mayShow && random.chance(0.4) ? { ...longer, publish: 'partition' } : longer;
 }
 
 /** Where a job's end may be another than that its targets equal its sources. */
