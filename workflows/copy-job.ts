@@ -318,7 +318,7 @@ class JobRun {
     this.#tables?.cancel();
     await condition(() => (this.#tables?.active ?? 0) === 0);
     await this.#snapshot?.release();
-    if (mayBeOpen(error) && !this.#suspended) await this.#suspend();
+    if ((this.#opened !== undefined || mayBeOpen(error)) && !this.#suspended) await this.#suspend();
     this.#end(isCancellation(error) ? 'cancelled' : 'failed');
   }
 
@@ -384,20 +384,12 @@ function refuseCron(): void {
   );
 }
 
-/** Refusals leave no run behind; whatever else ended the job may have come after the run was opened. */
+/** Of a job that did not hear of its run: refusals leave none behind; whatever else ended it may have come after the run was opened. */
 function mayBeOpen(error: unknown): boolean {
   const type = (error as { type?: unknown }).type;
   return !(typeof type === 'string' && isErrorCode(type) && handlingOf(type) === 'job');
 }
 
-function addsUp({
-  committed,
-  skipped,
-  partitions,
-}: {
-  committed: number;
-  skipped: number;
-  partitions?: number;
-}): boolean {
+function addsUp({ committed, skipped, partitions }: TableProgress): boolean {
   return partitions === committed + skipped;
 }

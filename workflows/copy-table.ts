@@ -134,11 +134,14 @@ class TableCopy {
     if (event || slots) this.#parent.tell();
   }
 
-  /** Building is not told to the parent, where every report of every table stays in the history: it is on this table's page. */
+  /**
+   * Building is not told to the parent, where every report of every table stays in the history, unless it waits for that: it is on
+   * this table's page.
+   */
   #enter(phase: TableProgress['phase'], note?: string): void {
     this.#book.phase = phase;
     this.#book.note = note;
-    this.#changed(phase !== 'building');
+    this.#changed(phase !== 'building' || this.input.tellsRead === true);
   }
 
   async run(): Promise<TableProgress> {

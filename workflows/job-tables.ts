@@ -32,6 +32,11 @@ const READ: ReadonlySet<TablePhase> = new Set<TablePhase>([
   ...(['building', 'verifying', 'publishing', 'published', 'failed', 'cancelled'] as const),
 ]);
 
+/** By its phase, or by its counts, as while its connection is away in the middle of a build. */
+function isRead({ phase, partitions, committed, skipped }: TableProgress): boolean {
+  return READ.has(phase) || (partitions !== undefined && committed + skipped >= partitions);
+}
+
 /** The tables of a job: those that wait, their children, what these last reported, and the slots dealt to them. */
 export class JobTables {
   readonly #rows = new Map<string, Row>();
@@ -98,7 +103,7 @@ export class JobTables {
 
   /** Some tables have still to be read. */
   get reading(): boolean {
-    return [...this.#rows.values()].some(({ ended, progress }) => !ended && !READ.has(progress.phase));
+    return [...this.#rows.values()].some(({ ended, progress }) => !ended && !isRead(progress));
   }
 
   isQueued(table: string): boolean {
@@ -192,10 +197,11 @@ export class JobTables {
   }
 
   #input({ table, to, mode, checksum }: OpenedTable, grant: Grant): CopyTableInput {
-    const { run, source, destination, servers, maxParked, onFailure, retry } = this.opened;
+    const { run, source, destination, servers, snapshot, maxParked, onFailure, retry } = this.opened;
     const where = { source, destination, ...(servers && { servers }) };
     const digests = checksum && { checksum };
-    return { run, table, to, mode, ...where, grant, maxParked, onFailure, retry, ...digests };
+    const told = snapshot?.maxAge !== undefined && { tellsRead: true as const };
+    return { run, table, to, mode, ...where, grant, maxParked, onFailure, retry, ...digests, ...told };
   }
 
   async #follow(table: string, row: Row, started: Promise<TableChild>): Promise<void> {

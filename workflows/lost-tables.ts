@@ -13,12 +13,12 @@ export const LOST_ROUNDS = 5;
  * job of one table ends with its publishing and is not asked about.
  */
 export async function lostTables(
-  { run, destination, tables, retry }: OpenedRun,
+  { run, destination, servers, tables, retry }: OpenedRun,
   progress: readonly TableProgress[],
 ): Promise<readonly string[]> {
   const published = progress.filter(({ phase }) => phase === 'published').map(({ table }) => table);
   if (tables.length < 2 || published.length === 0 || !patched('lost tables')) return [];
-  const asked = { run, destination, limit: 1 };
+  const asked = { run, destination, ...(servers && { servers }), limit: 1 };
   const { ledgers } = await steadily(
     () => jobActivity('listRuns', 'see that what was published is so still')(asked),
     retry,

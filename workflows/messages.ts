@@ -213,6 +213,8 @@ export interface CopyTableInput {
   readonly retry: RetrySpec;
   /** Digests are compared before the table is published. */
   readonly checksum?: true;
+  /** The parent has to hear when everything is read: it may let the snapshot go then. */
+  readonly tellsRead?: true;
   /** Present when the table continued as new. */
   readonly state?: CopyTableState;
   /** For tests: continue as new after this many partitions instead of when the server suggests it. */

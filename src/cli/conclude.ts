@@ -89,12 +89,13 @@ export function outcomeJson(outcome: Outcome): Record<string, unknown> {
 export function progressJson(progress: JobProgress): Record<string, unknown> {
   const now = Date.now();
   const { rows, bytes } = totalsOf(progress.tables);
-  const { run, name, phase, parallelism, warnings, startedAt, endedAt, tables } = progress;
+  const { run, name, phase, parallelism, snapshot, warnings, startedAt, endedAt, tables } = progress;
   return {
     ...{ run, name, phase, parallelism, rows, bytes },
     seconds: timeTaken(progress, now) / 1000,
     startedAt,
     ...(endedAt === undefined ? {} : { endedAt }),
+    ...(snapshot === undefined ? {} : { snapshot }),
     warnings,
     tables: tables.map((table) => tableJson(table, now)),
   };

@@ -275,6 +275,8 @@ export interface RunView {
 export interface RunsQuery {
   /** Absent: every connection of the worker that can be a destination. */
   readonly destination?: string;
+  /** Beside `destination`: what a run was opened with. Throws ConnectionMismatch where the worker's connection leads elsewhere. */
+  readonly servers?: Servers;
   readonly run?: string;
   /** In ms: only runs that were not forgotten and of which nothing changed for so long. */
   readonly unchangedFor?: number;

@@ -28,13 +28,19 @@ const CHANGED = `
 export async function refuseRewritten(session: PgSession, record: TableRecord, relation?: Relation): Promise<void> {
   const names = relation === undefined ? [null, null, null] : [relation.schema, relation.name, quoteRelation(relation)];
   const [changed] = await session.query<Relation & { schema: string; name: string }>(CHANGED, names);
-  if (changed !== undefined) throw rewritten(record, changed);
+  if (changed !== undefined) throw rewritten(`The source of ${record.spec.table}`, record.snapshot, changed);
 }
 
-function rewritten({ spec, snapshot }: TableRecord, changed: Relation): LonghaulError {
+/** As `refuseRewritten`, for a holder: one look at all that it has locked, whichever table of the run that is for. */
+export async function refuseAnyRewritten(session: PgSession, snapshot: number): Promise<void> {
+  const [changed] = await session.query<Relation & { schema: string; name: string }>(CHANGED, [null, null, null]);
+  if (changed !== undefined) throw rewritten('A table of the job', snapshot, changed);
+}
+
+function rewritten(what: string, snapshot: number | undefined, changed: Relation): LonghaulError {
   return new LonghaulError(
     'SourceRewritten',
-    `The source of ${spec.table} can't be read as snapshot ${snapshot} had it: ${formatRelation(changed)} was truncated, rewritten or replaced since (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE).`,
+    `${what} can't be read as snapshot ${snapshot} had it: ${formatRelation(changed)} was truncated, rewritten or replaced since (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE).`,
     {
       next: 'With `onSnapshotLost: restart` it starts over under a new snapshot. Keep such statements off the source.',
     },

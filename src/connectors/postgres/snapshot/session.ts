@@ -11,7 +11,7 @@ import { endElection, endMembers, join, membersNamed, tryElection } from './advi
 import { holderIds, holderPrefix, importSnapshot, observeHolders, snapshotLost } from './holders.js';
 import { Keeper, LEASE, type Lease } from './keeper.js';
 import { lockByReading, lockTables, type Unlocked } from './lock.js';
-import { refuseRewritten } from './rewritten.js';
+import { refuseAnyRewritten } from './rewritten.js';
 
 /** Milliseconds that another session may take from its look at the holders to its own name among them, and about that between two looks. */
 const OTHER_TAKES = 30_000;
@@ -127,7 +127,7 @@ class PostgresSnapshotSession implements SnapshotSession {
   async #import({ key, tables, gone }: Wish, id: string): Promise<Came> {
     const unlocked = await this.#begin(tables);
     if (await importSnapshot(this.session, id)) {
-      await this.#publish(key, tables, unlocked);
+      await this.#publish(key, unlocked);
       return 'held';
     }
     await this.session.rollback();
@@ -148,15 +148,15 @@ class PostgresSnapshotSession implements SnapshotSession {
       return 'blocked';
     }
     if (await taken()) throw snapshotLost(session, key);
-    await this.#publish(key, tables, await this.#begin(tables));
+    await this.#publish(key, await this.#begin(tables));
     return 'held';
   }
 
   /** From here on others import it. The name is taken back by the server when the transaction ends. */
-  async #publish(key: SnapshotKey, tables: readonly TableRecord[], unlocked: readonly Unlocked[]): Promise<void> {
+  async #publish(key: SnapshotKey, unlocked: readonly Unlocked[]): Promise<void> {
     const { session } = this;
     await lockByReading(session, unlocked);
-    for (const record of tables) await refuseRewritten(session, record);
+    await refuseAnyRewritten(session, key.snapshot);
     await reach('snapshot: before name');
     await session.query(`SELECT set_config('application_name', $1 || pg_export_snapshot(), false)`, [
       holderPrefix(key),
