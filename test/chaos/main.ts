@@ -1,12 +1,9 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { KINDS } from './kinds/index.js';
 import type { FaultKind } from './kind.js';
 import { complaint, holds, recoveryLine, table, totals } from './report.js';
-import { runLane, type Outcome, type Plan } from './run.js';
+import { runLanes, type Outcome, type Plan } from './run.js';
 import { NODE_ARGS, RULES, without } from './rules/rules.js';
-import { Stack } from './stack.js';
 
 interface Options {
   readonly faults: number;
@@ -113,21 +110,11 @@ async function chaos({
     const wrong = complaint(seed, outcome);
     if (wrong !== undefined) console.error(wrong);
   };
-  const left = await Promise.all(
-    Array.from({ length: lanes }, async (_, lane) => {
-      const dir = join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`);
-      const stack = await Stack.start({ dir, ...(env && { env, nodeArgs: NODE_ARGS }) });
-      await runLane(stack, plan, next, tell).catch(async (error: unknown) => {
-        await stack.stop();
-        throw error;
-      });
-      return stack.stop();
-    }),
-  );
+  const left = await runLanes(plan, lanes, env ? { env, nodeArgs: NODE_ARGS } : {}, next, tell);
   console.log(table(kinds, outcomes));
   const recovered = recoveryLine(outcomes);
   if (recovered !== undefined) console.log(recovered);
-  const sums = totals(seed, outcomes, left.flat().length);
+  const sums = totals(seed, outcomes, left.length);
   console.log(JSON.stringify(sums));
   return holds(sums);
 }

@@ -1,10 +1,12 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isClean } from './check.js';
 import type { Verdict } from './look.js';
 import type { FaultKind } from './kind.js';
 import { Random } from './random.js';
 import { randomShape, Scene } from './scene.js';
-import type { Stack } from './stack.js';
+import { Stack, type StackOptions } from './stack.js';
 
 /** One job of the harness: what struck it, and what it has left. */
 export interface Outcome {
@@ -75,14 +77,29 @@ export interface Plan {
   readonly strikes: number;
 }
 
-/** Jobs one after the other on one stack. Of all lanes together, every kind comes once before any comes again. */
-export async function runLane(
-  stack: Stack,
+/**
+ * Jobs one after the other, on so many stacks at the same time; every kind comes once before any comes again. `next`: the number of
+ * the next job; undefined: no more. Answers with the pids of processes that outlive their stacks.
+ */
+export async function runLanes(
   plan: Plan,
+  lanes: number,
+  options: Omit<StackOptions, 'dir'>,
   next: () => number | undefined,
   tell: (outcome: Outcome) => void,
-): Promise<void> {
-  for (let number = next(); number !== undefined; number = next()) {
-    tell(await runJob(stack, plan, number));
-  }
+): Promise<number[]> {
+  const left = await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      const dir = join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`);
+      const stack = await Stack.start({ ...options, dir });
+      try {
+        for (let number = next(); number !== undefined; number = next()) tell(await runJob(stack, plan, number));
+      } catch (error) {
+        await stack.stop();
+        throw error;
+      }
+      return stack.stop();
+    }),
+  );
+  return left.flat();
 }
