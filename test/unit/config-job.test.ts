@@ -1,8 +1,5 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { expandTables, jobJsonSchema, parseJob, readJobFile } from '../../src/config/index.js';
+import { expandTables, jobJsonSchema, parseJob } from '../../src/config/index.js';
 import { LonghaulError, formatProblems } from '../../src/core/errors.js';
 
 const FIVE_LINES = { name: 'nightly', source: 'shop', destination: 'warehouse', tables: ['public.orders'] };
@@ -374,36 +371,8 @@ describe('expanding', () => {
   });
 });
 
-describe('reading a job file', () => {
-  it('takes JSON as well as YAML', async () => {
-    expect(await readJobFile(await file('job.json', JSON.stringify(FIVE_LINES, null, '\t')))).toEqual(FIVE_LINES);
-  });
-
-  it.each([
-    ['name: a\nname: b', 'line 2, column 1: the same key stands here for the second time'],
-    ['name: a\n\ttables: []', 'line 2, column 1: '],
-    ['tables: [a, b', 'line 1, column 14: the indentation does not fit — look for an open quote, [ or {'],
-    ['tables:\n  - *orders', 'line 2, column 5: a value begins with *'],
-    ['{"name": "a",}}', 'line 1, column 15: something is out of place'],
-  ])('says line and column of a syntax error: %j', async (text, expected) => {
-    const error: unknown = await readJobFile(await file('job.yaml', text)).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(LonghaulError);
-    expect((error as LonghaulError).message).toContain(expected);
-  });
-
-  it('says that there is no such file', async () => {
-    await expect(readJobFile('/nowhere/job.yaml')).rejects.toThrow('there is no such file');
-  });
-});
-
 it('has a JSON Schema that knows its keys and units', () => {
   const schema = jobJsonSchema() as { required: string[]; properties: Record<string, unknown> };
   expect(schema.required).toEqual(['name', 'source', 'destination', 'tables']);
   expect(schema.properties.mode).toMatchObject({ enum: ['replace', 'append'], default: 'replace' });
 });
-
-async function file(name: string, text: string): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), 'longhaul-config-')), name);
-  await writeFile(path, text);
-  return path;
-}
