@@ -83,9 +83,8 @@ async function tryFor(scene: Scene, sql: string): Promise<Met> {
         throw error;
       },
     );
-    let heldOff = false;
-    const look = async () => (heldOff ||= (await source.query(HELD_OFF, [rows[0]!.pid, holdersOf(scene)])).length > 0);
-    const [met] = await Promise.all([asked, scene.until(look, 1_400)]);
+    const look = async () => (await source.query(HELD_OFF, [rows[0]!.pid, holdersOf(scene)])).length > 0;
+    const [met, heldOff] = await Promise.all([asked, scene.until(look, 1_400)]);
     return met === 'refused' && heldOff ? 'held off' : met;
   });
 }
