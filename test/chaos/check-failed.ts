@@ -20,7 +20,7 @@ export async function checkFailed(scene: Scene): Promise<Verdict> {
       expected.set(table, found.rows);
     } else problems.push(...(await touched(scene, table)));
   }
-  problems.push(...(await clean(scene)), ...scene.readers.problems());
+  problems.push(...(await clean(scene)), ...(await notDiscarded(scene)), ...scene.readers.problems());
   return {
     finished: true,
     ...sums,
@@ -35,6 +35,13 @@ async function publishedTables(scene: Scene): Promise<Set<string>> {
   const sql = `SELECT table_name AS "table" FROM longhaul.run_tables WHERE run = $1 AND state = 'published'`;
   const rows = await scene.stack.destination.query<{ table: string }>(sql, [scene.run]);
   return new Set(rows.map(({ table }) => table));
+}
+
+/** Tables that were not published are given up for good by the clean. */
+async function notDiscarded({ stack, run }: Scene): Promise<string[]> {
+  const sql = `SELECT table_name AS "table", state FROM longhaul.run_tables WHERE run = $1 AND state NOT IN ('published', 'discarded')`;
+  const rows = await stack.destination.query<{ table: string; state: string }>(sql, [run]);
+  return rows.map(({ table, state }) => `${table} was cleaned, and is ${state}`);
 }
 
 async function touched(scene: Scene, table: string): Promise<string[]> {

@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import type { JobPhase, JobReport } from '../../workflows/messages.js';
+import { tableIds } from './attempts.js';
 import { checkFailed } from './check-failed.js';
 import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './look.js';
 import type { Scene } from './scene.js';
@@ -28,6 +31,7 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     expected.set(table, found.rows);
   }
   problems.push(...(await ledgerProblems(scene)), ...scene.readers.problems());
+  if (!('timeout' in ended)) problems.push(...(await openWorkflows(scene)));
   return {
     finished: 'report' in ended,
     ...sums,
@@ -36,6 +40,28 @@ export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
     sessionsLeft: sessions,
     problems,
   };
+}
+
+/** Milliseconds for the job's children to end after it. */
+const CHILDREN_END_WITHIN = 15_000;
+
+/** The workflows of the job's tables and of its snapshot that still run. */
+export async function openWorkflows(scene: Scene): Promise<string[]> {
+  const { client } = scene.stack;
+  const deadline = Date.now() + CHILDREN_END_WITHIN;
+  for (;;) {
+    const open: string[] = [];
+    for (const id of [...tableIds(scene), `${scene.handle.workflowId}/~snapshot`]) {
+      const found = await client.workflow.getHandle(id).describe().catch(unlessNotFound);
+      if (found?.status.name === 'RUNNING') open.push(`workflow ${id} still runs`);
+    }
+    if (open.length === 0 || Date.now() > deadline) return open;
+    await sleep(300);
+  }
+}
+
+function unlessNotFound(error: unknown): undefined {
+  if (!(error instanceof WorkflowNotFoundError)) throw error;
 }
 
 function whyNotEnded(ended: Ended, phase: JobPhase): string[] {
@@ -80,13 +106,19 @@ async function ledgerProblems(scene: Scene): Promise<string[]> {
     if (target!.rows !== sum) problems.push(`${table_name} has ${target!.rows} rows, its receipts say ${sum}`);
   }
   const open = await destination.query<{ run: string; state: string }>(
-    `SELECT run, state FROM longhaul.run_tables WHERE run = ANY ($1) AND run <> $2 AND state IN ('open', 'publishing')`,
+    `SELECT run, state FROM longhaul.run_tables WHERE run = ANY ($1) AND run <> $2 AND state NOT IN ('published', 'discarded')`,
     [scene.runs, scene.run],
   );
   const kept = await destination.query<{ run: string; table_name: string; state: string }>(
     `SELECT run, table_name, state FROM longhaul.run_tables WHERE run = ANY ($1) AND state NOT IN ('discarded', 'published')`,
     [[...scene.discarded]],
   );
+  const [skipped] = await destination.query<{ n: number }>(
+    `SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1 AND state = 'skipped'`,
+    [scene.run],
+  );
+  if (skipped!.n !== scene.skips.size)
+    problems.push(`${skipped!.n} partitions are skipped in the ledger, and ${scene.skips.size} were by a person`);
   return [
     ...problems,
     ...open.map(({ run, state }) => `run ${run} is still ${state}`),

@@ -192,10 +192,10 @@ function lap(what: string): void {
   report.push(`${String(Math.round((Date.now() - began) / 1000)).padStart(4)} s  ${what}`);
 }
 
-/** A snapshot's holder outlives its worker by a lease; everybody else is gone with it. */
+/** No session of anybody's, holders of snapshots among them: their jobs have ended, and with them what they were for. */
 async function expectNothingLeft(stage: Stage): Promise<void> {
   const sessions = `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database()
-    AND starts_with(application_name, 'longhaul') AND NOT starts_with(application_name, 'longhaul snapshot')`;
+    AND starts_with(application_name, 'longhaul')`;
   const staging = `SELECT relname AS name FROM pg_class WHERE starts_with(relname, '_longhaul_')`;
   for (const url of new Set([stage.sourceUrl, ...stage.destinationUrls.values()])) {
     await expect.poll(() => runSql(url, sessions), { timeout: 15_000 }).toEqual([]);

@@ -79,9 +79,10 @@ export async function somewhere(scene: Scene, most = 0.9): Promise<boolean> {
 }
 
 /** Unlike `scene.until`, also when the job has ended; looked at every 300 ms. */
-export async function eventually(condition: () => Promise<boolean>, within = 60_000): Promise<boolean> {
+export async function eventually(scene: Scene, condition: () => Promise<boolean>, within = 60_000): Promise<boolean> {
   const deadline = Date.now() + within;
   while (!(await condition())) {
+    scene.mustGoOn();
     if (Date.now() > deadline) return false;
     await sleep(300);
   }

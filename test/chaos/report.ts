@@ -6,6 +6,8 @@ import type { Outcome } from './run.js';
 /** The last line of a run, for programs. */
 export interface Totals {
   readonly seed: number;
+  /** Faults that the run was to have; 0: it was to have one job. */
+  readonly wanted: number;
   readonly faults: number;
   readonly jobs: number;
   readonly missing: number;
@@ -17,15 +19,26 @@ export interface Totals {
   readonly failed: number;
   /** Kinds of fault that had some jobs, and have struck in none: they prove nothing. */
   readonly idle: number;
+  /** Kinds of fault that could not be done on this machine. */
+  readonly skipped: number;
+}
+
+/** What a run was to do. */
+export interface Asked {
+  readonly seed: number;
+  readonly wanted: number;
+  /** Names of the kinds that could not be done. */
+  readonly skipped: readonly string[];
 }
 
 /** Jobs in which a kind may be unlucky. */
 const UNLUCKY = 2;
 
-export function totals(seed: number, outcomes: readonly Outcome[], processesLeft: number): Totals {
+export function totals({ seed, wanted, skipped }: Asked, outcomes: readonly Outcome[], processesLeft: number): Totals {
   const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + of(outcome), 0);
   return {
     seed,
+    wanted,
     faults: sum(({ faults }) => faults),
     jobs: outcomes.length,
     missing: sum(({ verdict }) => verdict.missing),
@@ -34,6 +47,7 @@ export function totals(seed: number, outcomes: readonly Outcome[], processesLeft
     partialReads: sum(({ verdict }) => verdict.partialReads.length),
     failed: sum(({ verdict }) => (!verdict.finished || verdict.problems.length > 0 ? 1 : 0)),
     idle: [...new Set(outcomes.map(({ kind }) => kind))].filter((kind) => isIdle(kind, outcomes)).length,
+    skipped: skipped.length,
   };
 }
 
@@ -45,6 +59,12 @@ function isIdle(name: string, outcomes: readonly Outcome[]): boolean {
 /** Whether everything is 0 that has to be, and anything has struck at all. */
 export function holds({ faults, missing, duplicated, leftovers, partialReads, failed, idle }: Totals): boolean {
   return faults > 0 && missing + duplicated + leftovers + partialReads + failed + idle === 0;
+}
+
+/** Why a run that has found nothing is less than was asked for; undefined: it is not. */
+export function shortfall({ wanted, faults }: Totals): string | undefined {
+  if (faults >= wanted) return undefined;
+  return `NOT A FULL RUN: ${faults} faults of ${wanted} have struck when the time was up (--minutes)`;
 }
 
 const HEAD = [
@@ -59,13 +79,18 @@ const HEAD = [
   'sessions left',
 ];
 
-export function table(kinds: readonly FaultKind[], outcomes: readonly Outcome[]): string {
+export function table(
+  kinds: readonly FaultKind[],
+  outcomes: readonly Outcome[],
+  skipped: readonly string[] = [],
+): string {
   const lines = new Table({
     head: HEAD,
     style: { head: [], border: [] },
     colAligns: HEAD.map((_, n) => (n === 0 ? 'left' : 'right')),
   });
   for (const { name } of kinds) lines.push([name, ...cells(outcomes.filter(({ kind }) => kind === name))]);
+  for (const name of skipped) lines.push([name, 'skipped', ...HEAD.slice(2).map(() => '')]);
   lines.push(['all', ...cells(outcomes)]);
   return lines.toString();
 }

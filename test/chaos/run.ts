@@ -23,6 +23,11 @@ export interface Outcome {
 /** Milliseconds that a kind may take until its job goes on by itself. */
 const STRIKES_WITHIN = 180_000;
 
+/** Milliseconds for a kind whose time is up to end what it has in hand. */
+const ENDS_WITHIN = 70_000;
+
+const quiet = () => undefined;
+
 /** Runs the job of this number under its kind of fault. Throws only when the harness itself can't go on. */
 export async function runJob(stack: Stack, plan: Plan, number: number): Promise<Outcome> {
   const started = Date.now();
@@ -44,8 +49,14 @@ async function strike(kind: FaultKind, scene: Scene): Promise<string[]> {
   const told = (error: unknown) => void problems.push(`${kind.name}: ${inWords(error)}`);
   const within = STRIKES_WITHIN * scene.shape.strikes;
   const timeout = sleep(within, true, { ref: false });
-  const late = await Promise.race([kind.run(scene).then(() => false), timeout]).catch(told);
-  if (late === true) problems.push(`${kind.name} has not struck in ${within / 1000} s`);
+  const running = kind.run(scene);
+  const late = await Promise.race([running.then(() => false), timeout]).catch(told);
+  scene.over = true;
+  if (late === true) {
+    problems.push(`${kind.name} has not struck in ${within / 1000} s`);
+    // What it has in hand: afterwards it would strike the next scene.
+    await Promise.race([running.catch(quiet), sleep(ENDS_WITHIN, undefined, { ref: false })]);
+  }
   await kind.cleanUp?.(scene).catch(told);
   await scene.stack.restore().catch(told);
   return problems;

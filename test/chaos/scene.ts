@@ -42,7 +42,7 @@ export function randomShape(random: Random, wanted: Partial<Shape> = {}, strikes
   const shape: Shape = {
     mode,
     publish: 'table',
-    consistency: writes ? 'snapshot' : 'per-partition',
+    consistency: writes && random.chance(0.6) ? 'snapshot' : 'per-partition',
     onSnapshotLost: 'restart',
     verify: random.pick(['counts', 'counts', 'checksum']),
     tables: random.int(1, 2),
@@ -68,8 +68,8 @@ export interface Expected {
   readonly mustFail?: boolean;
   /** The source's relation with the rows that the target has to have, where they are not in the table any more. */
   readonly rows?: (table: string) => string;
-  /** Of these, some may be missing: they went before they were read. */
-  readonly mayMiss?: boolean;
+  /** Of these tables rows may be missing, that went before they were read, or came after: so many have to be there. */
+  readonly atLeast?: ReadonlyMap<string, number>;
 }
 
 /** Milliseconds within which a job has to end once nothing strikes it any more. */
@@ -91,6 +91,8 @@ export class Scene implements AsyncDisposable {
   readonly skips = new Set<string>();
   /** Runs that were given up for good: nothing of them may be left but what they had published. */
   readonly discarded = new Set<string>();
+  /** Its kind has done all it does, or its time is up: whatever of it goes on comes to an end where it next waits or strikes. */
+  over = false;
   #handle: WorkflowHandle | undefined;
   readonly #readers: Readers;
   readonly #writer: SourceWriter | undefined;
@@ -166,8 +168,14 @@ export class Scene implements AsyncDisposable {
     };
   }
 
+  /** Throws once the scene is over. */
+  mustGoOn(): void {
+    if (this.over) throw new Error('the time of this fault is over');
+  }
+
   /** Starts the job as a person does. `more`: keys of the job file beside or instead of the usual. */
   async start(more: { resume?: string } & object = {}, workflowId = this.name): Promise<WorkflowHandle> {
+    this.mustGoOn();
     const args = [this.job(more)];
     const { client, taskQueue } = this.stack;
     const handle = await client.workflow.start('copyJob', { taskQueue, workflowId, args });
@@ -184,6 +192,7 @@ export class Scene implements AsyncDisposable {
 
   /** Counts a fault that has struck. */
   struck(count = 1): void {
+    this.mustGoOn();
     this.faults += count;
   }
 
@@ -211,6 +220,7 @@ export class Scene implements AsyncDisposable {
   async until(condition: () => boolean | Promise<boolean>, within = 30_000): Promise<boolean> {
     const deadline = Date.now() + within;
     for (let look = 0; Date.now() < deadline; look++) {
+      this.mustGoOn();
       if (await condition()) return true;
       if (look % 10 === 9 && (await this.hasEnded())) return false;
       await sleep(50);
@@ -236,12 +246,14 @@ export class Scene implements AsyncDisposable {
 
   /** How often to strike: from `least` to `most` times, and more in a run that is to have many faults. */
   times(least: number, most: number): number {
+    this.mustGoOn();
     return this.random.int(least, most) * this.shape.strikes;
   }
 
   /** A moment of the copy, chosen by chance. */
   async moment(longest = 1_500): Promise<void> {
     await sleep(this.random.int(0, longest));
+    this.mustGoOn();
   }
 
   /** Awaits the end of the job and looks at what it has left. Never throws for what a fault has done. */

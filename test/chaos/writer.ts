@@ -9,6 +9,8 @@ import { row } from './tables.js';
 
 /** Of ten neighbouring ids, the first is deleted at times and the second updated; the others are left alone. New ids come behind all. */
 export const UNTOUCHED = 'id % 10 > 1';
+/** The ids that are updated, and never deleted. */
+export const UPDATED = 'id % 10 = 1';
 
 const WRITE_EVERY = 25;
 

@@ -219,7 +219,19 @@ export class ReaderCase extends TablesCase {
     this.handle = await this.begin({});
   }
 
+  /** What the old reader sees is as it was, and nothing was published under it. */
+  async #expectOld(): Promise<void> {
+    for (const { table } of this.tables) {
+      const { rows } = await this.#reader.query(
+        `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS new FROM ${table}`,
+      );
+      expect(rows, table).toEqual([{ old: OLD_ROWS, new: 0 }]);
+      expect(await this.ledger(table), table).toMatchObject({ state: 'publishing', receipts: 2 });
+    }
+  }
+
   override async finish(): Promise<void> {
+    await this.#expectOld();
     await this.#reader.end();
     await super.finish();
   }

@@ -2,6 +2,7 @@ import type { FaultKind } from '../kind.js';
 import { BACKEND_KINDS } from './backends.js';
 import { diskFull } from './disk-full.js';
 import { NETWORK_KINDS } from './network.js';
+import { serialization } from './serialization.js';
 import { SERVER_KINDS } from './servers.js';
 import { SOURCE_KINDS } from './source.js';
 import { OPERATOR_KINDS } from './operator.js';
@@ -22,5 +23,6 @@ export const KINDS: readonly FaultKind[] = [
   ...BACKEND_KINDS,
   ...SERVER_KINDS,
   diskFull,
+  serialization,
   ...SOURCE_KINDS,
 ];

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultKind } from '../kind.js';
-import type { Cut, FaultProxy } from '../proxy.js';
+import { LogTail } from '../log.js';
+import type { Cut, FaultProxy, Link } from '../proxy.js';
 import type { Scene } from '../scene.js';
 import { calm, held, MET_WITHIN, SIDES } from './links.js';
 
@@ -25,6 +26,20 @@ const commitAnswerLost: FaultKind = {
   cleanUp: calm,
 };
 
+/** Answers whether the destination's log says that the session's transaction was open when its connection went. */
+async function cutInTransaction(scene: Scene, link: Link): Promise<boolean> {
+  const { destination } = scene.stack;
+  const [session] = await destination.query<{ pid: number }>(
+    'SELECT pid FROM pg_stat_activity WHERE client_port = $1 AND xact_start IS NOT NULL',
+    [link.port],
+  );
+  const log = await LogTail.begin(destination.logFile);
+  link.cut(scene.random.pick(['reset', 'fin']));
+  if (session === undefined) return false;
+  const told = new RegExp(`\\[${session.pid}\\] LOG:  unexpected EOF on client connection with an open transaction`);
+  return scene.until(async () => (await log.count(told)) > 0, 5_000);
+}
+
 const commitLost: FaultKind = {
   name: 'commit-lost',
   repeats: true,
@@ -33,9 +48,7 @@ const commitLost: FaultKind = {
     await scene.start();
     for (let losses = scene.times(2, 4); losses > 0; losses--) {
       const link = await held(scene, scene.random.pick(['copied', 'committing']));
-      if (!link?.open) continue;
-      link.cut(scene.random.pick(['reset', 'fin']));
-      scene.struck();
+      if (link?.open && (await cutInTransaction(scene, link))) scene.struck();
     }
   },
   cleanUp: calm,

@@ -1,4 +1,8 @@
-import { isGrpcServiceError, WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
+import {
+  isGrpcServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowHandleWithFirstExecutionRunId,
+} from '@temporalio/client';
 import { attempts, begun } from '../attempts.js';
 import { clean, eventually, failureOf, reached, settled, somewhere, states } from '../hand.js';
 import type { FaultKind } from '../kind.js';
@@ -91,7 +95,7 @@ const sameId: FaultKind = {
   },
 };
 
-function startRival(scene: Scene, number: number): Promise<WorkflowHandle> {
+function startRival(scene: Scene, number: number): Promise<WorkflowHandleWithFirstExecutionRunId> {
   const rival = `${scene.name}-rival-${number}`;
   const args = [scene.job({ name: rival })];
   return scene.stack.client.workflow.start('copyJob', { taskQueue: scene.stack.taskQueue, workflowId: rival, args });
@@ -103,19 +107,31 @@ const oneTarget: FaultKind = {
   shape: { mode: 'replace' },
   async run(scene) {
     const together = scene.random.chance(0.3);
+    const rivals = together ? 1 : scene.random.int(1, 2);
     await scene.start();
-    for (let number = 1; number <= scene.random.int(1, 2); number++) {
+    for (let number = 1; number <= rivals; number++) {
       if (!together && !(await somewhere(scene, 0.6))) return;
+      const [own, run] = [scene.handle, scene.run];
       const rival = await startRival(scene, number);
+      // Both are runs of the scene; the last is the one that is judged.
+      scene.adopt(rival, rival.firstExecutionRunId);
+      scene.adopt(own, run);
       const said = await failureOf(rival);
-      if (said === undefined) throw new Error('two jobs copied into one target at the same time, and both ended well');
-      // Of two that are started together either may be first.
-      const first = said.includes(scene.run) && said.includes('is held by run');
-      if (first) scene.struck();
-      else if (together || !(await scene.hasEnded())) throw new Error(`the second job failed otherwise: ${said}`);
+      if (said !== undefined) isHeldOff(said, run);
+      else if (together) {
+        isHeldOff(await failureOf(own), rival.firstExecutionRunId);
+        scene.adopt(rival, rival.firstExecutionRunId);
+      } else throw new Error('two jobs copied into one target at the same time, and both ended well');
+      scene.struck();
     }
   },
 };
+
+/** Throws unless a job has failed since this run holds its target. */
+function isHeldOff(said: string | undefined, holder: string): void {
+  if (said === undefined) throw new Error('two jobs copied into one target at the same time, and both ended well');
+  if (!said.includes(`is held by run ${holder}`)) throw new Error(`the other job failed otherwise: ${said}`);
+}
 
 /** An activity that has ended meanwhile is not there. */
 async function unlessEnded(asked: Promise<unknown>): Promise<boolean> {
@@ -140,7 +156,7 @@ async function pauseOne(scene: Scene): Promise<boolean> {
   const which = { namespace: 'default', execution: { workflowId, runId }, id: activityId };
   if (!(await unlessEnded(workflowService.pauseActivity({ ...which, reason: 'chaos' })))) return false;
   let ended: string | undefined;
-  await eventually(async () => {
+  await eventually(scene, async () => {
     const all = await attempts(scene);
     ended = all.find((each) => each.workflowId === workflowId && each.activityId === activityId)?.ended;
     return ended !== undefined;

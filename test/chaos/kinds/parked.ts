@@ -138,7 +138,7 @@ const zombieAfterSkip: FaultKind = {
     const [table] = scene.tables;
     for (const label of labels) scene.skips.add(label);
     if (labels.length > 0) await longhaul(scene, 'skip', scene.name, ...labels);
-    await eventually(async () => (await skipped(scene)) === labels.length);
+    await eventually(scene, async () => (await skipped(scene)) === labels.length);
     zombie.worker.thaw();
     if (waited && [...its].some((each) => labels.some((label) => label.startsWith(`${table}/${each + 1}/`))))
       scene.struck();
@@ -179,7 +179,7 @@ async function startBySchedule(scene: Scene, overlap: ScheduleOverlapPolicy, mor
       args: [scene.job(more)],
     },
   });
-  await eventually(async () => {
+  await eventually(scene, async () => {
     const [action] = (await schedule.describe()).info.recentActions;
     if (action === undefined) return false;
     const { workflowId, firstExecutionRunId } = action.action.workflow;
@@ -191,7 +191,7 @@ async function startBySchedule(scene: Scene, overlap: ScheduleOverlapPolicy, mor
 
 /** Skipped: as schedules do unless told otherwise. Else another job was started, and refused since the first holds the targets. */
 async function firedInVain(scene: Scene, schedule: ScheduleHandle): Promise<boolean> {
-  return eventually(async () => {
+  return eventually(scene, async () => {
     const { numActionsSkippedOverlap, recentActions } = (await schedule.describe()).info;
     if (numActionsSkippedOverlap > 0) return true;
     const later = recentActions.at(-1)!.action.workflow;

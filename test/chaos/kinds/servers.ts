@@ -248,7 +248,8 @@ const isolation: FaultKind = {
       const database = scene.stack.database(side);
       const begun = () =>
         database.query(
-          `SELECT FROM pg_stat_activity WHERE application_name ^@ 'longhaul' AND backend_start > $1 AND datname = 'chaos'`,
+          `SELECT FROM pg_stat_activity WHERE application_name ^@ 'longhaul' AND backend_start > $1 AND datname = 'chaos'
+             AND xact_start IS NOT NULL`,
           [since],
         );
       const sees = await database.query<{ level: string }>(

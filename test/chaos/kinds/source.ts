@@ -25,6 +25,15 @@ async function left({ stack, run }: Scene, table: string): Promise<number> {
   return found?.left ?? 0;
 }
 
+/** Rows of this table's receipts. */
+async function committedRows({ stack, run }: Scene, table: string): Promise<number> {
+  const [found] = await stack.destination.query<{ rows: number }>(
+    'SELECT coalesce(sum(rows), 0)::int AS rows FROM longhaul.receipts WHERE run = $1 AND table_name = $2',
+    [run, table],
+  );
+  return found!.rows;
+}
+
 /** The job copies this table, has copied a part of it, and has to go on for a while. */
 function inMidCopy(scene: Scene, table: string): Promise<boolean> {
   const some = async () => {
@@ -40,28 +49,49 @@ const truncate: FaultKind = {
   shape: { consistency: 'per-partition', writes: false, publish: 'table' },
   async run(scene) {
     const { source } = scene.stack;
-    scene.expected = { rows: await keepBefore(scene), mayMiss: true };
+    const rows = await keepBefore(scene);
+    scene.expected = { rows };
+    const atLeast = new Map<string, number>();
     await scene.start();
     for (const table of scene.tables) {
       if (!(await inMidCopy(scene, table))) continue;
+      // What is committed before the TRUNCATE may not go with it.
+      atLeast.set(table, await committedRows(scene, table));
+      scene.expected = { rows, atLeast };
       await source.query(`TRUNCATE ${table}`);
       if ((await left(scene, table)) > 0) scene.struck();
     }
   },
 };
 
-/** Answers whether the statement got its lock; it gives up soon, since those that read queue behind it. */
-async function tryFor(scene: Scene, sql: string): Promise<boolean> {
-  return withClient(scene.stack.source.url(), async (client) => {
+/** What a statement has met: its lock, a holder of the job's snapshot in its way, or somebody else. */
+type Met = 'done' | 'held off' | 'refused';
+
+/** The session waits for a holder of the run's snapshot: its name begins with $2. */
+const HELD_OFF = `SELECT FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($1)) AND application_name ^@ $2`;
+
+/** Of a statement that gives up soon, since those that read queue behind it. */
+async function tryFor(scene: Scene, sql: string): Promise<Met> {
+  const { source } = scene.stack;
+  return withClient(source.url(), async (client) => {
     await client.query(`SET lock_timeout = '1500ms'`);
-    try {
-      await client.query(sql);
-      return true;
-    } catch (error) {
-      if ((error as { code?: string }).code === '55P03') return false;
-      throw error;
-    }
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const asked = client.query(sql).then(
+      () => 'done' as const,
+      (error: unknown) => {
+        if ((error as { code?: string }).code === '55P03') return 'refused' as const;
+        throw error;
+      },
+    );
+    const look = async () => (await source.query(HELD_OFF, [rows[0]!.pid, holdersOf(scene)])).length > 0;
+    const [met, heldOff] = await Promise.all([asked, scene.until(look, 1_400)]);
+    return met === 'refused' && heldOff ? 'held off' : met;
   });
+}
+
+/** How the names of the sessions begin that hold any snapshot of the run. */
+function holdersOf({ run }: Scene): string {
+  return holderPrefix({ run, snapshot: 0 }).replace(/ 0 $/, ' ');
 }
 
 const vacuumFull: FaultKind = {
@@ -73,8 +103,9 @@ const vacuumFull: FaultKind = {
     for (let times = scene.times(1, 3); times > 0; times--) {
       const table = random.pick(scene.tables);
       if (!(await inMidCopy(scene, table))) continue;
-      const done = await tryFor(scene, `VACUUM FULL ${table}`);
-      if (done !== (scene.shape.consistency === 'snapshot') && (await left(scene, table)) > 0) scene.struck();
+      const met = await tryFor(scene, `VACUUM FULL ${table}`);
+      const wanted = scene.shape.consistency === 'snapshot' ? 'held off' : 'done';
+      if (met === wanted && (await left(scene, table)) > 0) scene.struck();
       await scene.moment(500);
     }
   },
@@ -125,6 +156,8 @@ const beyondMaximum: FaultKind = {
   async run(scene) {
     const { source } = scene.stack;
     const { rows } = scene.shape;
+    const atLeast = new Map<string, number>();
+    scene.expected = { atLeast };
     await scene.start();
     for (const table of scene.tables) {
       if (!(await scene.until(async () => (await left(scene, table).catch(() => 0)) > 0, 40_000))) return;
@@ -133,7 +166,8 @@ const beyondMaximum: FaultKind = {
       await source.query(
         `INSERT INTO ${table} (id, gen, note) SELECT ${2 * rows} + n, 1, 'late' FROM generate_series(1, ${more}) n`,
       );
-      if (await lastBegun(scene, table)) scene.expected = { mayMiss: true };
+      // Those that came too late may be missing, and no others.
+      if (await lastBegun(scene, table)) atLeast.set(table, rows);
       else scene.struck();
     }
   },
@@ -230,11 +264,10 @@ function rewrite({ stack }: Scene, sql: string): Promise<boolean> {
 
 /** Ends all holders once the rewriting waits for one of them. Answers whether there were any. */
 function endHolders(scene: Scene): Promise<boolean> {
-  const prefix = holderPrefix({ run: scene.run, snapshot: 0 }).replace(/ 0 $/, ' ');
   const sql = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ^@ $1 AND EXISTS (
     SELECT FROM pg_stat_activity w WHERE w.application_name = 'rewriter' AND pg_blocking_pids(w.pid) && ARRAY(
       SELECT h.pid FROM pg_stat_activity h WHERE h.application_name ^@ $1))`;
-  return scene.until(async () => (await scene.stack.source.query(sql, [prefix])).length > 0, MET_WITHIN);
+  return scene.until(async () => (await scene.stack.source.query(sql, [holdersOf(scene)])).length > 0, MET_WITHIN);
 }
 
 export const SOURCE_KINDS: readonly FaultKind[] = [

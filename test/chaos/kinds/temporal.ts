@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { begun } from '../attempts.js';
 import { eventually } from '../hand.js';
 import type { FaultKind } from '../kind.js';
@@ -16,9 +17,9 @@ async function events(scene: Scene): Promise<number> {
 const FOUND_WITHIN = 60_000;
 
 /** Until the server answers again. */
-async function answering({ stack }: Scene): Promise<void> {
-  const ask = () => stack.client.workflowService.describeNamespace({ namespace: 'default' });
-  const answered = await eventually(() => ask().then(yes, no), FOUND_WITHIN);
+async function answering(scene: Scene): Promise<void> {
+  const ask = () => scene.stack.client.workflowService.describeNamespace({ namespace: 'default' });
+  const answered = await eventually(scene, () => ask().then(yes, no), FOUND_WITHIN);
   if (!answered) throw new Error(`Temporal has not answered within ${FOUND_WITHIN / 1000} s`);
 }
 
@@ -78,12 +79,21 @@ const unreachable: FaultKind = {
     await scene.start();
     if (!(await scene.untilCopying(scene.random.next() * 0.5))) return;
     const busy = await begun(scene);
-    for (const { line } of scene.stack.alive) closeLine(line);
+    const { alive } = scene.stack;
+    const refused = () => alive.reduce((sum, { line }) => sum + line.refused, 0);
+    const before = refused();
+    const cut = alive.some(({ line }) => line.links.some(({ open }) => open));
+    for (const { line } of alive) closeLine(line);
     await sleep(outage(scene));
-    for (const { line } of scene.stack.alive) line.closed = false;
-    if (busy.length > 0) scene.struck();
+    for (const { line } of alive) line.closed = false;
+    if (busy.length > 0 && (cut || refused() > before)) scene.struck();
   },
 };
+
+/** The server knows nothing of the job. */
+async function isForgotten({ handle }: Scene): Promise<boolean> {
+  return handle.describe().then(no, (error: unknown) => error instanceof WorkflowNotFoundError);
+}
 
 /** The worker of the first life is no part of the stack any more when this resolves. */
 const deleted: FaultKind = {
@@ -98,16 +108,18 @@ const deleted: FaultKind = {
     const [old, ...others] = stack.alive;
     const zombie = random.chance(0.5);
     if (zombie) old!.freeze();
+    const busy = await begun(scene);
     await stack.killTemporal();
     await stack.deleteTemporal();
     await stack.startTemporalAgain();
     await answering(scene);
+    const forgotten = await isForgotten(scene);
     for (const worker of zombie ? others : stack.alive) {
       await worker.kill(random.pick(['SIGKILL', 'SIGTERM'] as const));
       await stack.startWorker();
     }
     await scene.start({ resume: scene.run });
-    scene.struck();
+    if (busy.length > 0 && forgotten) scene.struck();
     await scene.untilCopying();
     if (zombie) old!.thaw();
     await sleep(1_500);

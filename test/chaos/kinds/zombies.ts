@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attempts, begunBy, busyWorker, type Begun } from '../attempts.js';
-import { clean, eventually, settled } from '../hand.js';
+import { clean, eventually, settled, states } from '../hand.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
 import type { WorkerProcess } from '../stack.js';
@@ -66,7 +66,7 @@ const zombie: FaultKind = {
     for (let times = scene.times(1, 2); times > 0; times--) {
       const found = await freezeCopier(scene, { cutOff: scene.random.chance(0.5) });
       if (found === undefined) return;
-      if (await eventually(() => isDoneElsewhere(scene, found))) scene.struck();
+      if (await eventually(scene, () => isDoneElsewhere(scene, found))) scene.struck();
       found.worker.thaw();
       await sleep(AWAKE);
     }
@@ -88,11 +88,14 @@ const afterPublish: FaultKind = {
     const found = await freezeCopier(scene, { part: scene.random.next() * 0.7, cutOff: scene.random.chance(0.5) });
     if (found === undefined) return;
     scene.stack.source.proxy.pace = undefined;
-    if (await eventually(() => isPublished(scene))) scene.struck();
+    if (await eventually(scene, () => isPublished(scene))) scene.struck();
     found.worker.thaw();
     await sleep(AWAKE);
   },
 };
+
+/** A line of the workers' log about an attempt that has ended without a commit. */
+const UNCOMMITTED = /Activity (?:failed|cancelled|handed back)/;
 
 const afterClean: FaultKind = {
   name: 'zombie-after-clean',
@@ -106,9 +109,15 @@ const afterClean: FaultKind = {
     await scene.handle.terminate('chaos');
     await settled(scene);
     await clean(scene);
+    const discarded = (await states(scene)).includes('discarded');
+    const ended = () => scene.logged(UNCOMMITTED);
     if (scene.random.chance(0.5)) await scene.start();
+    const before = await ended();
     found.worker.thaw();
-    scene.struck();
+    // Its attempt has come to an end, too late.
+    if (await eventually(scene, async () => (await ended()) > before, 15_000)) {
+      if (discarded) scene.struck();
+    }
     await sleep(AWAKE);
     if (scene.discarded.has(scene.run)) await scene.start();
   },
@@ -125,7 +134,7 @@ const holder: FaultKind = {
     if (worker === undefined) return;
     worker.freeze(scene.random.chance(0.5));
     const had = await begunBy(scene, worker, 'holdSnapshot');
-    const another = await eventually(async () => {
+    const another = await eventually(scene, async () => {
       const successor = await busyWorker(scene, 'holdSnapshot');
       return successor !== undefined && (await begunBy(scene, worker, 'holdSnapshot')).length === 0;
     });
