@@ -1,15 +1,4 @@
-import {
-  answers,
-  commits,
-  does,
-  endSessions,
-  fails,
-  IN_VAIN,
-  holdsPartition,
-  isAnother,
-  loadedInto,
-  swaps,
-} from './moves.js';
+import { answers, commits, does, endSessions, fails, holdsPartition, isAnother, loadedInto, swaps } from './moves.js';
 import type { Move, Protocol } from './moves.js';
 import { CUT, type Session, type State } from './state.js';
 
@@ -82,7 +71,7 @@ function load(protocol: Protocol, { stored }: State, { snapshot }: Session): Mov
 
 function check(protocol: Protocol, state: State, me: Session): Move | undefined {
   if (!protocol.rules.has('state check')) return commit(protocol);
-  if (isAnother(state, me, swaps)) return me.live ? IN_VAIN : undefined;
+  if (isAnother(state, me, swaps)) return undefined;
   const { stored } = state;
   const own = stored.snapshot === me.snapshot || !protocol.rules.has('check compares the snapshot');
   if (!own || stored.state !== 'open') return does('finds its table closed or started over: RunClosed', fails);

@@ -67,7 +67,7 @@ function sessionSteps(protocol: Protocol, state: State, me: Session, index: numb
     add({ sure: me.live, change: move.change }, `: ${move.what}`);
     if (me.live && move.commits) add(losing(move), `: ${move.what}, whose answer is lost`);
   }
-  for (const fate of fates(state, me)) add(fate, ` ${fate.what}`);
+  for (const fate of fates(protocol, state, me)) add(fate, ` ${fate.what}`);
 }
 
 function mayHappen({ left }: State, chance: Chance | undefined): boolean {
