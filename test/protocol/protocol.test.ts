@@ -5,6 +5,7 @@ import { modelOf } from './model.js';
 import { RULES, type Rule } from './rules.js';
 
 const TWICE = 'a row is in the target twice';
+const OTHERS_RECEIPT = 'a receipt answered for another predicate';
 const MISSING = 'a row is missing in the published target';
 
 describe('with every rule in force', () => {
@@ -68,6 +69,15 @@ describe('with a rule taken out', () => {
 
   test.each(SECOND)('another rule stands behind it: %s, in %s', (rule, name) => {
     expect(explore(modelOf(INSTANCES[name], { broken: [rule], outside: true })).violation).toBeUndefined();
+  });
+
+  /** Its answer would be wrong wherever plans change, and then what is missing is missing in silence. */
+  test.each([
+    { broken: ['stored plan'], finds: undefined },
+    { broken: ['stored plan', 'predicate hash'], finds: OTHERS_RECEIPT },
+  ] as const)('where a plan may change, the hash decides whether a receipt answers: $broken', ({ broken, finds }) => {
+    const { violation } = explore(modelOf(INSTANCES.planning, { broken, outside: true, only: OTHERS_RECEIPT }));
+    expect(violation?.what).toBe(finds);
   });
 
   test('no rule is forgotten', () => {

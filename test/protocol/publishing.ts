@@ -59,7 +59,7 @@ function handBack(missing: readonly number[]): Move {
     answers(draft, me, (job) => {
       if (job.step !== 'publish') return;
       job.step = 'copy';
-      for (const partition of missing) job.done[partition] = false;
+      for (const partition of missing) job.done[partition] = job.skipped[partition] = false;
     });
   });
 }

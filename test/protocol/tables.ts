@@ -66,7 +66,10 @@ function prepared(draft: State, me: Session): void {
     if (job.step !== 'prepare') return;
     job.step = 'copy';
     job.snapshot = me.snapshot;
-    for (const partition of PARTITIONS) job.done[partition] = draft.stored.receipts[partition] !== undefined;
+    for (const partition of PARTITIONS) {
+      job.done[partition] = draft.stored.receipts[partition] !== undefined;
+      job.skipped[partition] = draft.stored.receipts[partition]?.skipped === true;
+    }
   });
 }
 
