@@ -1,17 +1,6 @@
-import {
-  answers,
-  commits,
-  does,
-  endSessions,
-  fails,
-  IN_VAIN,
-  holdsPartition,
-  isAnother,
-  loadedInto,
-  swaps,
-} from './moves.js';
+import { answers, commits, does, endSessions, fails, holdsPartition, isAnother, loadedInto, swaps } from './moves.js';
 import type { Move, Protocol } from './moves.js';
-import { CUT, type Session, type State } from './state.js';
+import { CUT, type Receipt, type Session, type State } from './state.js';
 
 /** One attempt at a partition (destination/attempt.ts). Steps in between that nobody else can see or hinder are one. */
 export function copyMoves(protocol: Protocol, state: State, me: Session): Move[] {
@@ -56,7 +45,7 @@ function claim({ rules }: Protocol, state: State, me: Session): Move | undefined
   const receipt = state.stored.receipts[me.partition];
   const taken = receipt !== undefined && rules.has('receipt conflict');
   const outcome = taken
-    ? foundReceipt(receipt.plan === me.plan || !rules.has('predicate hash'))
+    ? foundReceipt(receipt, { fits: receipt.plan === me.plan, compares: rules.has('predicate hash') })
     : does('locks its partition, claims its receipt', (_, session) => (session.at = 'claimed'));
   return { ...outcome, change: ending(me, outcome) };
 }
@@ -68,11 +57,19 @@ function ending({ partition }: Session, move: Move): Move['change'] {
   };
 }
 
-function foundReceipt(fits: boolean): Move {
-  if (!fits) return does('finds a receipt of another predicate: PlanChanged', fails);
+function foundReceipt({ skipped }: Receipt, { fits, compares }: { fits: boolean; compares: boolean }): Move {
+  if (!fits && compares) return does('finds a receipt of another predicate: PlanChanged', fails);
   return does('finds its receipt', (draft, me) => {
-    answers(draft, me, (job) => (job.done[me.partition] = true));
+    if (!fits && me.live) draft.broken = 'a receipt answered for another predicate';
+    answers(draft, me, toldOf(me.partition, skipped));
   });
+}
+
+function toldOf(partition: number, skipped: boolean): (job: State['job']) => void {
+  return (job) => {
+    job.done[partition] = true;
+    job.skipped[partition] = skipped;
+  };
 }
 
 function load(protocol: Protocol, { stored }: State, { snapshot }: Session): Move {
@@ -82,7 +79,7 @@ function load(protocol: Protocol, { stored }: State, { snapshot }: Session): Mov
 
 function check(protocol: Protocol, state: State, me: Session): Move | undefined {
   if (!protocol.rules.has('state check')) return commit(protocol);
-  if (isAnother(state, me, swaps)) return me.live ? IN_VAIN : undefined;
+  if (isAnother(state, me, swaps)) return undefined;
   const { stored } = state;
   const own = stored.snapshot === me.snapshot || !protocol.rules.has('check compares the snapshot');
   if (!own || stored.state !== 'open') return does('finds its table closed or started over: RunClosed', fails);
@@ -120,5 +117,5 @@ function addRows(protocol: Protocol, draft: State, me: Session): void {
 
 function addReceipt(draft: State, me: Session): void {
   draft.stored.receipts[me.partition] = { plan: me.plan as 'A' | 'B', skipped: false };
-  answers(draft, me, (job) => (job.done[me.partition] = true));
+  answers(draft, me, toldOf(me.partition, false));
 }

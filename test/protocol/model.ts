@@ -21,9 +21,14 @@ export interface ModelOptions {
   readonly broken?: readonly Rule[];
   /** Look only at what people see, and not whether rows and receipts agree before: so that a trace shows what comes of it. */
   readonly outside?: boolean;
+  /** Walk past every other violation. */
+  readonly only?: string;
 }
 
-export function modelOf(instance: Instance, { broken = [], outside = false }: ModelOptions = {}): Model<State> {
+export function modelOf(
+  instance: Instance,
+  { broken = [], outside = false, only = '' }: ModelOptions = {},
+): Model<State> {
   const { chances, visible = false, underSnapshot = false } = instance;
   const protocol: Protocol = { rules: new Rules(broken), visible, underSnapshot };
   const initial = initialState(chances, { visible });
@@ -32,7 +37,10 @@ export function modelOf(instance: Instance, { broken = [], outside = false }: Mo
     initial,
     steps: (state) => stepsOf(protocol, state),
     key: keyOf,
-    violation: (state) => violationOf(protocol, state, outside),
+    violation: (state) => {
+      const found = violationOf(protocol, state, outside);
+      return found?.includes(only) === true ? found : undefined;
+    },
     isEnd: ({ job }) => ENDS.has(job.step),
   };
 }
@@ -67,7 +75,7 @@ function sessionSteps(protocol: Protocol, state: State, me: Session, index: numb
     add({ sure: me.live, change: move.change }, `: ${move.what}`);
     if (me.live && move.commits) add(losing(move), `: ${move.what}, whose answer is lost`);
   }
-  for (const fate of fates(state, me)) add(fate, ` ${fate.what}`);
+  for (const fate of fates(protocol, state, me)) add(fate, ` ${fate.what}`);
 }
 
 function mayHappen({ left }: State, chance: Chance | undefined): boolean {
@@ -131,6 +139,8 @@ function endViolation({ stored, job }: State): string | undefined {
   if (job.swept && stored.state === 'discarded' && stored.staging.length > 0) return 'a discarded run has staging';
   if (job.step !== 'succeeded') return undefined;
   if (stored.state !== 'published') return 'the job succeeded, and its table is not published';
+  const unsaid = PARTITIONS.some((each) => stored.receipts[each]?.skipped === true && !job.skipped[each]);
+  if (unsaid) return 'a job succeeded as complete, and a partition of it is skipped';
   const skipped = PARTITIONS.filter((each) => job.skipped[each]).flatMap(
     (each) => CUT[stored.plan as 'A' | 'B'][each]!,
   );

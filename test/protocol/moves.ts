@@ -41,12 +41,6 @@ export function fails(draft: State, me: Session): void {
   });
 }
 
-/**
- * A wait for a row that nobody ends: the lock_timeout passes again and again, and the job fails with LockTimeout. Only where
- * docs/protocol.md names such a wait; in any other place a wait without an end is a violation.
- */
-export const IN_VAIN: Move = does('waits for the row of its table in vain: LockTimeout', fails);
-
 export const WORKING: ReadonlySet<State['job']['step']> = new Set([
   'open',
   'resume',
@@ -85,6 +79,11 @@ export function holdsRow({ rules }: Protocol): (session: Session) => boolean {
 /** FOR UPDATE, and the lock of publishing: in the middle of its swap. */
 export function swaps({ does, at }: Session): boolean {
   return does === 'publish' && at === 'swapping';
+}
+
+/** In either way. */
+export function keepsRow(protocol: Protocol): (session: Session) => boolean {
+  return (session) => holdsRow(protocol)(session) || swaps(session);
 }
 
 export function isAnother(state: State, me: Session, which: (session: Session) => boolean): boolean {

@@ -5,6 +5,7 @@ import { modelOf } from './model.js';
 import { RULES, type Rule } from './rules.js';
 
 const TWICE = 'a row is in the target twice';
+const OTHERS_RECEIPT = 'a receipt answered for another predicate';
 const MISSING = 'a row is missing in the published target';
 
 describe('with every rule in force', () => {
@@ -26,7 +27,8 @@ const BROKEN: readonly Broken[] = [
   { broken: ['receipt conflict'], instance: 'resuming', finds: TWICE },
   { broken: ['one transaction'], instance: 'crashing', finds: TWICE },
   { broken: ['partition lock'], instance: 'resuming', finds: NO_WAY_TO_AN_END },
-  { broken: ['publish lock'], instance: 'resuming', finds: NO_WAY_TO_AN_END },
+  { broken: ['brief rows'], instance: 'resuming', finds: NO_WAY_TO_AN_END },
+  { broken: ['publish lock', 'brief rows'], instance: 'crashing', finds: NO_WAY_TO_AN_END },
   { broken: ['stored plan'], instance: 'planning', finds: TWICE },
   { broken: ['state check'], instance: 'resuming', finds: 'was committed to a table' },
   { broken: ['state check', 'no new staging under receipts'], instance: 'starting over', finds: MISSING },
@@ -58,6 +60,8 @@ describe('with a rule taken out', () => {
   /** What else stops what it would stop is in docs/protocol.md. */
   const SECOND: readonly (readonly [Rule, keyof typeof INSTANCES])[] = [
     ['predicate hash', 'planning'],
+    ['publish lock', 'resuming'],
+    ['brief rows', 'crashing'],
     ['no new staging under receipts', 'starting over'],
     ['check compares the snapshot', 'starting over'],
     ['start over updates first', 'starting over'],
@@ -65,6 +69,15 @@ describe('with a rule taken out', () => {
 
   test.each(SECOND)('another rule stands behind it: %s, in %s', (rule, name) => {
     expect(explore(modelOf(INSTANCES[name], { broken: [rule], outside: true })).violation).toBeUndefined();
+  });
+
+  /** Its answer would be wrong wherever plans change, and then what is missing is missing in silence. */
+  test.each([
+    { broken: ['stored plan'], finds: undefined },
+    { broken: ['stored plan', 'predicate hash'], finds: OTHERS_RECEIPT },
+  ] as const)('where a plan may change, the hash decides whether a receipt answers: $broken', ({ broken, finds }) => {
+    const { violation } = explore(modelOf(INSTANCES.planning, { broken, outside: true, only: OTHERS_RECEIPT }));
+    expect(violation?.what).toBe(finds);
   });
 
   test('no rule is forgotten', () => {

@@ -1,15 +1,4 @@
-import {
-  answers,
-  commits,
-  does,
-  endSessions,
-  fails,
-  holdsRow,
-  IN_VAIN,
-  isAnother,
-  loadedInto,
-  mayChangeRow,
-} from './moves.js';
+import { answers, commits, does, endSessions, fails, isAnother, loadedInto, mayChangeRow } from './moves.js';
 import { remove, swaps, writesStaging, type Move, type Protocol } from './moves.js';
 import { copyOf, PARTITIONS, type Session, type State } from './state.js';
 
@@ -38,7 +27,7 @@ function readRecord(): Move {
 
 /** One transaction: the lock of publishing, the row FOR UPDATE, the receipts, the state. */
 function fence(protocol: Protocol, state: State, me: Session): Move | undefined {
-  if (!mayChangeRow(protocol, state, me)) return inVain(protocol, state, me);
+  if (!mayChangeRow(protocol, state, me)) return undefined;
   const { stored } = state;
   const ending = (move: Move): Move => ({ ...move, change: endingSwaps(move) });
   if (stored.snapshot !== me.snapshot) return ending(does('finds its table started over: RunClosed', fails));
@@ -48,11 +37,6 @@ function fence(protocol: Protocol, state: State, me: Session): Move | undefined 
   if (stored.plan === '') return ending(does('finds no plan: PlanChanged', fails));
   const missing = missingOf(protocol, state);
   return ending(missing.length > 0 ? handBack(missing) : closeTable());
-}
-
-/** Behind one who sleeps between the check of the state and COMMIT. */
-function inVain(protocol: Protocol, state: State, me: Session): Move | undefined {
-  return me.live && isAnother(state, me, holdsRow(protocol)) ? IN_VAIN : undefined;
 }
 
 function endingSwaps(move: Move): Move['change'] {
@@ -75,7 +59,7 @@ function handBack(missing: readonly number[]): Move {
     answers(draft, me, (job) => {
       if (job.step !== 'publish') return;
       job.step = 'copy';
-      for (const partition of missing) job.done[partition] = false;
+      for (const partition of missing) job.done[partition] = job.skipped[partition] = false;
     });
   });
 }
@@ -98,7 +82,7 @@ function wait({ rules, visible }: Protocol, { reader }: State): Move | undefined
 }
 
 function beginSwap(protocol: Protocol, state: State, me: Session): Move | undefined {
-  if (!mayChangeRow(protocol, state, me)) return inVain(protocol, state, me);
+  if (!mayChangeRow(protocol, state, me)) return undefined;
   const { stored } = state;
   if (protocol.rules.has('state at the swap')) {
     if (stored.snapshot !== me.snapshot) return does('finds its table started over: RunClosed', fails);

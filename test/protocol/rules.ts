@@ -14,6 +14,7 @@ export const RULES = {
   're-read at publish': 'publish counts the receipts itself',
   'state at the swap': 'the swap reads the state again',
   'publish lock': 'who closes, opens or publishes a table ends whoever is in the middle of its swap',
+  'brief rows': 'the server ends a session that is silent while it holds the row of its table',
   'wait for readers': 'publish waits for transactions that are older than the last partition',
   'skip writes a receipt': 'a skipped partition has a receipt',
   'close before ending': 'a discard changes the state before it ends sessions and drops staging',

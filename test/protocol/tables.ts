@@ -1,4 +1,4 @@
-import { answers, commits, does, endSessions, fails, IN_VAIN, isAnother, loadedInto, mayChangeRow } from './moves.js';
+import { answers, commits, does, endSessions, fails, isAnother, loadedInto, mayChangeRow } from './moves.js';
 import { stagingNumber, swaps, writesStaging, type Move, type Protocol } from './moves.js';
 import { PARTITIONS, type Session, type State, type Stored } from './state.js';
 
@@ -6,7 +6,7 @@ import { PARTITIONS, type Session, type State, type Stored } from './state.js';
 
 export function prepareMoves(protocol: Protocol, state: State, me: Session): Move[] {
   if (me.at === 'begun') return [removeEarlier(protocol)];
-  if (isAnother(state, me, swaps)) return me.live ? [IN_VAIN] : [];
+  if (isAnother(state, me, swaps)) return [];
   if (me.at === 'told') return [makeStaging(protocol, state, me)];
   if (me.at === 'staged') return [readPlan(protocol, state)];
   return [putPlan(protocol, state, me)];
@@ -66,14 +66,17 @@ function prepared(draft: State, me: Session): void {
     if (job.step !== 'prepare') return;
     job.step = 'copy';
     job.snapshot = me.snapshot;
-    for (const partition of PARTITIONS) job.done[partition] = draft.stored.receipts[partition] !== undefined;
+    for (const partition of PARTITIONS) {
+      job.done[partition] = draft.stored.receipts[partition] !== undefined;
+      job.skipped[partition] = draft.stored.receipts[partition]?.skipped === true;
+    }
   });
 }
 
 /** `openRun`: of a run that is there it opens again what is not closed for good, and resuming, starts snapshots over. */
 export function openMoves(protocol: Protocol, state: State, me: Session): Move[] {
-  if (state.stored.forgotten) return [does('finds the run cleaned away: ResumeRefused', gaveUp)];
-  if (!mayChangeRow(protocol, state, me)) return givesUp(me);
+  if (state.stored.forgotten) return [does('finds the run cleaned away: ResumeRefused', refused)];
+  if (!mayChangeRow(protocol, state, me)) return [];
   return [
     commits(me.does === 'open' ? 'opens the run again' : 'takes the run over', (draft, session) => {
       endSessions(draft, session, swaps);
@@ -94,7 +97,7 @@ function reopen(stored: Stored): void {
 /** The row first, so that the receipts of those who hold it are there to be deleted. */
 export function startOverMoves(protocol: Protocol, state: State, me: Session): Move[] {
   if (!protocol.rules.has('start over updates first') && me.at === 'begun') return [deleteFirst()];
-  if (!mayChangeRow(protocol, state, me)) return givesUp(me);
+  if (!mayChangeRow(protocol, state, me)) return [];
   return [
     commits('starts the table over', (draft, session) => {
       endSessions(draft, session, swaps);
@@ -127,7 +130,7 @@ export function closeMoves(protocol: Protocol, state: State, me: Session): Move[
   const now = me.to === 'suspended' || me.at === (first === 'close' ? 'begun' : 'half') ? 'close' : 'drop';
   const last = me.to === 'suspended' || now === second;
   if (now === 'drop') return [dropStaging(protocol, last)];
-  return mayChangeRow(protocol, state, me) ? [close(last)] : givesUp(me);
+  return mayChangeRow(protocol, state, me) ? [close(last)] : [];
 }
 
 function close(last: boolean): Move {
@@ -170,11 +173,6 @@ function goOn(draft: State, me: Session, last: boolean): void {
   });
 }
 
-/** After several waits for a row that somebody holds. The ledger then shows the run as it was left. */
-function givesUp(me: Session): Move[] {
-  return me.live ? [does('waits for the row of its table in vain, gives up', gaveUp)] : [];
-}
-
-function gaveUp(draft: State, me: Session): void {
-  answers(draft, me, (job) => (job.step = me.does === 'start over' ? 'suspend' : 'failed'));
+function refused(draft: State, me: Session): void {
+  answers(draft, me, (job) => (job.step = 'failed'));
 }

@@ -1,5 +1,5 @@
 import { beginReading, read } from './publishing.js';
-import { endSessions, holdsPartition, remove, swaps, WORKING, type Move, type Protocol } from './moves.js';
+import { endSessions, holdsPartition, keepsRow, remove, swaps, WORKING, type Move, type Protocol } from './moves.js';
 import { PARTITIONS, type Chance, type Doing, type JobStep, type Session, type State } from './state.js';
 
 /** What the workflow decides by itself, and what befalls it: faults, operators, readers. */
@@ -49,11 +49,11 @@ function begun(what: Partial<Session> & Pick<Session, 'does'>): Session {
   return { live: true, at: 'begun', partition: -1, snapshot: 0, plan: '', to: '', deletes: '', ...what };
 }
 
-export function fates({ job }: State, me: Session): Fate[] {
+export function fates(protocol: Protocol, { job }: State, me: Session): Fate[] {
   const fates: Fate[] = [];
   // Before it has done anything its end is no news; and a zombie that sleeps for ever is as good as ended, but for its locks.
   if (me.at !== 'begun') fates.push({ what: 'crashes', chance: 'crashes', change: remove });
-  if (!me.live) return fates;
+  if (!me.live) return protocol.rules.has('brief rows') && keepsRow(protocol)(me) ? [...fates, SILENT] : fates;
   fates.push({
     what: 'is given up, and goes on as a zombie',
     chance: 'zombies',
@@ -63,6 +63,9 @@ export function fates({ job }: State, me: Session): Fate[] {
   if (cancelled) fates.push({ what: 'is cancelled', sure: true, change: remove });
   return fates;
 }
+
+/** idle_in_transaction_session_timeout, which the statement that took the row has set. */
+const SILENT: Fate = { what: 'is silent with the row, and ended by the server', sure: true, change: remove };
 
 const ENDING: ReadonlySet<JobStep> = new Set(['suspend', 'discard', 'start over']);
 
