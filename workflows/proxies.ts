@@ -39,12 +39,11 @@ function heartbeatOf(retry?: Pick<RetrySpec, 'heartbeatTimeout'>): number {
   return Math.min(HEARTBEAT, retry?.heartbeatTimeout ?? HEARTBEAT);
 }
 
+type JobActivity =
+  'checkJob' | 'openRun' | 'closeRun' | 'unpublishedTables' | 'listRuns' | 'publishTable' | 'startOver';
+
 /** An activity that concerns the job as a whole; `retry`: the job's, once it is known. Summaries, here and below, are what the web UI shows. */
-export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'listRuns' | 'publishTable' | 'startOver'>(
-  name: K,
-  summary: string,
-  retry?: RetrySpec,
-): LonghaulActivities[K] {
+export function jobActivity<K extends JobActivity>(name: K, summary: string, retry?: RetrySpec): LonghaulActivities[K] {
   const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: '30 minutes',
     heartbeatTimeout: heartbeatOf(retry),
