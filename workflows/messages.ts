@@ -246,4 +246,6 @@ export interface CopyTableState {
   readonly skipped?: number;
   /** Of those in `again`, the ones to be skipped instead of copied. Absent: none. */
   readonly toSkip?: readonly number[];
+  /** Of those in `again`, the ones that a person asked for. Absent: none. */
+  readonly asked?: readonly number[];
 }
