@@ -67,15 +67,15 @@ const LOOK_EVERY = 100;
  * then on. Throws SnapshotLost.
  */
 export async function beginUnder(session: PgSession, key: SnapshotKey, begin: () => Promise<void>): Promise<void> {
-  const gone = new Set<string>();
-  for (;;) {
-    const id = await livingHolder(session, key, gone);
-    if (id === undefined) throw snapshotLost(session, key);
-    await begin();
-    if (await importSnapshot(session, id)) return;
-    await session.rollback();
-    gone.add(id);
+  // An import may be refused for a passing reason: who still has its name after that is asked once more.
+  for (const gone of [new Set<string>(), new Set<string>()]) {
+    for (let id; (id = await livingHolder(session, key, gone)) !== undefined; gone.add(id)) {
+      await begin();
+      if (await importSnapshot(session, id)) return;
+      await session.rollback();
+    }
   }
+  throw snapshotLost(session, key);
 }
 
 /** Waits for one that is about to be; looks once more after that, since its name came before its election ended. */
