@@ -78,7 +78,7 @@ export type JobPhase =
   'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
 
 /** The snapshot that a job's unpublished tables are read under. */
-export interface SnapshotProgress extends Partial<SnapshotSight> {
+export interface SnapshotProgress extends Partial<Omit<SnapshotSight, 'electing'>> {
   /** The run's first is 1. */
   readonly number: number;
   readonly state: 'waiting' | 'held' | 'lost' | 'released';

@@ -96,6 +96,8 @@ export interface HoldSnapshot extends SnapshotRef {
 export interface SnapshotSight {
   /** Sessions that hold it; with 0 it is lost, unless one is about to. */
   readonly holders: number;
+  /** A session is about to hold it, or to find that it is lost. Absent: none is. */
+  readonly electing?: true;
   /** For how many transactions the source's vacuum has been held back by it. Absent: not known, as where there is no vacuum. */
   readonly heldXids?: number;
 }

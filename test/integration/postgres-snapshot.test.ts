@@ -321,6 +321,7 @@ describe('the holders of a snapshot', () => {
     first.stop();
     await first.ended;
     await until(async () => (await holders(record)).length === 0);
+    expect(await (await openHolder()).observe(record)).toEqual({ holders: 0, electing: true });
     const read = rowsOf(record);
     const second = hold(record, always);
     await sleep(500);

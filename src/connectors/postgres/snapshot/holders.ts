@@ -24,11 +24,16 @@ export async function holderIds(session: PgSession, key: SnapshotKey): Promise<s
   return (await namedHolders(session, key)).map(({ id }) => id);
 }
 
-/** How many sessions say that they hold it, and how many transactions ago the oldest row version dates that they keep from vacuum. */
+/**
+ * How many sessions say that they hold it, and how many transactions ago the oldest row version dates that they keep from vacuum.
+ * Whether one is about to is asked first: its name comes before its election ends.
+ */
 export async function observeHolders(session: PgSession, key: SnapshotKey): Promise<SnapshotSight> {
+  const electing = await isElecting(session, key);
   const holders = await namedHolders(session, key);
   const ages = holders.flatMap(({ xids }) => (xids === null ? [] : [xids]));
-  return { holders: holders.length, ...(ages.length > 0 && { heldXids: Math.max(...ages) }) };
+  const heldXids = ages.length > 0 && { heldXids: Math.max(...ages) };
+  return { holders: holders.length, ...(electing && { electing }), ...heldXids };
 }
 
 async function namedHolders(session: PgSession, key: SnapshotKey): Promise<{ id: string; xids: number | null }[]> {
