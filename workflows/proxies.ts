@@ -65,8 +65,11 @@ export const HOLDER_WAIT = {
   maximumCrashes: Number.MAX_SAFE_INTEGER,
 };
 
-/** Milliseconds: a holder that has held for less is not begun anew at once. */
-export const HOLDS_LONG = 2_000;
+/**
+ * Milliseconds: a holder that has held for less is not begun anew at once. A source that ends sessions every minute would otherwise
+ * fill the history of a long job.
+ */
+export const HOLDS_LONG = 120_000;
 
 /** Between two tries of a holder that fails by itself, while another one holds: it may take locks that the source has few of. */
 export const TROUBLE_WAIT = { ...HOLDER_WAIT, initialInterval: 30_000, maximumInterval: 600_000 };
