@@ -43,15 +43,24 @@ async function hold(deps: Dependencies, ref: SnapshotRef, running: Attempt, sess
   running.meter.phase = `taking snapshot ${ref.snapshot}`;
   await using destination = await openDestination(deps, ref, running);
   const { ledger } = destination;
-  const tables = (await ledger.tables(ref.run)).filter((record) => isUnder(record, ref));
-  await session.hold(ref, tables, async () => (await ledger.snapshot(ref)) !== undefined);
+  const under = (await ledger.tables(ref.run)).filter(({ snapshot }) => snapshot === ref.snapshot);
+  if (under.length === 0) throw unknownSnapshot(ref);
+  await session.hold(ref, under.filter(isUnpublished), async () => (await ledger.snapshot(ref)) !== undefined);
   await reach('snapshot: before ledger');
   await ledger.putSnapshot(ref);
   await reach('snapshot: after ledger');
 }
 
-function isUnder({ state, snapshot }: TableRecord, ref: SnapshotRef): boolean {
-  return snapshot === ref.snapshot && (state === 'open' || state === 'publishing');
+function isUnpublished({ state }: TableRecord): boolean {
+  return state === 'open' || state === 'publishing';
+}
+
+/** The destination has failed over to a server that lacks the last start-over. */
+function unknownSnapshot({ run, snapshot, destination }: SnapshotRef): LonghaulError {
+  const message = `The ledger of "${destination}" has no table that is read under snapshot ${snapshot} of run ${run}: it has lost what it had committed.`;
+  return new LonghaulError('SnapshotLost', message, {
+    next: `With \`onSnapshotLost: restart\` its unpublished tables start over under a new one; otherwise start the job again with \`resume: ${run}\`.`,
+  });
 }
 
 /** Only a cancellation that the workflow asked for lets go of the snapshot. Rejects with the reason of the attempt's end. */

@@ -18,6 +18,7 @@ import { publishTable } from './publish-table.js';
 import { releaseSnapshot } from './release-snapshot.js';
 import { runBuildStep } from './run-build-step.js';
 import { skipPartition } from './skip-partition.js';
+import { unpublishedTables } from './unpublished-tables.js';
 import { verifyTable } from './verify-table.js';
 import { startOver } from './start-over.js';
 
@@ -41,6 +42,7 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     comparePartitions: (input) => comparePartitions(deps, input),
     digestTarget: (input) => digestTarget(deps, input),
     closeRun: (input) => closeRun(deps, input),
+    unpublishedTables: (input) => unpublishedTables(deps, input),
     listRuns: (input) => listRuns(deps, input),
     holdSnapshot: (input) => holdSnapshot(deps, input),
     observeSnapshot: (input) => observeSnapshot(deps, input),

@@ -4,7 +4,6 @@ import { bounded } from '../src/core/text.js';
 import type { Connector, RunOverview, RunQuery, TableOverview } from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
-import { ofServer } from './sessions.js';
 
 /** Bytes of one answer, over all ledgers: a payload is at most 2 MB. */
 const ANSWER_BYTES = 1_500_000;
@@ -16,24 +15,23 @@ export function listRuns(deps: Dependencies, query: RunsQuery): Promise<{ ledger
   return attempt(deps, {}, async (running) => {
     running.meter.phase = 'reading ledgers';
     if (query.destination !== undefined)
-      return { ledgers: [await ledgerView(deps, connectorOf(deps, query.destination), query, running, ANSWER_BYTES)] };
+      return { ledgers: [await ledgerView(connectorOf(deps, query.destination), query, running, ANSWER_BYTES)] };
     const destinations = [...deps.connectors.values()].filter(({ capabilities }) => capabilities.destination);
     const ledgers: LedgerView[] = [];
     const share = ANSWER_BYTES / destinations.length;
-    for (const connector of destinations) ledgers.push(await viewOrProblem(deps, connector, query, running, share));
+    for (const connector of destinations) ledgers.push(await viewOrProblem(connector, query, running, share));
     return { ledgers };
   });
 }
 
 async function viewOrProblem(
-  deps: Dependencies,
   connector: Connector,
   query: RunsQuery,
   running: Attempt,
   share: number,
 ): Promise<LedgerView> {
   try {
-    return await ledgerView(deps, connector, query, running, share);
+    return await ledgerView(connector, query, running, share);
   } catch (error) {
     if (running.signal.aborted || !(error instanceof LonghaulError)) throw error;
     return { destination: connector.name, runs: [], more: false, orphans: [], problem: bounded(error.message, 500) };
@@ -41,15 +39,12 @@ async function viewOrProblem(
 }
 
 async function ledgerView(
-  deps: Dependencies,
   connector: Connector,
   query: RunsQuery,
   running: Attempt,
   share: number,
 ): Promise<LedgerView> {
-  const expected = query.servers?.destination;
-  const wanted = { connection: connector.name, expected, worker: deps.worker };
-  await using session = await ofServer(await connector.openDestination(running.session()), wanted);
+  await using session = await connector.openDestination(running.session());
   const limit = Math.min(query.limit, MOST_RUNS);
   const { run, unchangedFor } = query;
   const asked: RunQuery = {

@@ -3,6 +3,7 @@ import {
   continueAsNew,
   ContinueAsNew,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   setWorkflowOptions,
@@ -77,8 +78,8 @@ class TableCopy {
       this.#changed(false);
       this.#window.wake();
     });
-    setHandler(retryParked, (labels) => this.#unparked(this.#book.unpark(labels)));
-    setHandler(skipParked, (labels) => this.#unparked(this.#book.skip(labels)));
+    setHandler(retryParked, (labels) => this.#unparked(this.#book.unpark(labels, askedFirst())));
+    setHandler(skipParked, (labels) => this.#unparked(this.#book.skip(labels, askedFirst())));
   }
 
   #unparked(count: number): void {
@@ -305,6 +306,11 @@ class TableCopy {
       resumed: () => this.#enter(phase, note),
     });
   }
+}
+
+/** Tables that were asked under an earlier release let it wait until fewer are parked. */
+function askedFirst(): boolean {
+  return patched('asked first');
 }
 
 function now(): string {

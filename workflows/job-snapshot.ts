@@ -53,7 +53,7 @@ export class JobSnapshot {
   #takenAt: string | undefined;
   #restarts = 0;
   #note: string | undefined;
-  #seen: (SnapshotSight & { readonly seenAt: string }) | undefined;
+  #seen: (Omit<SnapshotSight, 'electing'> & { readonly seenAt: string }) | undefined;
   #expired: Loss | undefined;
   #scope = new CancellationScope();
   /** Holders that have not ended. */
@@ -204,7 +204,8 @@ export class JobSnapshot {
     for (let pause = FIRST_LOOK; ; pause = nextLook(Date.now() - since)) {
       await sleep(pause);
       try {
-        const sight = await snapshotActivity('observeSnapshot', `age of snapshot ${this.#number}`)(this.#ref);
+        const look = snapshotActivity('observeSnapshot', `age of snapshot ${this.#number}`);
+        const { electing: _electing, ...sight } = await look(this.#ref);
         this.#seen = { ...sight, seenAt: new Date().toISOString() };
         this.hooks.changed();
       } catch (error) {

@@ -82,10 +82,12 @@ class Holder {
     });
   }
 
+  /** Or about to be, by somebody who finds out whether it is lost. */
   async #isHeld(): Promise<boolean> {
     const { snapshot } = this.input;
     const observe = snapshotActivity('observeSnapshot', `who holds snapshot ${snapshot.snapshot}?`);
-    return (await steadily(() => observe(snapshot), HOLDER_WAIT)).holders > 0;
+    const { holders, electing = false } = await steadily(() => observe(snapshot), HOLDER_WAIT);
+    return holders > 0 || electing;
   }
 
   #become(state: string): void {

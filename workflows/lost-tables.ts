@@ -18,15 +18,13 @@ export async function lostTables(
 ): Promise<readonly string[]> {
   const published = progress.filter(({ phase }) => phase === 'published').map(({ table }) => table);
   if (tables.length < 2 || published.length === 0 || !patched('lost tables')) return [];
-  const asked = { run, destination, ...(servers && { servers }), limit: 1 };
-  const { ledgers } = await steadily(
-    () => jobActivity('listRuns', 'see that what was published is so still')(asked),
+  const asked = { run, destination, ...(servers && { servers }) };
+  const { tables: unpublished, unknown } = await steadily(
+    () => jobActivity('unpublishedTables', 'see that what was published is so still', retry)(asked),
     retry,
   );
-  const view = ledgers[0]?.runs[0];
   // Not even the run is there: its tables say so when they begin again.
-  if (view === undefined) return published;
-  return view.tables
-    .filter(({ table, state }) => published.includes(table) && state !== 'published')
-    .map(({ table }) => table);
+  if (unknown === true) return published;
+  const lost = new Set(unpublished);
+  return published.filter((table) => lost.has(table));
 }

@@ -78,7 +78,7 @@ export type JobPhase =
   'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
 
 /** The snapshot that a job's unpublished tables are read under. */
-export interface SnapshotProgress extends Partial<SnapshotSight> {
+export interface SnapshotProgress extends Partial<Omit<SnapshotSight, 'electing'>> {
   /** The run's first is 1. */
   readonly number: number;
   readonly state: 'waiting' | 'held' | 'lost' | 'released';
@@ -246,4 +246,6 @@ export interface CopyTableState {
   readonly skipped?: number;
   /** Of those in `again`, the ones to be skipped instead of copied. Absent: none. */
   readonly toSkip?: readonly number[];
+  /** Of those in `again`, the ones that a person asked for. Absent: none. */
+  readonly asked?: readonly number[];
 }

@@ -39,12 +39,11 @@ function heartbeatOf(retry?: Pick<RetrySpec, 'heartbeatTimeout'>): number {
   return Math.min(HEARTBEAT, retry?.heartbeatTimeout ?? HEARTBEAT);
 }
 
+type JobActivity =
+  'checkJob' | 'openRun' | 'closeRun' | 'unpublishedTables' | 'listRuns' | 'publishTable' | 'startOver';
+
 /** An activity that concerns the job as a whole; `retry`: the job's, once it is known. Summaries, here and below, are what the web UI shows. */
-export function jobActivity<K extends 'checkJob' | 'openRun' | 'closeRun' | 'listRuns' | 'publishTable' | 'startOver'>(
-  name: K,
-  summary: string,
-  retry?: RetrySpec,
-): LonghaulActivities[K] {
+export function jobActivity<K extends JobActivity>(name: K, summary: string, retry?: RetrySpec): LonghaulActivities[K] {
   const activities = proxyActivities<LonghaulActivities>({
     startToCloseTimeout: '30 minutes',
     heartbeatTimeout: heartbeatOf(retry),
@@ -66,8 +65,11 @@ export const HOLDER_WAIT = {
   maximumCrashes: Number.MAX_SAFE_INTEGER,
 };
 
-/** Milliseconds: a holder that has held for less is not begun anew at once. */
-export const HOLDS_LONG = 2_000;
+/**
+ * Milliseconds: a holder that has held for less is not begun anew at once. A source that ends sessions every minute would otherwise
+ * fill the history of a long job.
+ */
+export const HOLDS_LONG = 120_000;
 
 /** Between two tries of a holder that fails by itself, while another one holds: it may take locks that the source has few of. */
 export const TROUBLE_WAIT = { ...HOLDER_WAIT, initialInterval: 30_000, maximumInterval: 600_000 };

@@ -32,6 +32,8 @@ export class TableBook {
   #parked: ParkedPartition[] = [];
   /** Of those in `again` or running, the ones that a person wants skipped. */
   readonly #toSkip = new Set<number>();
+  /** Of those in `again` or running, the ones that a person asked for: begun first, and however many others are parked. */
+  readonly #asked = new Set<number>();
   #plan: { partitions: number; pages: number; estimatedRows?: number; reason: string } | undefined;
   #committed = 0;
   #skipped = 0;
@@ -79,6 +81,11 @@ export class TableBook {
     return this.#again.length + this.partitions - this.#cursor;
   }
 
+  /** Of those that are left, the ones that a person asked for. */
+  get asked(): number {
+    return this.#again.filter((ordinal) => this.#asked.has(ordinal)).length;
+  }
+
   /** The next ordinals have to be asked of the ledger, from this one on. */
   get pageWanted(): number | undefined {
     return this.#fromLedger && this.#again.length === 0 && this.#cursor < this.partitions ? this.#cursor : undefined;
@@ -91,11 +98,16 @@ export class TableBook {
 
   /** The next partition to begin; it counts as running until it ends in one of the ways below. */
   begin(): number | undefined {
-    const next = this.#again.shift() ?? this.#fromCursor();
+    const next = this.#nextAgain() ?? this.#fromCursor();
     if (next === undefined) return undefined;
     this.running += 1;
     this.begun += 1;
     return next;
+  }
+
+  #nextAgain(): number | undefined {
+    const asked = this.#again.findIndex((ordinal) => this.#asked.has(ordinal));
+    return this.#again.splice(Math.max(0, asked), 1)[0];
   }
 
   #fromCursor(): number | undefined {
@@ -154,25 +166,26 @@ export class TableBook {
     this.#parked.sort((a, b) => a.ordinal - b.ordinal);
   }
 
-  /** Parked partitions to be tried again: those of these labels, or all. Answers with how many there were. */
-  unpark(labels: readonly string[] | undefined): number {
-    const back = this.#takeParked(labels);
+  /** Parked partitions to be tried again: those of these labels, or all. `first`: see `asked`. Answers with how many there were. */
+  unpark(labels: readonly string[] | undefined, first: boolean): number {
+    const back = this.#takeParked(labels, first);
     this.#retries += back.length;
     return back.length;
   }
 
-  /** Parked partitions to be skipped: those of these labels. Answers with how many there were. */
-  skip(labels: readonly string[]): number {
-    const back = this.#takeParked(labels);
+  /** Parked partitions to be skipped: those of these labels. `first`: see `asked`. Answers with how many there were. */
+  skip(labels: readonly string[], first: boolean): number {
+    const back = this.#takeParked(labels, first);
     for (const ordinal of back) this.#toSkip.add(ordinal);
     return back.length;
   }
 
-  #takeParked(labels: readonly string[] | undefined): number[] {
+  #takeParked(labels: readonly string[] | undefined, first: boolean): number[] {
     const taken = this.#parked.filter((each) => labels?.some((label) => isCalled(each, label)) ?? true);
     this.#parked = this.#parked.filter((each) => !taken.includes(each));
     const ordinals = taken.map(({ ordinal }) => ordinal);
     this.#again.push(...ordinals);
+    if (first) for (const ordinal of ordinals) this.#asked.add(ordinal);
     return ordinals;
   }
 
@@ -237,6 +250,7 @@ export class TableBook {
       ...{ crashes: this.#crashes, fromLedger: this.#fromLedger, sawEvery: this.#sawEvery, startedAt: this.#startedAt },
       ...(this.#skipped > 0 && { skipped: this.#skipped }),
       ...(this.#toSkip.size > 0 && { toSkip: [...this.#toSkip] }),
+      ...(this.#asked.size > 0 && { asked: [...this.#asked] }),
     };
   }
 
@@ -247,6 +261,7 @@ export class TableBook {
     this.#again = [...state.again];
     this.#parked = [...state.parked];
     for (const ordinal of state.toSkip ?? []) this.#toSkip.add(ordinal);
+    for (const ordinal of state.asked ?? []) this.#asked.add(ordinal);
     this.#committed = state.committed;
     this.#skipped = state.skipped ?? 0;
     this.#rows = state.rows;
@@ -261,6 +276,7 @@ export class TableBook {
   /** What was to be remembered until it came to an end. */
   #forget(ordinal: number): void {
     this.#toSkip.delete(ordinal);
+    this.#asked.delete(ordinal);
     const { [ordinal]: _gone, ...rest } = this.#crashes;
     this.#crashes = rest;
   }

@@ -44,14 +44,21 @@ export class PartitionWindow {
 
   /** How many partitions could be in flight now if slots were no matter. */
   get wants(): number {
-    const { running, left } = this.book;
-    if (this.#blocked) return running;
-    return this.#away > 0 ? Math.max(1, running) : running + left;
+    const { running } = this.book;
+    const ready = this.#ready;
+    if (ready === 0) return running;
+    return this.#away > 0 ? Math.max(1, running) : running + ready;
   }
 
-  /** So many are parked that no more are begun. */
+  /** So many are parked that no more are begun, but for what a person asked for. */
   get #blocked(): boolean {
     return this.#fatal !== undefined || this.book.parked.length >= this.input.maxParked;
+  }
+
+  /** Partitions that are neither running nor kept from being begun. */
+  get #ready(): number {
+    if (this.#fatal !== undefined) return 0;
+    return this.#blocked ? this.book.asked : this.book.left;
   }
 
   /**
@@ -88,7 +95,7 @@ export class PartitionWindow {
   }
 
   get #finished(): boolean {
-    return this.book.running === 0 && (this.book.left === 0 || this.#blocked || this.hooks.draining());
+    return this.book.running === 0 && (this.#ready === 0 || this.hooks.draining());
   }
 
   #fill(): void {
@@ -101,7 +108,7 @@ export class PartitionWindow {
   }
 
   #mayBegin(): boolean {
-    if (this.#blocked || this.hooks.draining() || this.book.running >= this.hooks.slots()) return false;
+    if (this.#ready === 0 || this.hooks.draining() || this.book.running >= this.hooks.slots()) return false;
     return this.#away === 0 || this.#probe;
   }
 

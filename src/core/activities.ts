@@ -96,6 +96,8 @@ export interface HoldSnapshot extends SnapshotRef {
 export interface SnapshotSight {
   /** Sessions that hold it; with 0 it is lost, unless one is about to. */
   readonly holders: number;
+  /** A session is about to hold it, or to find that it is lost. Absent: none is. */
+  readonly electing?: true;
   /** For how many transactions the source's vacuum has been held back by it. Absent: not known, as where there is no vacuum. */
   readonly heldXids?: number;
 }
@@ -275,8 +277,6 @@ export interface RunView {
 export interface RunsQuery {
   /** Absent: every connection of the worker that can be a destination. */
   readonly destination?: string;
-  /** Beside `destination`: what a run was opened with. Throws ConnectionMismatch where the worker's connection leads elsewhere. */
-  readonly servers?: Servers;
   readonly run?: string;
   /** In ms: only runs that were not forgotten and of which nothing changed for so long. */
   readonly unchangedFor?: number;
@@ -295,6 +295,20 @@ export interface LedgerView {
   readonly orphans: readonly { readonly name: string; readonly bytes?: number }[];
   /** Why it could not be asked. */
   readonly problem?: string;
+}
+
+/** Names a run at its destination. */
+export interface TablesOfRun {
+  readonly run: string;
+  readonly destination: string;
+  readonly servers?: Servers;
+}
+
+export interface UnpublishedTables {
+  /** Names of all tables of the run that are not published. */
+  readonly tables: readonly string[];
+  /** The ledger has no such run. */
+  readonly unknown?: true;
 }
 
 export interface CloseRun {
@@ -355,6 +369,8 @@ export interface LonghaulActivities {
   digestTarget(input: TableRef): Promise<Digested>;
   /** Ends a run that did not publish everything: nothing of it commits any more; staging is kept (`suspended`) or removed (`discarded`). Idempotent. */
   closeRun(input: CloseRun): Promise<ClosedRun>;
+  /** Which tables of a run the ledger does not have as published. */
+  unpublishedTables(input: TablesOfRun): Promise<UnpublishedTables>;
   /** What ledgers know of runs. A ledger that was not named and can't be asked is answered with its problem. */
   listRuns(input: RunsQuery): Promise<{ ledgers: readonly LedgerView[] }>;
   /**

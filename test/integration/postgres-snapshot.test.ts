@@ -185,6 +185,14 @@ describe('a held snapshot', () => {
     stop();
   });
 
+  test('ends with its lease when its holder is frozen between two sleeps', async () => {
+    const record = await tableOf();
+    const holder = await openHolder(undefined, { seconds: 1, renewEvery: 50 });
+    await holder.hold(record, [record], never);
+    expect(await holders(record)).toHaveLength(1);
+    await until(async () => (await holders(record)).length === 0);
+  });
+
   test('is left in any moment of its renewals', async () => {
     for (let round = 0; round < 20; round++) {
       const record = await tableOf();
@@ -313,6 +321,7 @@ describe('the holders of a snapshot', () => {
     first.stop();
     await first.ended;
     await until(async () => (await holders(record)).length === 0);
+    expect(await (await openHolder()).observe(record)).toEqual({ holders: 0, electing: true });
     const read = rowsOf(record);
     const second = hold(record, always);
     await sleep(500);
@@ -322,6 +331,45 @@ describe('the holders of a snapshot', () => {
     await importing.query(`SELECT pg_advisory_unlock_shared(${election})`);
     expect(await read).toEqual(TEN);
     (await second).stop();
+  });
+});
+
+describe('an election that does not end', () => {
+  const PATIENCE = { other: 500, idle: 300 };
+
+  /** As a worker that is frozen in an election. */
+  async function frozen(record: TableRecord, how: '' | '_shared', name = ''): Promise<Client> {
+    const client = new Client({ connectionString: url });
+    client.on('error', () => undefined);
+    await client.connect();
+    onTestFinished(() => client.end());
+    await client.query(`SELECT pg_advisory_lock${how}(${lockKey('longhaul.snapshot', record.run, 1)})`);
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    await client.query(`SELECT set_config('application_name', '${name}', false)`);
+    return client;
+  }
+
+  async function patient(record: TableRecord & { snapshot: number }, patience = PATIENCE): Promise<void> {
+    await using holder = await openSnapshotSession(config(), options(), QUICK, patience);
+    await holder.hold(record, [record], never);
+  }
+
+  test.each(['', '_shared'] as const)('is ended with a session that is frozen in it%s', async (how) => {
+    const record = await tableOf();
+    const client = await frozen(record, how);
+    await patient(record);
+    await expect(client.query('SELECT 1')).rejects.toThrow();
+  });
+
+  test('is waited for in vain while its session is not idle for so long, or holds the snapshot by its name', async () => {
+    const record = await tableOf();
+    const client = await frozen(record, '_shared');
+    await expect(patient(record, { other: 500, idle: 60_000 })).rejects.toEqual(code('LockTimeout'));
+    await client.query(
+      `SELECT set_config('application_name', '${holderPrefix({ run: record.run, snapshot: 1 })}x', false)`,
+    );
+    await expect(patient(record)).rejects.toEqual(code('LockTimeout'));
+    expect((await client.query('SELECT 1')).rowCount).toBe(1);
   });
 });
 

@@ -185,3 +185,40 @@ test('a resumed table knows what was skipped before', async () => {
   });
   expect(fake.callsOf('t')).toEqual([0, 0, 0, 1, 1]);
 });
+
+test('what a person asked for is begun however many are parked, and the rest when few enough are', async () => {
+  const gate = new Gate();
+  let broken = true;
+  const copy = async (ordinal: number) => {
+    if (ordinal >= 4) return undefined;
+    await gate.pass();
+    if (broken) refusing(ordinal)(ordinal);
+    return undefined;
+  };
+  // A skip that is handed back and one whose connection is away is asked for all the same.
+  const skipping = (_: number, call: number) => {
+    if (call === 1) return { outcome: 'handedBack' as const };
+    if (call === 2) throw failureOf('ConnectionFailed', 'nobody answers at warehouse');
+    return undefined;
+  };
+  const job = { tables: [{ table: 'a', partitions: 6, copy, skip: skipping }], parallelism: 4, maxParked: 2 };
+  const fake = await during(job, async (handle, doing) => {
+    await until(() => gate.waiting === 4);
+    gate.open();
+    const parked = (count: number) => async (): Promise<boolean> => {
+      const [table] = (await handle.query(jobProgress)).tables;
+      return table!.phase === 'waiting on parked' && table!.parked.length === count;
+    };
+    await until(parked(4));
+    await handle.executeUpdate(skip, { args: [{ partitions: ['a/1'] }] });
+    await until(() => doing.skipped.get('a')!.has(0));
+    await until(parked(3));
+    broken = false;
+    await handle.executeUpdate(retry, { args: [{ partitions: ['a/2'] }] });
+    await until(parked(2));
+    expect(doing.callsOf('a')).toEqual([1, 2, 1, 1, 0, 0]);
+    await handle.executeUpdate(retry, { args: [{}] });
+    expect(await handle.result()).toMatchObject({ phase: 'complete with skips', rows: sum(6, 0) });
+  });
+  expect(fake.callsOf('a')).toEqual([1, 2, 2, 2, 1, 1]);
+});

@@ -11,6 +11,7 @@ import type {
   PublishOutcome,
   SnapshotRef,
   TableRef,
+  UnpublishedTables,
   VerifyOutcome,
 } from '../../src/core/activities.js';
 import type { ErrorCode } from '../../src/core/errors.js';
@@ -129,7 +130,8 @@ export class FakeActivities {
       listVerifiable: () => Promise.reject(new Error('not faked')),
       comparePartitions: () => Promise.reject(new Error('not faked')),
       digestTarget: () => Promise.reject(new Error('not faked')),
-      listRuns: ({ run }) => Promise.resolve({ ledgers: this.job.ledgers ?? [this.#ledger(run)] }),
+      unpublishedTables: () => Promise.resolve(this.#unpublished()),
+      listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
       holdSnapshot: (input) => this.#hold(input),
       observeSnapshot: ({ snapshot }) => Promise.resolve({ holders: this.held.has(snapshot) ? 2 : 0, heldXids: 7 }),
       releaseSnapshot: ({ snapshot }) => {
@@ -141,14 +143,12 @@ export class FakeActivities {
     };
   }
 
-  #ledger(run = ''): LedgerView {
-    const tables = this.job.tables.map(({ table, published, partitions, fallBack }) => {
+  #unpublished(): UnpublishedTables {
+    const tables = this.job.tables.flatMap(({ table, published, fallBack }) => {
       if (fallBack !== undefined && this.publishes.get(table) === 1) this.#fallBack(table, fallBack);
-      const state = published || this.done.has(table) ? ('published' as const) : ('open' as const);
-      return { table, to: `dw.${table}`, state, committed: partitions, rows: 0 };
+      return published || this.done.has(table) ? [] : [table];
     });
-    const head = { run, job: 'fake', startedAt: '', changedAt: '', states: {}, rows: 0, stagingBytes: 0 };
-    return { destination: 'to', runs: [{ ...head, tables }], more: false, orphans: [] };
+    return { tables };
   }
 
   #fallBack(table: string, ordinals: readonly number[]): void {

@@ -59,6 +59,24 @@ export async function membersNamed(session: PgSession, key: SnapshotKey, prefix:
   return rows.map(({ pid }) => pid);
 }
 
+/**
+ * Ends other sessions of this role that are in the way of an election and have done nothing for so many milliseconds: their process
+ * is frozen or unreachable. One that has no name yet is read under by nobody; nor is one that took the snapshot in an election that
+ * has not ended, since the ledger doesn't know of it. One that has imported and has its name is left alone. Answers with how many.
+ */
+export async function endIdleElectors(session: PgSession, key: SnapshotKey, prefix: string, idle: number) {
+  const ended = await session.query(
+    `SELECT e.pid, pg_catalog.pg_terminate_backend(e.pid) FROM (
+       SELECT a.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+       WHERE ${ofKey('$1')} AND a.pid <> pg_catalog.pg_backend_pid() AND a.usename = session_user
+         AND (l.mode = 'ExclusiveLock' OR NOT pg_catalog.starts_with(a.application_name, $2))
+         AND a.state LIKE 'idle%'
+         AND a.state_change < pg_catalog.clock_timestamp() - $3 * interval '1 millisecond' OFFSET 0) e`,
+    [election(key), prefix, idle],
+  );
+  return ended.length;
+}
+
 const MEMBERS = `
   SELECT a.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
   WHERE ${ofKey('$1')} AND a.pid <> pg_catalog.pg_backend_pid() AND a.usename = session_user`;

@@ -24,11 +24,16 @@ export async function holderIds(session: PgSession, key: SnapshotKey): Promise<s
   return (await namedHolders(session, key)).map(({ id }) => id);
 }
 
-/** How many sessions say that they hold it, and how many transactions ago the oldest row version dates that they keep from vacuum. */
+/**
+ * How many sessions say that they hold it, and how many transactions ago the oldest row version dates that they keep from vacuum.
+ * Whether one is about to is asked first: its name comes before its election ends.
+ */
 export async function observeHolders(session: PgSession, key: SnapshotKey): Promise<SnapshotSight> {
+  const electing = await isElecting(session, key);
   const holders = await namedHolders(session, key);
   const ages = holders.flatMap(({ xids }) => (xids === null ? [] : [xids]));
-  return { holders: holders.length, ...(ages.length > 0 && { heldXids: Math.max(...ages) }) };
+  const heldXids = ages.length > 0 && { heldXids: Math.max(...ages) };
+  return { holders: holders.length, ...(electing && { electing }), ...heldXids };
 }
 
 async function namedHolders(session: PgSession, key: SnapshotKey): Promise<{ id: string; xids: number | null }[]> {
@@ -67,15 +72,15 @@ const LOOK_EVERY = 100;
  * then on. Throws SnapshotLost.
  */
 export async function beginUnder(session: PgSession, key: SnapshotKey, begin: () => Promise<void>): Promise<void> {
-  const gone = new Set<string>();
-  for (;;) {
-    const id = await livingHolder(session, key, gone);
-    if (id === undefined) throw snapshotLost(session, key);
-    await begin();
-    if (await importSnapshot(session, id)) return;
-    await session.rollback();
-    gone.add(id);
+  // An import may be refused for a passing reason: who still has its name after that is asked once more.
+  for (const gone of [new Set<string>(), new Set<string>()]) {
+    for (let id; (id = await livingHolder(session, key, gone)) !== undefined; gone.add(id)) {
+      await begin();
+      if (await importSnapshot(session, id)) return;
+      await session.rollback();
+    }
   }
+  throw snapshotLost(session, key);
 }
 
 /** Waits for one that is about to be; looks once more after that, since its name came before its election ended. */

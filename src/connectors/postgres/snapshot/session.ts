@@ -7,20 +7,27 @@ import type { SessionOptions, SnapshotKey, SnapshotSession } from '../../types.j
 import type { PostgresConnectionConfig } from '../config.js';
 import { identityOf } from '../identity.js';
 import { openSession, type PgSession } from '../session.js';
-import { endElection, endMembers, join, membersNamed, tryElection } from './advisory.js';
+import { endElection, endIdleElectors, endMembers, join, membersNamed, tryElection } from './advisory.js';
 import { holderIds, holderPrefix, importSnapshot, observeHolders, snapshotLost } from './holders.js';
 import { Keeper, LEASE, type Lease } from './keeper.js';
 import { lockByReading, lockTables, type Unlocked } from './lock.js';
 import { refuseAnyRewritten } from './rewritten.js';
 
-/** Milliseconds that another session may take from its look at the holders to its own name among them, and about that between two looks. */
-const OTHER_TAKES = 30_000;
+/** Milliseconds. */
+export interface Patience {
+  /** That another session may take from its look at the holders to its own name among them. */
+  readonly other: number;
+  /** After so long without a statement, a session that has taken longer than that is ended. */
+  readonly idle: number;
+}
+
+const PATIENCE: Patience = { other: 30_000, idle: 10_000 };
+/** Milliseconds between two looks, about. */
 const LOOK_EVERY = 100;
 
-/** Since these versions the server has these settings; each would end a holder's sleep or its session. */
+/** Since these versions the server has these settings; each would end a holder's sleep, or its session between two. */
 const HOLDER_SETTINGS: readonly (readonly [since: number, setting: string])[] = [
   [0, 'statement_timeout'],
-  [0, 'idle_in_transaction_session_timeout'],
   [140_000, 'client_connection_check_interval'],
   [170_000, 'transaction_timeout'],
 ];
@@ -30,8 +37,9 @@ export async function openSnapshotSession(
   config: PostgresConnectionConfig,
   options: SessionOptions,
   lease: Lease = LEASE,
+  patience: Patience = PATIENCE,
 ): Promise<SnapshotSession> {
-  return new PostgresSnapshotSession(await openSession(config, options, 'snapshot'), lease);
+  return new PostgresSnapshotSession(await openSession(config, options, 'snapshot'), lease, patience);
 }
 
 /** What `hold` was asked for; `gone`: ids that could not be imported. */
@@ -50,7 +58,8 @@ class PostgresSnapshotSession implements SnapshotSession {
 
   constructor(
     private readonly session: PgSession,
-    lease: Lease,
+    private readonly lease: Lease,
+    private readonly patience: Patience,
   ) {
     this.#keeper = new Keeper(session, lease);
   }
@@ -79,14 +88,25 @@ class PostgresSnapshotSession implements SnapshotSession {
 
   async #hold(wish: Wish): Promise<void> {
     await join(this.session, wish.key);
-    let deadline = Date.now() + OTHER_TAKES;
+    const { other } = this.patience;
+    let deadline = Date.now() + other;
     for (;;) {
       const came = await this.#become(wish);
       if (came === 'held') return;
-      if (came === 'gone') deadline = Date.now() + OTHER_TAKES;
-      else if (Date.now() > deadline) throw takenElsewhere(this.session, wish.key);
+      if (came === 'blocked' && Date.now() > deadline) await this.#unblock(wish);
+      if (came === 'gone' || Date.now() > deadline) deadline = Date.now() + other;
       await sleep(LOOK_EVERY * (0.5 + Math.random()), undefined, { signal: this.session.options.signal });
     }
+  }
+
+  /** Throws LockTimeout where nobody is in the way that may be ended. */
+  async #unblock({ key, gone }: Wish): Promise<void> {
+    const ended = await endIdleElectors(this.session, key, holderPrefix(key), this.patience.idle);
+    if (ended === 0) throw takenElsewhere(this.session, key);
+    gone.clear();
+    const { run, snapshot } = key;
+    const fields = { connection: this.session.name, run, snapshot, ended };
+    this.session.options.log.warn(fields, 'Sessions that did not get on were ended, so that the snapshot can be held');
   }
 
   /** One try, in an election: imports from a living holder, else takes the snapshot or finds it lost. */
@@ -121,6 +141,8 @@ class PostgresSnapshotSession implements SnapshotSession {
     for (const [since, setting] of HOLDER_SETTINGS) {
       if (session.serverVersion >= since) await session.query(`SET LOCAL ${setting} TO 0`);
     }
+    // Once its sleep is over, nothing but this ends the session of a process that is frozen.
+    await session.query(`SET LOCAL idle_in_transaction_session_timeout TO '${this.lease.seconds}s'`);
     return lockTables(session, tables);
   }
 
