@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../../core/errors.js';
 import type { PgSession } from '../session.js';
 import { OWN_SESSIONS } from '../slots.js';
+import { quoteLiteral } from '../sql.js';
 import { firstRow } from './queries.js';
 
 /** How long an ended session may take to disappear, in milliseconds: it may be in the middle of a large write. */
@@ -29,8 +30,15 @@ export async function takeLock(session: PgSession, key: string, what: string): P
   }
 }
 
+/**
+ * With the key in the text: of a statement with parameters the server keeps the snapshot until the next one, and whoever is frozen in
+ * between would be a reader that others' publishing waits for.
+ */
 async function tryLock(session: PgSession, key: string): Promise<boolean> {
-  const row = await firstRow<{ taken: boolean }>(session, 'SELECT pg_try_advisory_xact_lock($1) AS taken', [key]);
+  const row = await firstRow<{ taken: boolean }>(
+    session,
+    `SELECT pg_try_advisory_xact_lock(${quoteLiteral(key)}) AS taken`,
+  );
   return row?.taken === true;
 }
 
