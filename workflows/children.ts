@@ -2,10 +2,12 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ChildWorkflowCancellationType,
   type ChildWorkflowHandle,
+  condition,
   getExternalWorkflowHandle,
   isCancellation,
   log,
   ParentClosePolicy,
+  patched,
   sleep,
   startChild,
   type Workflow,
@@ -53,6 +55,33 @@ async function startAlone<T extends Workflow>(
       await unlessGone(getExternalWorkflowHandle(workflowId).cancel());
       await sleep(pause);
     }
+  }
+}
+
+/** Milliseconds that cancelled children have to end by themselves, and between two cancellations by their names. */
+const ENDS_WITHIN = 10_000;
+
+/**
+ * Resolves when none of these children is left, or those that are left are gone. A job that was reset more than once is not the parent
+ * any more of a child that it had begun before: cancelling it as a child comes to nothing, and of its end nobody tells.
+ */
+export async function untilEnded(running: () => readonly string[]): Promise<void> {
+  if (running().length === 0) return;
+  if (!patched('children by name')) return condition(() => running().length === 0);
+  while (!(await condition(() => running().length === 0, ENDS_WITHIN))) {
+    const gone = await Promise.all(running().map(cancelByName));
+    if (!gone.includes(false)) return;
+  }
+}
+
+/** Answers whether it is gone. */
+async function cancelByName(workflowId: string): Promise<boolean> {
+  try {
+    await getExternalWorkflowHandle(workflowId).cancel();
+    return false;
+  } catch (error) {
+    if (isCancellation(error) || !isGone(error)) throw error;
+    return true;
   }
 }
 

@@ -316,7 +316,7 @@ class JobRun {
   async #endBadly(error: unknown): Promise<void> {
     // After a bug nobody would deal slots or hear of tables that wait: they would never end by themselves.
     this.#tables?.cancel();
-    await condition(() => (this.#tables?.active ?? 0) === 0);
+    await this.#tables?.ended();
     await this.#snapshot?.release();
     if ((this.#opened !== undefined || mayBeOpen(error)) && !this.#suspended) await this.#suspend();
     this.#end(isCancellation(error) ? 'cancelled' : 'failed');

@@ -1,7 +1,7 @@
 import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
 import type { OpenedRun, SnapshotRef, SnapshotSight } from '../src/core/activities.js';
 import { spanText } from '../src/core/text.js';
-import { startHolder } from './children.js';
+import { startHolder, untilEnded } from './children.js';
 import { childEnding, failure, short, type ChildEnding } from './failures.js';
 import { snapshotWorkflowId } from './ids.js';
 import type { SnapshotProgress } from './messages.js';
@@ -111,7 +111,8 @@ export class JobSnapshot {
   async release(): Promise<void> {
     await CancellationScope.nonCancellable(async () => {
       this.#scope.cancel();
-      await condition(() => this.#alive === 0);
+      const id = snapshotWorkflowId(workflowInfo().workflowId);
+      await untilEnded(() => (this.#alive === 0 ? [] : [id]));
     });
     if (this.#state !== 'lost') this.#become('released');
   }

@@ -1,7 +1,7 @@
-import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { OpenedRun, OpenedTable } from '../src/core/activities.js';
 import { Dealer, type Grant } from '../src/core/deal.js';
-import { startTable, unlessGone, type TableChild } from './children.js';
+import { startTable, unlessGone, untilEnded, type TableChild } from './children.js';
 import { childEnding, short, type ChildEnding } from './failures.js';
 import { childWorkflowId } from './ids.js';
 import { isLoss, type Loss } from './job-snapshot.js';
@@ -59,8 +59,13 @@ export class JobTables {
     });
   }
 
-  get active(): number {
-    return this.#active;
+  /** Resolves when no child is left, after `cancel`. */
+  ended(): Promise<void> {
+    return untilEnded(() => (this.#active === 0 ? [] : this.#begun));
+  }
+
+  get #begun(): string[] {
+    return [...this.#rows.values()].flatMap(({ child, started, ended }) => (started && !ended ? [child] : []));
   }
 
   get done(): boolean {
@@ -119,7 +124,7 @@ export class JobTables {
   /** Ends all running children, as `cancel`, and begins again with those tables that had not ended by themselves. */
   async startOver(): Promise<void> {
     this.cancel();
-    await condition(() => this.#active === 0);
+    await this.ended();
     this.#children = new CancellationScope();
     this.#queue.splice(0);
     for (const table of this.opened.tables) {

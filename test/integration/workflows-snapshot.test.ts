@@ -52,6 +52,27 @@ test('a source that is rewritten under every snapshot ends the job after so many
   expect(fake.closed).toMatchObject([{ state: 'suspended' }]);
 });
 
+test('a job that was reset more than once lets go of the snapshot that it held before', async () => {
+  const gate = new Gate();
+  const tables = [{ table: 'a', partitions: 2, copy: () => gate.pass().then(() => undefined) }];
+  const fake = await during({ tables, snapshots: { onLost: 'fail' } }, async ({ workflowId }, { held }) => {
+    const { workflow } = tests.temporal.client;
+    await until(() => gate.waiting === 2 && held.size === 1);
+    for (const requestId of ['once', 'twice']) {
+      const { runId } = await workflow.getHandle(workflowId).describe();
+      const { events } = await workflow.getHandle(workflowId, runId).fetchHistory();
+      const last = events!.findLast((event) => event.workflowTaskCompletedEventAttributes)!;
+      await tests.temporal.client.workflowService.resetWorkflowExecution({
+        ...{ namespace: 'default', workflowExecution: { workflowId, runId }, reason: 'test', requestId },
+        workflowTaskFinishEventId: last.eventId!,
+      });
+    }
+    gate.open();
+    expect(await workflow.getHandle(workflowId).result()).toMatchObject({ phase: 'complete' });
+  });
+  expect(fake.held.size).toBe(0);
+});
+
 test('a snapshot that can never be kept ends the job after so many, too', async () => {
   const hold = () => Promise.reject(failureOf('SnapshotLost', 'no session holds it'));
   const tables = [{ table: 'a', partitions: 2 }];
