@@ -99,7 +99,8 @@ async function retryAll(scene: Scene): Promise<void> {
 }
 
 function unlessNotParked(error: unknown): void {
-  if (!(error instanceof Error && /parked|not copying|has ended|does not run any more/.test(error.message))) throw error;
+  if (!(error instanceof Error && /parked|not copying|has ended|does not run any more/.test(error.message)))
+    throw error;
 }
 
 const skip: FaultKind = {
