@@ -20,9 +20,10 @@ export function awaitSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<{ t
     await using destination = await openDestination(deps, ref, running);
     for (;;) {
       const taken = await destination.ledger.snapshot(ref);
-      const isHeld = taken !== undefined && (await session.observe(ref)).holders > 0;
-      if (isHeld) await reach('snapshot: before answer');
-      if (isHeld) return taken;
+      if (taken !== undefined && (await session.observe(ref)).holders > 0) {
+        await reach('snapshot: before answer');
+        return taken;
+      }
       await sleep(LOOK_EVERY, undefined, { signal: running.signal });
     }
   });

@@ -69,30 +69,21 @@ export async function untilEnded(running: () => readonly string[]): Promise<void
   if (running().length === 0) return;
   if (!patched('children by name')) return condition(() => running().length === 0);
   while (!(await condition(() => running().length === 0, ENDS_WITHIN))) {
-    const gone = await Promise.all(running().map(cancelByName));
-    if (!gone.includes(false)) return;
+    const reached = await Promise.all(running().map((id) => unlessGone(getExternalWorkflowHandle(id).cancel())));
+    if (!reached.includes(true)) return;
   }
 }
 
-/** Answers whether it is gone. */
-async function cancelByName(workflowId: string): Promise<boolean> {
-  try {
-    await getExternalWorkflowHandle(workflowId).cancel();
-    return false;
-  } catch (error) {
-    if (isCancellation(error) || !isGone(error)) throw error;
-    return true;
-  }
-}
-
-/** Awaits a signal or a cancel request; that its workflow has ended meanwhile is no error. */
-export async function unlessGone(sent: Promise<void>): Promise<void> {
+/** Awaits a signal or a cancel request. False: its workflow has ended meanwhile, which is no error. */
+export async function unlessGone(sent: Promise<void>): Promise<boolean> {
   try {
     await sent;
+    return true;
   } catch (error) {
     if (isCancellation(error)) throw error;
     if (!isGone(error)) throw error;
     log.debug('A message found its workflow ended.');
+    return false;
   }
 }
 
