@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { holderPrefix } from '../../src/connectors/postgres/snapshot/holders.js';
+import { runPrefix } from '../../src/connectors/postgres/snapshot/holders.js';
 import type { SnapshotKey } from '../../src/connectors/types.js';
 import type { Random } from './random.js';
 import type { Scene } from './scene.js';
@@ -83,7 +83,7 @@ export class SourceWriter {
 
   async #lookForSnapshot(client: pg.Client): Promise<void> {
     for (const run of new Set(this.scene.runs)) {
-      const prefix = holderPrefix({ run, snapshot: 0 }).replace(/ 0 $/, ' ');
+      const prefix = runPrefix(run);
       const { rows } = await client.query<{ name: string }>(
         `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND application_name ^@ $1`,
         [prefix],

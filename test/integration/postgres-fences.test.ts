@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { lockKey } from '../../src/connectors/hash.js';
 import { beginPartition } from '../../src/connectors/postgres/destination/attempt.js';
 import { openDestinationSession } from '../../src/connectors/postgres/destination/index.js';
 import { ledgerNames } from '../../src/connectors/postgres/destination/ledger-schema.js';
+import { takeLock } from '../../src/connectors/postgres/destination/locks.js';
 import { openSession } from '../../src/connectors/postgres/session.js';
 import { openSnapshotSession } from '../../src/connectors/postgres/snapshot/session.js';
 import type { DestinationSession } from '../../src/connectors/types.js';
@@ -84,19 +85,26 @@ async function stuckInPublishing(s: Scene): Promise<{ session: DestinationSessio
   return { session, record };
 }
 
+/** A partition that is loaded and has seen its table open: it commits when the gate is open. */
+async function aboutToCommit(s: Scene) {
+  const session = await s.destination();
+  const record = await s.begun(session);
+  const committing = await openSession(connection(), options('committing'), 'destination');
+  onTestFinished(() => committing[Symbol.asyncDispose]());
+  const commit = committing.commit.bind(committing);
+  const gate = new Gate();
+  committing.commit = () => gate.pass().then(commit);
+  const writer = await writerOf(beginPartition(committing, NAMES, record, s.partition(0), 1));
+  const committed = writer.commit(await s.load(writer, record, s.partition(0)));
+  committed.catch(() => undefined);
+  await until(() => gate.waiting === 1);
+  return { session, gate, committed };
+}
+
 describe('a partition that has seen its table open and is about to commit', () => {
   it('is waited for by whoever closes the run: after that nothing commits', async () => {
     await using s = scene();
-    const session = await s.destination();
-    const record = await s.begun(session);
-    await using committing = await openSession(connection(), options('committing'), 'destination');
-    const commit = committing.commit.bind(committing);
-    const gate = new Gate();
-    committing.commit = () => gate.pass().then(commit);
-    const writer = await writerOf(beginPartition(committing, NAMES, record, s.partition(0), 1));
-    const committed = writer.commit(await s.load(writer, record, s.partition(0)));
-    await until(() => gate.waiting === 1);
-
+    const { session, gate, committed } = await aboutToCommit(s);
     const closer = await s.destination({ label: 'the closer' });
     let closed = false;
     const closing = closer.ledger.closeRun(s.run, 'suspended').then(() => (closed = true));
@@ -111,22 +119,21 @@ describe('a partition that has seen its table open and is about to commit', () =
 
   it('is ended by its server when its worker is frozen there: nobody waits for it for ever', async () => {
     await using s = scene();
-    const session = await s.destination();
-    const record = await s.begun(session);
-    await using frozen = await openSession(connection(), options('frozen'), 'destination');
-    const commit = frozen.commit.bind(frozen);
-    const gate = new Gate();
-    frozen.commit = () => gate.pass().then(commit);
-    const writer = await writerOf(beginPartition(frozen, NAMES, record, s.partition(0), 1));
-    const committed = writer.commit(await s.load(writer, record, s.partition(0)));
-    committed.catch(() => undefined);
-    await until(() => gate.waiting === 1);
-
+    const { session, gate, committed } = await aboutToCommit(s);
     await session.ledger.closeRun(s.run, 'suspended');
     gate.open();
     await expect(committed).rejects.toEqual(code('ConnectionFailed'));
     expect(await session.ledger.totals(s.run, s.spec.table, 0)).toMatchObject({ committed: 0 });
   });
+});
+
+it('a session that is frozen right behind its lock has no old view that others would wait for', async () => {
+  await using frozen = await openSession(connection(), options('frozen'), 'destination');
+  await frozen.begin('destination');
+  await takeLock(frozen, lockKey('test', 'frozen'), 'a test');
+  expect(await sql(`SELECT backend_xmin FROM pg_stat_activity WHERE pid = ${frozen.pid}`)).toEqual([
+    { backend_xmin: null },
+  ]);
 });
 
 describe('a table that is being published', () => {

@@ -1,4 +1,4 @@
-import { holderPrefix } from '../../../src/connectors/postgres/snapshot/holders.js';
+import { runPrefix } from '../../../src/connectors/postgres/snapshot/holders.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
 import { withClient } from '../stack.js';
@@ -83,15 +83,10 @@ async function tryFor(scene: Scene, sql: string): Promise<Met> {
         throw error;
       },
     );
-    const look = async () => (await source.query(HELD_OFF, [rows[0]!.pid, holdersOf(scene)])).length > 0;
+    const look = async () => (await source.query(HELD_OFF, [rows[0]!.pid, runPrefix(scene.run)])).length > 0;
     const [met, heldOff] = await Promise.all([asked, scene.until(look, 1_400)]);
     return met === 'refused' && heldOff ? 'held off' : met;
   });
-}
-
-/** How the names of the sessions begin that hold any snapshot of the run. */
-function holdersOf({ run }: Scene): string {
-  return holderPrefix({ run, snapshot: 0 }).replace(/ 0 $/, ' ');
 }
 
 const vacuumFull: FaultKind = {
@@ -267,7 +262,7 @@ function endHolders(scene: Scene): Promise<boolean> {
   const sql = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ^@ $1 AND EXISTS (
     SELECT FROM pg_stat_activity w WHERE w.application_name = 'rewriter' AND pg_blocking_pids(w.pid) && ARRAY(
       SELECT h.pid FROM pg_stat_activity h WHERE h.application_name ^@ $1))`;
-  return scene.until(async () => (await scene.stack.source.query(sql, [holdersOf(scene)])).length > 0, MET_WITHIN);
+  return scene.until(async () => (await scene.stack.source.query(sql, [runPrefix(scene.run)])).length > 0, MET_WITHIN);
 }
 
 export const SOURCE_KINDS: readonly FaultKind[] = [

@@ -10,9 +10,14 @@ import { isElecting } from './advisory.js';
 /** Of the run's hash, so that the whole name stays below the 63 bytes of an application_name. */
 const HASH_LENGTH = 16;
 
+/** What the name of every session that holds a snapshot of this run begins with; the snapshot's number comes after it. */
+export function runPrefix(run: string): string {
+  return `longhaul snapshot ${shortHash(run).slice(0, HASH_LENGTH)} `;
+}
+
 /** What the name of every session that holds this snapshot begins with; the id to import it by comes after it. */
 export function holderPrefix({ run, snapshot }: SnapshotKey): string {
-  return `longhaul snapshot ${shortHash(run).slice(0, HASH_LENGTH)} ${snapshot} `;
+  return `${runPrefix(run)}${snapshot} `;
 }
 
 /**
