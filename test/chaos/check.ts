@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import type { JobPhase, JobReport } from '../../workflows/messages.js';
 import { tableIds } from './attempts.js';
 import { checkFailed } from './check-failed.js';
-import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './look.js';
+import { compareOne, reasons, sessionsLeft, stagingLeft, type Verdict } from './look.js';
 import type { Scene } from './scene.js';
 
 /** How the last job of a scene ended. */
@@ -68,12 +68,6 @@ function whyNotEnded(ended: Ended, phase: JobPhase): string[] {
   if ('report' in ended) return ended.report.phase === phase ? [] : [`the job ended as ${ended.report.phase}`];
   if ('timeout' in ended) return ['the job has not ended in time'];
   return [`the job failed: ${reasons(ended.error)}`];
-}
-
-function reasons(failure: unknown): string {
-  const messages: string[] = [];
-  for (let error = failure; error instanceof Error; error = error.cause) messages.push(error.message);
-  return messages.join(': ');
 }
 
 interface LedgerTable {

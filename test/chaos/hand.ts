@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import { reasons, states } from './look.js';
 import type { Scene } from './scene.js';
 
 /** What a person does to a job. */
@@ -54,21 +55,13 @@ export async function reached(asked: Promise<unknown>): Promise<boolean> {
 
 /** All that its failure says; undefined: it ended well. */
 export async function failureOf(handle: WorkflowHandle): Promise<string | undefined> {
-  return handle.result().then(
-    () => undefined,
-    (error: unknown) => {
-      const said: string[] = [];
-      for (let each: unknown = error; each instanceof Error; each = each.cause) said.push(each.message);
-      return said.join(': ');
-    },
-  );
+  return handle.result().then(() => undefined, reasons);
 }
 
-/** States of the tables in the ledger. */
-export async function states(scene: Scene): Promise<string[]> {
-  const sql = 'SELECT state FROM longhaul.run_tables WHERE run = $1 ORDER BY position';
-  const found = await scene.stack.destination.query<{ state: string }>(sql, [scene.run]);
-  return found.map(({ state }) => state);
+/** Starts a job anew whose run was given up; what was just being published then is gone on with: there is nothing to start anew. */
+export async function startAnew(scene: Scene): Promise<void> {
+  const published = (await states(scene)).includes('published');
+  await scene.start(published ? { resume: scene.run } : {});
 }
 
 /** A moment of the job chosen by chance, when some part of it is copied. False: it ended before. */

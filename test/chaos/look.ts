@@ -117,3 +117,23 @@ async function sessionsOf(database: Database): Promise<string[]> {
     await sleep(200);
   }
 }
+
+/** States of the tables in the ledger, in their order; none while the run is not open. */
+export async function states(scene: Scene): Promise<string[]> {
+  const sql = 'SELECT state FROM longhaul.run_tables WHERE run = $1 ORDER BY position';
+  const found = await scene.stack.destination.query<{ state: string }>(sql, [scene.run]);
+  return found.map(({ state }) => state);
+}
+
+/** Whether every table is. */
+export async function isPublished(scene: Scene): Promise<boolean> {
+  const all = await states(scene);
+  return all.length === scene.tables.length && all.every((state) => state === 'published');
+}
+
+/** All that a failure says, from the outside in. */
+export function reasons(failure: unknown): string {
+  const messages: string[] = [];
+  for (let error = failure; error instanceof Error; error = error.cause) messages.push(error.message);
+  return messages.join(': ');
+}

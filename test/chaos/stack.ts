@@ -186,7 +186,6 @@ export class Stack {
       Database.start('source', join(dir, 'source'), { max_connections: '120' }),
       Database.start('destination', join(dir, 'destination'), {
         max_connections: '120',
-        max_prepared_transactions: '5',
       }),
       startTemporalServer({ dbFile: join(dir, 'temporal.db'), headless: true, log: quiet }),
     ]);

@@ -4,7 +4,7 @@ import {
   type WorkflowHandleWithFirstExecutionRunId,
 } from '@temporalio/client';
 import { attempts, begun } from '../attempts.js';
-import { clean, eventually, failureOf, reached, settled, somewhere, states } from '../hand.js';
+import { clean, eventually, failureOf, reached, settled, somewhere, startAnew } from '../hand.js';
 import type { FaultKind } from '../kind.js';
 import type { Scene } from '../scene.js';
 
@@ -37,9 +37,7 @@ const discard: FaultKind = {
     if ((await settled(scene)) === 'COMPLETED') return;
     scene.struck();
     scene.discarded.add(scene.run);
-    // It was just being published: there is nothing to start anew.
-    const published = (await states(scene)).includes('published');
-    await scene.start(published ? { resume: scene.run } : {});
+    await startAnew(scene);
   },
 };
 
@@ -67,8 +65,7 @@ const terminateClean: FaultKind = {
     if (!(await reached(scene.handle.terminate('chaos')))) return;
     await clean(scene);
     scene.struck();
-    const published = (await states(scene)).includes('published');
-    await scene.start(published ? { resume: scene.run } : {});
+    await startAnew(scene);
   },
 };
 

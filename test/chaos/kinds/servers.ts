@@ -1,6 +1,8 @@
 import pg from 'pg';
+import { tableIds } from '../attempts.js';
 import type { FaultKind } from '../kind.js';
 import { LogTail } from '../log.js';
+import { states } from '../look.js';
 import type { Scene } from '../scene.js';
 import { Standby } from '../standby.js';
 import { withClient, type Database, type Side } from '../stack.js';
@@ -87,7 +89,7 @@ const publicationLost: FaultKind = {
     const told = async () => (await tableOf(scene, first!)) === 'published';
     if (!(await scene.until(told, 60_000))) return;
     await standby.takeOver();
-    if ((await stateOf(scene, first!)) !== 'published') scene.struck();
+    if ((await states(scene))[0] !== 'published') scene.struck();
   },
   async cleanUp(scene) {
     await endOwn(scene);
@@ -102,12 +104,6 @@ async function tableOf(scene: Scene, table: string): Promise<string | undefined>
   return tables.find((each) => each.table === table)?.phase;
 }
 
-async function stateOf({ stack, run }: Scene, table: string): Promise<string | undefined> {
-  const sql = 'SELECT state FROM longhaul.run_tables WHERE run = $1 AND table_name = $2';
-  const [found] = await stack.destination.query<{ state: string }>(sql, [run, table]);
-  return found?.state;
-}
-
 const RECEIPTS = 'SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1';
 
 /** Every table has its staging and its plan. */
@@ -118,10 +114,10 @@ async function prepared({ stack, run, tables }: Scene): Promise<boolean> {
 }
 
 /** Partitions that the workflows of the tables know to be committed. */
-async function inHistory({ stack, tables, name }: Scene): Promise<number> {
+async function inHistory(scene: Scene): Promise<number> {
   let sum = 0;
-  for (const table of tables) {
-    const child = stack.client.workflow.getHandle(`${name}/${table}`);
+  for (const id of tableIds(scene)) {
+    const child = scene.stack.client.workflow.getHandle(id);
     const progress = await child.query<{ committed: number }>('progress').catch(() => undefined);
     sum += progress?.committed ?? 0;
   }

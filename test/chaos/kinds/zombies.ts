@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attempts, begunBy, busyWorker, type Begun } from '../attempts.js';
-import { clean, eventually, settled, states } from '../hand.js';
+import { clean, eventually, settled } from '../hand.js';
 import type { FaultKind } from '../kind.js';
+import { isPublished, states } from '../look.js';
 import type { Scene } from '../scene.js';
 import type { WorkerProcess } from '../stack.js';
 
@@ -72,12 +73,6 @@ const zombie: FaultKind = {
     }
   },
 };
-
-async function isPublished(scene: Scene): Promise<boolean> {
-  const sql = `SELECT count(*)::int AS n FROM longhaul.run_tables WHERE run = $1 AND state = 'published'`;
-  const [found] = await scene.stack.destination.query<{ n: number }>(sql, [scene.run]);
-  return found!.n === scene.tables.length;
-}
 
 const afterPublish: FaultKind = {
   name: 'zombie-after-publish',

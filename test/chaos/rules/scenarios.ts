@@ -1,16 +1,10 @@
 import type { Verdict } from '../look.js';
+import { isPublished } from '../look.js';
 import { Random } from '../random.js';
 import { endJob } from '../run.js';
 import { Scene, type Shape } from '../scene.js';
 import type { Stack } from '../stack.js';
-import {
-  changeStatistics,
-  isPublished,
-  loseCommitted,
-  skewStatistics,
-  waitsForReaders,
-  waitsForTransaction,
-} from './steps.js';
+import { changeStatistics, loseCommitted, skewStatistics, waitsForReaders, waitsForTransaction } from './steps.js';
 import { Zombie } from './zombie.js';
 
 /** What the checks find of a scenario. */

@@ -34,14 +34,6 @@ export async function loseCommitted(scene: Scene): Promise<void> {
     DELETE FROM longhaul.receipts WHERE run = '${scene.run}' AND partition = ${ordinal}; COMMIT`);
 }
 
-export async function isPublished(scene: Scene): Promise<boolean> {
-  const published = await scene.stack.destination.query(
-    `SELECT FROM longhaul.run_tables WHERE run = $1 AND state = 'published'`,
-    [scene.run],
-  );
-  return published.length > 0;
-}
-
 /** Whether a session of Longhaul looks again and again for transactions that have to end before it publishes: its last statement tells. */
 export async function waitsForReaders(scene: Scene): Promise<boolean> {
   const waiting = await scene.stack.destination.query(
