@@ -96,7 +96,7 @@ class RunningAttempt implements Attempt {
   }
 
   session(): SessionOptions {
-    return { signal: this.signal, log: this.log, label: this.label };
+    return { signal: this.signal, log: this.log, label: this.label, attempt: this.number };
   }
 
   watchBytes(limits: StallLimits): Disposable {

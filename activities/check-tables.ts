@@ -2,6 +2,7 @@ import type { ExpandedTable } from '../src/config/expand.js';
 import { shortHash } from '../src/connectors/hash.js';
 import type { Connector, DestinationSession, Finding, NewTableRecord, SourceSession } from '../src/connectors/types.js';
 import { LonghaulError } from '../src/core/errors.js';
+import type { TableShape } from '../src/core/model.js';
 import type { Attempt } from './attempt.js';
 
 /** Sessions of one lane of the check. Without a destination only what the source says is checked. */
@@ -71,11 +72,12 @@ async function checkTable(
 ): Promise<CheckedTable> {
   const { table, findings } = await source.describe(spec);
   if (table === undefined || destination === undefined) return { findings };
-  const { format, fingerprint: target, findings: met } = await destination.check(spec, table);
+  const { format, fingerprint: target, findings: met, shape = table.shape } = await destination.check(spec, table);
   const all = [...findings, ...met];
   const size = table.bytes === undefined ? {} : { bytes: table.bytes };
   if (format === undefined) return { findings: all, ...size };
-  const { shape, columns, identity } = table;
+  const { identity } = table;
+  const columns = table.inferred ? copiedOf(shape) : table.columns;
   const fingerprint = {
     specification: shortHash(JSON.stringify(spec)),
     source: shortHash(identity),
@@ -83,4 +85,9 @@ async function checkTable(
     target,
   };
   return { findings: all, ...size, record: { spec, source: sourceName, shape, columns, format, fingerprint } };
+}
+
+/** Of a source that gives what its target has. */
+function copiedOf({ columns }: TableShape): string[] {
+  return columns.filter(({ generated }) => !generated).map(({ name }) => name);
 }

@@ -16,10 +16,11 @@ export * from './ledger.js';
 
 /**
  * A wire format by name. `postgres.copy.binary` and `postgres.copy.text` are streams of CopyData protocol frames ('d', int32
- * length, payload), chunk boundaries arbitrary. `rows` is batches of decoded rows. The first format of the source's list for
- * a table that the destination takes too is used.
+ * length, payload). `csv` is records as RFC 4180 has them, in UTF-8, without a header, the columns in the order of the stream's
+ * `columns`; nothing between two commas is NULL, two quotes are the empty string. Chunk boundaries are arbitrary in all of them.
+ * `rows` is batches of decoded rows. The first format of the source's list for a table that the destination takes too is used.
  */
-export type Format = 'postgres.copy.binary' | 'postgres.copy.text' | 'rows';
+export type Format = 'postgres.copy.binary' | 'postgres.copy.text' | 'csv' | 'rows';
 
 export interface Capabilities {
   readonly formats: readonly Format[];
@@ -49,6 +50,8 @@ export interface SessionOptions {
   readonly log: Log;
   /** Shown on the server (application_name and the like): a label for people, never matched on. */
   readonly label: string;
+  /** Counts from 1 within one scheduling of the attempt: told to people and programs, never matched on. Absent: not an attempt. */
+  readonly attempt?: number;
 }
 
 /** A connection of longhaul.yaml made usable. Holds no session. */
@@ -60,6 +63,25 @@ export interface Connector {
   openDestination(options: SessionOptions): Promise<DestinationSession>;
   /** Absent for a source that can't hold a snapshot: then `consistency: snapshot` is refused. */
   openSnapshots?(options: SessionOptions): Promise<SnapshotSession>;
+  /** Absent where there are no statements: such a connection can't be named in `queriesFrom`. */
+  openStatements?(options: SessionOptions): Promise<StatementSession>;
+}
+
+/** A session for statements that a job itself names: where lists of queries are read, and where it is told what is committed. */
+export interface StatementSession extends AsyncDisposable {
+  /**
+   * The rows of a query, in batches of any size, each value as text or null; `columns` are known before the first batch. Nothing is
+   * written: it runs in a transaction that can't. Throws StatementInvalid, PermissionDenied.
+   */
+  query(sql: string): Promise<{
+    readonly columns: readonly string[];
+    readonly rows: AsyncIterable<readonly (readonly (string | null)[])[]>;
+  }>;
+  /**
+   * Runs one statement for each set of values, in order and in one transaction. `:name` in the statement stands for the value of that
+   * name, sent apart from the text. Throws as `query`.
+   */
+  execute(sql: string, values: readonly Readonly<Record<string, string>>[]): Promise<void>;
 }
 
 /** One of a run's snapshots. */
@@ -126,6 +148,11 @@ export interface SourceTable {
   readonly formats: readonly Format[];
   /** The identity of system and database, part of the fingerprint. */
   readonly identity: string;
+  /**
+   * The source can't tell its columns, and none were declared: `shape` and `columns` are empty, and the destination's `check` answers
+   * with its target's, whose values the source then has to give. Absent: it told them.
+   */
+  readonly inferred?: true;
 }
 
 export interface SourceSession extends AsyncDisposable {
@@ -165,6 +192,13 @@ export interface SourceSession extends AsyncDisposable {
   digester?(record: TableRecord, form: DigestForm): Digester;
 }
 
+export interface TargetCheck {
+  readonly format?: Format;
+  readonly fingerprint: string;
+  readonly findings: Finding[];
+  readonly shape?: TableShape;
+}
+
 export type SourceStream = ByteStream | RowStream;
 
 /** `rows` is the source's own count, known only when the iteration ended without an error; it rejects when it did not. */
@@ -172,13 +206,57 @@ export interface ByteStream extends AsyncIterable<Uint8Array> {
   readonly kind: 'bytes';
   readonly format: Exclude<Format, 'rows'>;
   readonly rows: Promise<number>;
+  /** Names of the columns in the order in which they come. Absent: in the order of the record's. */
+  readonly columns?: readonly string[];
+  /** Where a line of the stream (from 1 on, line breaks within values counted too) stands in what the source gave. */
+  place?(line: number): Place;
 }
 
-export interface RowStream extends AsyncIterable<readonly unknown[][]> {
+/** `rows` counts malformed ones too. */
+export interface RowStream extends AsyncIterable<RowBatch> {
   readonly kind: 'rows';
   readonly format: 'rows';
   readonly columns: readonly string[];
   readonly rows: Promise<number>;
+}
+
+/** Values in the order of the stream's `columns`. */
+export type Row = readonly Value[];
+
+/**
+ * One value, exact. A text is the value as the column's type is written in ISO style (`2024-01-31 10:00:00.123456+00`, `-Infinity`,
+ * `12.50`), and itself where the type is a text. A number is for floats and for integers that it holds exactly: never for what it
+ * would round. Bytes are for binary columns, a list for arrays, an object for JSON. There is no Date: it holds milliseconds only.
+ */
+export type Value = null | boolean | number | bigint | string | Uint8Array | readonly Value[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Value;
+}
+
+/** Some rows, in order. What can't be decoded is among `malformed`, and whoever writes decides what becomes of it. */
+export interface RowBatch {
+  readonly rows: readonly Row[];
+  /** Bytes that they took at the source, for the meter. Absent: not known. */
+  readonly bytes?: number;
+  readonly malformed?: readonly MalformedRow[];
+  /** What the source itself had for this row of the batch, by its index in `rows`. Absent: its values say all. */
+  raw?(index: number): string;
+  place?(index: number): Place;
+}
+
+export interface MalformedRow {
+  readonly raw: string;
+  readonly place: Place;
+  /** What is wrong with it, without a value: `it has 3 fields, and there are 4 columns`. */
+  readonly error: string;
+}
+
+/** Where a row stands in what a source gave. */
+export interface Place {
+  /** Absent: there is but one stream. */
+  readonly file?: string;
+  /** Its first line, or its place among the rows, from 1 on. */
+  readonly line: number;
 }
 
 export interface PartitionKey {
@@ -200,8 +278,9 @@ export interface DestinationSession extends AsyncDisposable {
   /**
    * What loading this source table into `spec.to` would meet: the chosen format, or findings why it can't be done. Writes
    * nothing. `fingerprint` is the target's part; with `publish: partition` it tells this table from a later one of the same name.
+   * `shape`: the target's, where the source's is `inferred`.
    */
-  check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }>;
+  check(spec: TableSpec, source: SourceTable): Promise<TargetCheck>;
   /**
    * Creates what is loaded when the table's state is `open` and it does not exist: staging, or with `publish: partition` the
    * target. Does nothing for a table that is being published or is published: all of it is committed. Idempotent; throws

@@ -62,6 +62,12 @@ const HANDLING = {
   ServerFull: 'connection',
   /** A transaction-mode pooler, or a setting that would break the copy. */
   ServerUnsuitable: 'job',
+  /** A program or module that is a source has failed, or its stream broke off. */
+  SourceFailed: 'retry',
+  /** A program or module that is a source says that trying again can't help. */
+  SourceRefused: 'park',
+  /** More rows of a partition were refused than `rejects.max` allows. */
+  TooManyRejects: 'park',
   /** No byte moved for the stated time. */
   Stalled: 'retry',
   /** Deadlock or serialization failure. */

@@ -35,6 +35,23 @@ export interface QuerySpec {
   readonly sql: string;
 }
 
+/** A column of a source that has no catalog, as the job declares it: name, and type as the destination writes it. */
+export interface DeclaredColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** Where a table's queries were read from, once, when the run was opened. */
+export interface QueriesFrom {
+  /** Path beside the worker's longhaul.yaml. Either this, or `connection` and `sql`. */
+  readonly file?: string;
+  readonly connection?: string;
+  /** Answers with query_id, table_name, query. */
+  readonly sql?: string;
+  /** Run there for each committed query, at least once: a courtesy to others. */
+  readonly onCommitted?: string;
+}
+
 /** One table of a compiled job: patterns expanded, defaults filled in. */
 export interface TableSpec {
   /** The table's name in this job, in summaries, logs and the ledger: the source's `schema.table`, or the name of a query group. Unique within the job. */
@@ -49,6 +66,12 @@ export interface TableSpec {
   /** A condition in the source's SQL, applied to every partition. */
   readonly where?: string;
   readonly queries?: readonly QuerySpec[];
+  /** The queries came from a list. */
+  readonly queriesFrom?: QueriesFrom;
+  /** The columns of what `queries` answer with, where the source can't tell. */
+  readonly declared?: readonly DeclaredColumn[];
+  /** Rows that are refused go to a quarantine, so many of a partition at most. Absent: one refused row parks its partition. */
+  readonly rejects?: { readonly max: number };
   readonly mode: Mode;
   readonly partition: PartitionHint;
   /** Absent: per-partition. */

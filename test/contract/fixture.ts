@@ -9,6 +9,7 @@ import type {
   NewTableRecord,
   OpenOptions,
   PartitionWriter,
+  RowBatch,
   SourceSession,
   SourceStream,
 } from '../../src/connectors/types.js';
@@ -177,7 +178,7 @@ export function stalling(stream: SourceStream, onStall: () => void): SourceStrea
   };
   const rows = new Promise<number>(() => undefined);
   return stream.kind === 'rows'
-    ? { ...stream, rows, [Symbol.asyncIterator]: () => stall<readonly unknown[][]>(stream) }
+    ? { ...stream, rows, [Symbol.asyncIterator]: () => stall<RowBatch>(stream) }
     : { kind: 'bytes', format: stream.format, rows, [Symbol.asyncIterator]: () => stall<Uint8Array>(stream) };
 }
 

@@ -5,12 +5,12 @@ import type { DigestForm, TableDigester } from '../digester.js';
 import type {
   DestinationSession,
   Finding,
-  Format,
   Meter,
   PartitionWriter,
   SessionOptions,
   SourceStream,
   SourceTable,
+  TargetCheck,
 } from '../types.js';
 import { MemoryTableDigester } from './digester.js';
 import { claim } from './claim.js';
@@ -43,7 +43,7 @@ export class MemoryDestination implements DestinationSession {
     return Promise.resolve([]);
   }
 
-  check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }> {
+  check(spec: TableSpec, source: SourceTable): Promise<TargetCheck> {
     const fingerprint = this.#fingerprint(spec);
     const format = source.formats.find((offered) => offered === 'rows');
     return Promise.resolve({ fingerprint, findings: [], ...(format ? { format } : {}) });
@@ -189,7 +189,7 @@ class MemoryWriter implements PartitionWriter {
     for (;;) {
       const next = await this.#unlessAborted(iterator.next());
       if (next.done) return this.#loaded.length;
-      this.#loaded.push(...next.value.map((row) => [...row]));
+      this.#loaded.push(...next.value.rows.map((row) => [...row]));
       meter.rows = this.#loaded.length;
       meter.bytes = meter.rows;
     }

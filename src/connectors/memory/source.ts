@@ -1,7 +1,7 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
 import type { DigestForm, Digester } from '../digester.js';
-import type { Finding, PlanInput, RowStream, SessionOptions, SourceSession, SourceTable } from '../types.js';
+import type { Finding, PlanInput, Row, RowBatch, RowStream, SessionOptions, SourceSession, SourceTable } from '../types.js';
 import { MemoryDigester } from './digester.js';
 import type { MemoryServer, MemoryTable } from './server.js';
 
@@ -97,11 +97,11 @@ function rowStream(columns: readonly string[], rows: unknown[][], signal: AbortS
   let settle!: { resolve: (count: number) => void; reject: (reason: unknown) => void };
   const counted = new Promise<number>((resolve, reject) => (settle = { resolve, reject }));
   counted.catch(() => undefined);
-  async function* batches(): AsyncGenerator<unknown[][]> {
+  async function* batches(): AsyncGenerator<RowBatch> {
     try {
       for (let start = 0; start < rows.length; start += BATCH) {
         signal.throwIfAborted();
-        yield await Promise.resolve(rows.slice(start, start + BATCH));
+        yield await Promise.resolve({ rows: rows.slice(start, start + BATCH) as Row[] });
       }
       settle.resolve(rows.length);
     } finally {

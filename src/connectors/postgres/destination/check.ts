@@ -1,5 +1,5 @@
 import type { ColumnShape, TableSpec } from '../../../core/model.js';
-import type { Finding, Format, SourceTable } from '../../types.js';
+import type { Finding, Format, SourceTable, TargetCheck } from '../../types.js';
 import { compareColumns, type Comparison } from '../formats.js';
 import type { PgSession } from '../session.js';
 import { describeColumns, describeQuery } from '../shape.js';
@@ -10,14 +10,8 @@ import { transaction } from './queries.js';
 import { ownedSequences } from './sequences.js';
 import { findTarget, targetFingerprint, type Target } from './target.js';
 
-interface Checked {
-  readonly format?: Format;
-  readonly fingerprint: string;
-  readonly findings: Finding[];
-}
-
 /** See `DestinationSession.check`. */
-export async function checkTarget(session: PgSession, spec: TableSpec, source: SourceTable): Promise<Checked> {
+export async function checkTarget(session: PgSession, spec: TableSpec, source: SourceTable): Promise<TargetCheck> {
   const relation = parseRelation(spec.to);
   if (!relation) {
     const message = `"${spec.to}" is not the name of a table`;

@@ -11,6 +11,7 @@ import type {
   SessionOptions,
   SourceTable,
   StagingTable,
+  TargetCheck,
 } from '../../types.js';
 import type { PostgresConnectionConfig } from '../config.js';
 import { identityOf } from '../identity.js';
@@ -63,7 +64,7 @@ class PostgresDestination implements DestinationSession {
     return spaceFindings(this.session, tables);
   }
 
-  check(spec: TableSpec, source: SourceTable): Promise<{ format?: Format; fingerprint: string; findings: Finding[] }> {
+  check(spec: TableSpec, source: SourceTable): Promise<TargetCheck> {
     return checkTarget(this.session, spec, source);
   }
 
