@@ -1,7 +1,16 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
 import type { DigestForm, Digester } from '../digester.js';
-import type { Finding, PlanInput, Row, RowBatch, RowStream, SessionOptions, SourceSession, SourceTable } from '../types.js';
+import type {
+  Finding,
+  PlanInput,
+  Row,
+  RowBatch,
+  RowStream,
+  SessionOptions,
+  SourceSession,
+  SourceTable,
+} from '../types.js';
 import { MemoryDigester } from './digester.js';
 import type { MemoryServer, MemoryTable } from './server.js';
 
