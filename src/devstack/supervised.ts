@@ -1,10 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+import { packageFile } from './package-folder.js';
 import { DevstackError, reasonOf } from './report.js';
 
 export interface SupervisedOptions {
@@ -82,7 +80,7 @@ async function spawnSupervisor(
   const order = JSON.stringify({ command, args, cwd, uid, gid, stopSignal, graceMs });
   const log = await open(options.logFile, 'a', 0o600);
   try {
-    const child = spawn(process.execPath, [supervisorScript(), order], {
+    const child = spawn(process.execPath, [packageFile('bin', 'supervise.js'), order], {
       // Flags meant for this process (an inspector, a loader) are not meant for the supervisor.
       env: { ...(options.env ?? process.env), NODE_OPTIONS: undefined, NODE_V8_COVERAGE: undefined },
       detached: true,
@@ -145,15 +143,4 @@ async function sizeOf(file: string): Promise<number> {
     ({ size }) => size,
     () => 0,
   );
-}
-
-/** bin/supervise.js of this package: two folders up from src/devstack, three up from dist/src/devstack. */
-function supervisorScript(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const script = join(folder, 'bin', 'supervise.js');
-    if (existsSync(script)) return script;
-    if (dirname(folder) === folder) throw new DevstackError('bin/supervise.js is missing: reinstall longhaul.');
-    folder = dirname(folder);
-  }
 }
