@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { JobReport, TableProgress } from '../../../workflows/messages.js';
+import type { JobProgress, TableProgress } from '../../../workflows/messages.js';
 import type { Difference } from '../compare.js';
 
 /** What became of one table, by the job's word and by a look at every row. */
@@ -15,7 +15,7 @@ export const count = (value: number): string => value.toLocaleString('en-US');
 
 /** Puts what a comparison finds beside what the job says, table for table. */
 export async function tableResults(
-  report: JobReport,
+  report: JobProgress,
   compare: (table: TableProgress) => Promise<Difference>,
 ): Promise<TableResult[]> {
   const results: TableResult[] = [];

@@ -1,0 +1,101 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { readJobFile } from '../../config/index.js';
+import { parkedCount, retry, type JobProgress } from '../../../workflows/messages.js';
+import { startAndKillOnce } from '../demo/kill-once.js';
+import { withClient } from '../demo/sql.js';
+import { tableResults, totals, type TableResult } from '../demo/results.js';
+import type { Log } from '../report.js';
+import { compareWithExpected } from './expected.js';
+import { EXAMPLE, type Stage } from './stage.js';
+
+export const WORKFLOW_ID = 'homegrown';
+
+/** How often parked queries are tried again before they are left. */
+const MOST_RETRIES = 3;
+
+export interface Outcome {
+  readonly tables: readonly TableResult[];
+  readonly queries: number;
+  readonly rows: number;
+  readonly missing: number;
+  readonly duplicated: number;
+  /** Attempts beyond the first of each query. */
+  readonly retries: number;
+  /** Queries that were left parked. */
+  readonly parked: number;
+  /** Rows of the control table that were marked as completed. */
+  readonly completed: number;
+  /** What the library did wrong on purpose: how often, by kind. */
+  readonly troubles: ReadonlyMap<string, number>;
+}
+
+/** Runs the example's job with its worker killed once, and compares every row. The second worker is left running. */
+export async function play(stage: Stage, temporalAddress: string, log: Log): Promise<Outcome> {
+  const connection = await Connection.connect({ address: temporalAddress });
+  try {
+    const progress = await runJob(new Client({ connection }), stage, log);
+    log('Making every row again, and comparing …');
+    return await outcomeOf(stage, progress);
+  } finally {
+    await connection.close();
+  }
+}
+
+async function runJob(client: Client, { workers }: Stage, log: Log): Promise<JobProgress> {
+  const job = await readJobFile(join(EXAMPLE, 'job.yaml'));
+  const startWorker = () => workers.start();
+  const handle = await startAndKillOnce({ client, workflowId: WORKFLOW_ID, job, startWorker, log });
+  for (let left = MOST_RETRIES; await waitsOnParked(handle); left--) {
+    if (left === 0) return giveUp(handle);
+    await retryParked(handle, log);
+  }
+  return (await handle.result()) as JobProgress;
+}
+
+/** Resolves when the job has ended (false), or waits for a person (true). */
+async function waitsOnParked(handle: WorkflowHandle): Promise<boolean> {
+  while ((await handle.describe()).status.name === 'RUNNING') {
+    if ((await handle.query<JobProgress>('progress')).phase === 'waiting on parked') return true;
+    await sleep(500);
+  }
+  return false;
+}
+
+/** As `longhaul retry` does it. */
+async function retryParked(handle: WorkflowHandle, log: Log): Promise<void> {
+  const { retried } = await handle.executeUpdate(retry, { args: [{}] });
+  log(`longhaul retry ${handle.workflowId}: ${retried} parked, tried again.`);
+}
+
+/** What the job had come to. Its targets stay as they were. */
+async function giveUp(handle: WorkflowHandle): Promise<JobProgress> {
+  const progress = await handle.query<JobProgress>('progress');
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+  return progress;
+}
+
+async function outcomeOf(stage: Stage, progress: JobProgress): Promise<Outcome> {
+  const tables = await tableResults(progress, (table) => compareWithExpected(stage, table));
+  const sum = (of: (table: JobProgress['tables'][number]) => number): number =>
+    progress.tables.reduce((total, table) => total + of(table), 0);
+  return {
+    tables,
+    ...totals(tables),
+    ...(await controlTable(stage)),
+    retries: sum(({ retries }) => retries),
+    parked: sum(parkedCount),
+    troubles: await stage.troubles(),
+  };
+}
+
+async function controlTable({ controlUrl }: Stage): Promise<{ queries: number; completed: number }> {
+  return withClient(controlUrl, async (client) => {
+    const { rows } = await client.query<{ queries: number; completed: number }>(
+      'SELECT count(*)::int AS queries, count(completed)::int AS completed FROM _extract',
+    );
+    return rows[0]!;
+  });
+}
