@@ -21,6 +21,8 @@ try:
         for row in rows:
             out.write(",".join(map(field, row)) + "\n")
     session.close()
+    with open(request["done"], "w") as done:
+        json.dump({"rows": rows.count}, done)
 except enterprise.Busy as busy:
     print(busy, file=sys.stderr)
     sys.exit(75)

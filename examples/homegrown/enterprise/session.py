@@ -18,8 +18,10 @@ ROWS_PER_FILE = 1000
 
 
 def login():
-    """Signs in and answers with a session of this process alone. Raises Busy when the server has none to give."""
+    """Signs in with ERP_USER and ERP_PASSWORD; the session is for this process alone. Raises Busy when the server has none to give."""
     print(BANNER)
+    if not (os.environ.get("ERP_USER") and os.environ.get("ERP_PASSWORD")):
+        raise trouble.EnterpriseError("EDS-1017: user or password is missing: set ERP_USER and ERP_PASSWORD")
     trouble.at_login()
     return Session(uuid.uuid4().hex[:12])
 

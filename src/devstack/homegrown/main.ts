@@ -20,6 +20,7 @@ The worker is killed on the way, and every row is compared afterwards.
   --queries N        queries of each table (default 100)
   --rows N           rows of each query (default 2000)
   --failure-rate X   part of the library's sessions that fail, 0 to 0.9 (default 0.15)
+  --files            let the library write files, where it else streams its rows
   --keep             leave the servers up until Ctrl-C, to look around in the web UI
   --json             print one JSON object last
   --help             this text
@@ -114,13 +115,15 @@ async function main(): Promise<void> {
       queries: { type: 'string', default: '100' },
       rows: { type: 'string', default: '2000' },
       'failure-rate': { type: 'string', default: '0.15' },
+      files: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return void process.stdout.write(HELP);
-  const scale = {
+  const scale: Scale = {
+    source: values.files ? 'erp_files' : 'erp',
     queries: numberOf('queries', values.queries, 8, 10_000),
     rowsEach: numberOf('rows', values.rows, 100, 1_000_000),
     failureRate: numberOf('failure-rate', values['failure-rate'], 0, 0.9, false),

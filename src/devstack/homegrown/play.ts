@@ -43,8 +43,8 @@ export async function play(stage: Stage, temporalAddress: string, log: Log): Pro
   }
 }
 
-async function runJob(client: Client, { workers }: Stage, log: Log): Promise<JobProgress> {
-  const job = await readJobFile(join(EXAMPLE, 'job.yaml'));
+async function runJob(client: Client, { workers, source }: Stage, log: Log): Promise<JobProgress> {
+  const job = { ...((await readJobFile(join(EXAMPLE, 'job.yaml'))) as object), source };
   const startWorker = () => workers.start();
   const handle = await startAndKillOnce({ client, workflowId: WORKFLOW_ID, job, startWorker, log });
   for (let left = MOST_RETRIES; await waitsOnParked(handle); left--) {

@@ -9,6 +9,8 @@ import { packageFile } from '../package-folder.js';
 export const EXAMPLE = packageFile('examples', 'homegrown');
 
 export interface Scale {
+  /** By what way the rows come. */
+  readonly source: 'erp' | 'erp_files';
   /** Queries of each of the three tables. */
   readonly queries: number;
   /** Rows of each query. */
@@ -26,6 +28,7 @@ export interface Servers {
 }
 
 export interface Stage {
+  readonly source: Scale['source'];
   readonly controlUrl: string;
   readonly warehouseUrl: string;
   readonly workers: Workers;
@@ -47,12 +50,13 @@ export async function setStage(servers: Servers, dir: string, scale: Scale): Pro
     TEMPORAL_ADDRESS: temporalAddress,
     CONTROL_URL: controlUrl,
     WAREHOUSE_URL: warehouseUrl,
+    ERP_PASSWORD: 'of the example',
     ERP_FAILURE_RATE: String(scale.failureRate),
     ERP_LATENCY: String(scale.latency),
     ERP_TROUBLE_LOG: troubleLog,
   };
   const workers = makeWorkers(dir, join(EXAMPLE, 'longhaul.yaml'), env);
-  return { controlUrl, warehouseUrl, workers, troubles: () => readTroubles(troubleLog) };
+  return { source: scale.source, controlUrl, warehouseUrl, workers, troubles: () => readTroubles(troubleLog) };
 }
 
 /** One word a line. There is no file where nothing went wrong. */
