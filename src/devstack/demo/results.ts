@@ -26,11 +26,16 @@ export async function tableResults(
       read: table.rows,
       partitions,
       attempts: partitions + table.retries,
-      seconds: (Date.parse(table.endedAt ?? '') - Date.parse(table.startedAt ?? '')) / 1000,
+      seconds: secondsOf(table),
       ...(await compare(table)),
     });
   }
   return results;
+}
+
+/** Of a table that has not ended: until now. */
+function secondsOf({ startedAt = '', endedAt }: TableProgress): number {
+  return ((endedAt === undefined ? Date.now() : Date.parse(endedAt)) - Date.parse(startedAt)) / 1000;
 }
 
 /** Over all tables. */

@@ -63,10 +63,14 @@ async function waitsOnParked(handle: WorkflowHandle): Promise<boolean> {
   return false;
 }
 
+/** Milliseconds after which a job knows surely what its tables were told. */
+const NEWS = 2_000;
+
 /** As `longhaul retry` does it. */
 async function retryParked(handle: WorkflowHandle, log: Log): Promise<void> {
   const { retried } = await handle.executeUpdate(retry, { args: [{}] });
   log(`longhaul retry ${handle.workflowId}: ${retried} parked, tried again.`);
+  await sleep(NEWS);
 }
 
 /** What the job had come to. Its targets stay as they were. */
