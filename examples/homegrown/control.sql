@@ -10,7 +10,8 @@ CREATE TABLE _extract (
 -- Its content, made up: so many queries a table, of so many rows each (invoices are cut by day, a hundred rows each).
 CREATE FUNCTION fill_extract(queries integer, rows_each integer) RETURNS void LANGUAGE sql BEGIN ATOMIC
   INSERT INTO _extract (query_id, table_name, query)
-  SELECT n, table_name, format('SELECT * FROM erp.%s WHERE %s >= %s AND %2$s < %s', table_name, key, (n - 1) * rows_each, n * rows_each)
+  SELECT n, table_name,
+    format('SELECT * FROM erp.%1$s WHERE %2$s >= %3$s AND %2$s < %4$s', table_name, key, (n - 1) * rows_each, n * rows_each)
   FROM generate_series(1, queries) AS n, (VALUES ('orders', 'order_id'), ('customers', 'customer_id')) AS numbered (table_name, key);
 
   INSERT INTO _extract (query_id, table_name, query)
