@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { open, readFile, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { packageFile } from './package-folder.js';
+import { packageFile } from '../package-file.js';
 import { DevstackError, reasonOf } from './report.js';
 
 export interface SupervisedOptions {
@@ -80,7 +80,7 @@ async function spawnSupervisor(
   const order = JSON.stringify({ command, args, cwd, uid, gid, stopSignal, graceMs });
   const log = await open(options.logFile, 'a', 0o600);
   try {
-    const child = spawn(process.execPath, [packageFile('bin', 'supervise.js'), order], {
+    const child = spawn(process.execPath, [supervisorScript(), order], {
       // Flags meant for this process (an inspector, a loader) are not meant for the supervisor.
       env: { ...(options.env ?? process.env), NODE_OPTIONS: undefined, NODE_V8_COVERAGE: undefined },
       detached: true,
@@ -143,4 +143,10 @@ async function sizeOf(file: string): Promise<number> {
     ({ size }) => size,
     () => 0,
   );
+}
+
+function supervisorScript(): string {
+  const script = packageFile('bin', 'supervise.js');
+  if (script === undefined) throw new DevstackError('bin/supervise.js is missing: reinstall longhaul.');
+  return script;
 }

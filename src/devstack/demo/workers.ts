@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { packageFile } from '../package-folder.js';
+import { packageFile } from '../../package-file.js';
 import { spawnSupervised, type Supervised } from '../supervised.js';
 
 /** Worker processes as a person starts them. They end with this process. */
@@ -17,7 +17,7 @@ export function makeWorkers(dir: string, config: string, env: NodeJS.ProcessEnv)
     async start() {
       const worker = await spawnSupervised(
         process.execPath,
-        [packageFile('bin', 'longhaul.js'), 'worker', '--config', config],
+        [packageFile('bin', 'longhaul.js')!, 'worker', '--config', config],
         { logFile: join(dir, 'worker.log'), cwd: dir, env, stopSignal: 'SIGTERM', graceMs: 15_000 },
       );
       started.push(worker);

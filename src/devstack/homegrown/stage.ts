@@ -3,10 +3,17 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execute } from '../demo/sql.js';
 import { makeWorkers, type Workers } from '../demo/workers.js';
-import { packageFile } from '../package-folder.js';
+import { packageFile } from '../../package-file.js';
+import { DevstackError } from '../report.js';
 
 /** The files that a user writes: library, extract.py, longhaul.yaml, job.yaml, the control table. */
-export const EXAMPLE = packageFile('examples', 'homegrown');
+export const EXAMPLE = exampleFolder();
+
+function exampleFolder(): string {
+  const folder = packageFile('examples', 'homegrown');
+  if (folder === undefined) throw new DevstackError('examples/homegrown is missing: run it in a checkout of Longhaul.');
+  return folder;
+}
 
 export interface Scale {
   /** By what way the rows come. */

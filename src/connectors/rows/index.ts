@@ -1,0 +1,3 @@
+export type { CsvDialect, Input, ReadOptions } from './input.js';
+export { passCsv } from './pass-csv.js';
+export { readCsv } from './read-csv.js';
