@@ -100,7 +100,7 @@ function readEntries(parsed: Parsed): QueryList {
   if ('message' in parsed) return { tables: [], problems: [parsed] };
   const { value } = parsed;
   if (!Array.isArray(value)) return { tables: [], problems: [{ message: 'it is not a list', fix: ENTRIES }] };
-  const reader = new QueryListReader('entry');
+  const reader = new QueryListReader('entry', 'entries');
   const names = ['query_id', 'table_name', 'query'];
   reader.columns(names);
   for (const [index, entry] of (value as unknown[]).entries()) {

@@ -42,8 +42,11 @@ export class QueryListReader {
   #rows = 0;
   #text = 0;
 
-  /** `row`: how a row is called here: `row`, `line`, `entry`. */
-  constructor(private readonly row: string) {}
+  /** `row`: how a row is called here. */
+  constructor(
+    private readonly row: string,
+    private readonly rows = `${row}s`,
+  ) {}
 
   /** The names of the columns; case does not matter, and neither do other columns. False: without the three nothing can be read. */
   columns(names: readonly string[]): boolean {
@@ -102,14 +105,10 @@ export class QueryListReader {
 
   #placesOf(rows: readonly string[]): string {
     const more = rows.length - NAMED;
-    const noun = rows.length === 1 ? this.row : pluralOf(this.row);
+    const noun = rows.length === 1 ? this.row : this.rows;
     const named = rows.slice(0, NAMED).join(', ');
     return `${noun} ${named}${more > 0 ? ` and ${counted(more, 'other')}` : ''}`;
   }
-}
-
-function pluralOf(noun: string): string {
-  return noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`;
 }
 
 type Mistake = readonly [message: string, fix: string];

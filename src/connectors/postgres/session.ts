@@ -47,7 +47,7 @@ export interface PgSession extends AsyncDisposable {
   /** Runs a statement for its effect; resolves with the number of rows in its command tag. */
   execute(text: string, values?: readonly unknown[]): Promise<number>;
   /** As `query`, of exactly one statement: its columns, and each value as the server writes it. */
-  texts(text: string, values?: readonly string[]): Promise<Texts>;
+  texts(text: string, values?: readonly (string | null)[]): Promise<Texts>;
   /** Has the server read one statement without running it. Throws as `query`. */
   parse(text: string): Promise<void>;
   /** Begins a transaction with its isolation stated and its settings pinned. */
@@ -188,7 +188,7 @@ class Session implements PgSession {
     return (await this.#send(text)).fields;
   }
 
-  async texts(text: string, values: readonly string[] = []): Promise<Texts> {
+  async texts(text: string, values: readonly (string | null)[] = []): Promise<Texts> {
     const types = { getTypeParser: () => String };
     const query = { text, values: [...values], types, rowMode: 'array' as const, ...ONE_STATEMENT };
     const { fields, rows } = await this.#run(() => this.client.query<(string | null)[]>(query));

@@ -1,3 +1,4 @@
+import { LonghaulError } from '../../core/errors.js';
 import { numbered } from '../../core/named-parameters.js';
 import type { SessionOptions, StatementSession } from '../types.js';
 import type { PostgresConnectionConfig } from './config.js';
@@ -58,10 +59,24 @@ class PostgresStatements implements StatementSession {
   }
 
   async check(sql: string): Promise<void> {
+    const { text, names } = numbered(sql);
     await this.#within('list', async () => {
-      await this.session.parse(numbered(sql).text);
+      await this.session.parse(text);
+      await this.#explain(text, names);
       await this.session.rollback();
     });
+  }
+
+  /** Finds a missing privilege too. What has no plan (CALL) is refused as a mistake in the text, which it is not: it was parsed. */
+  async #explain(text: string, names: readonly string[]): Promise<void> {
+    try {
+      await this.session.texts(
+        `EXPLAIN ${text}`,
+        names.map(() => null),
+      );
+    } catch (error) {
+      if (!(error instanceof LonghaulError) || error.code !== 'StatementInvalid') throw error;
+    }
   }
 
   async #within(kind: TransactionKind, work: () => Promise<void>): Promise<void> {
