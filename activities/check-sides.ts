@@ -27,14 +27,18 @@ export async function told<T>(
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof LonghaulError) || !TOLD[tell].includes(error.code)) throw error;
+    if (!(error instanceof LonghaulError) || !isTold(error, tell)) throw error;
     findings.add(path, [toFinding(error)]);
     return undefined;
   }
 }
 
+export function isTold({ code }: LonghaulError, tell: Tell): boolean {
+  return TOLD[tell].includes(code);
+}
+
 /** As one of the lines of a check: what it says of a copy that goes on is not of a check. */
-function toFinding({ message, next }: LonghaulError): Finding {
+export function toFinding({ message, next }: LonghaulError): Finding {
   const text = lowerFirst(message.replace(/\.$/, ''));
   const fix = next?.replace(/; the copy goes on .*$/, '');
   return { severity: 'problem', path: '', message: text, ...(fix !== undefined && { fix: lowerFirst(fix) }) };

@@ -72,6 +72,8 @@ export interface OpenedTable {
   readonly published: boolean;
   /** What was loaded is to be digested and compared before it is published. */
   readonly checksum?: true;
+  /** Others are told of its committed queries. */
+  readonly announced?: true;
 }
 
 /** Names one of a run's snapshots: they are numbered from 1 on. */
@@ -342,6 +344,11 @@ export interface LonghaulActivities {
   /** Makes staging and the durable plan, or finds them. Idempotent. */
   prepareTable(input: TableRef): Promise<PreparedTable>;
   copyPartition(input: PartitionRef): Promise<PartitionResult>;
+  /**
+   * Runs `onCommitted` of the table's list for those of these partitions that are committed, at least once for each. A courtesy to
+   * others: nothing depends on it.
+   */
+  announceCommitted(input: TableRef & { ordinals: readonly number[] }): Promise<{ announced: number }>;
   /**
    * Sees to it that nothing of the partition is ever committed in this run, unless it is committed already: then that is the answer.
    * Idempotent.

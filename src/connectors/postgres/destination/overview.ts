@@ -11,7 +11,6 @@ import {
 import type { PgSession } from '../session.js';
 import { measuredStaging, stagingTables } from './housekeeping.js';
 import type { LedgerNames } from './ledger-schema.js';
-import { WITHOUT_QUERIES } from './records.js';
 
 interface Row {
   run: string;
@@ -38,7 +37,7 @@ const overview = ({ runs, runTables, receipts }: LedgerNames) => `
       (SELECT max(changed_at) FROM ${runTables} t WHERE t.run = r.run) < now() - $2 * interval '1 millisecond')
     ORDER BY started_at DESC, run LIMIT $3)
   SELECT w.run, w.job, to_json(w.started_at) #>> '{}' AS started, w.keep_staging_ms AS keep,
-         to_json(w.forgotten_at) #>> '{}' AS forgotten, (${WITHOUT_QUERIES})::text AS spec, t.state,
+         to_json(w.forgotten_at) #>> '{}' AS forgotten, t.spec::text AS spec, t.state,
          to_json(t.changed_at) #>> '{}' AS changed, t.partitions, t.staging,
          coalesce(CASE WHEN t.state = 'published' THEN t.partitions - t.skipped END, s.committed) AS committed,
          coalesce(t.skipped, s.skipped) AS skipped,
