@@ -256,6 +256,16 @@ export interface TableView {
   readonly visible?: string;
 }
 
+/** What became of one partition; `open`: it is not committed, or that is not known any more. */
+export interface PartitionView {
+  readonly partition: string;
+  readonly state: 'committed' | 'skipped' | 'open';
+  readonly rows: number;
+  readonly bytes: number;
+  /** From the beginning of the attempt that committed it. */
+  readonly seconds: number;
+}
+
 export interface RunView {
   readonly run: string;
   /** The id of the workflow that ran or resumed it last. */
@@ -280,6 +290,8 @@ export interface RunsQuery {
   /** Absent: every connection of the worker that can be a destination. */
   readonly destination?: string;
   readonly run?: string;
+  /** Of the run that is asked for, the partitions of this table too. */
+  readonly table?: string;
   /** In ms: only runs that were not forgotten and of which nothing changed for so long. */
   readonly unchangedFor?: number;
   /** Of each ledger, the newest; at most 500. */
@@ -295,6 +307,8 @@ export interface LedgerView {
   /** There are older ones, beyond the limit, or beyond what an answer has room for. */
   readonly more: boolean;
   readonly orphans: readonly { readonly name: string; readonly bytes?: number }[];
+  /** Of `RunsQuery.table`, the first that an answer has room for. */
+  readonly partitions?: readonly PartitionView[];
   /** Why it could not be asked. */
   readonly problem?: string;
 }
