@@ -27,11 +27,11 @@ export interface Running {
  * The rows of a running program, in the record's format. They end only when it has exited with code 0 and its trailer, if it left one,
  * was read: whatever else happens is an error of the iteration, and of the count.
  */
-export function openStream(record: TableRecord, running: Running): SourceStream {
+export async function openStream(record: TableRecord, running: Running): Promise<SourceStream> {
   const { subject, signal } = running;
   const ending: Ending = { trailer: undefined };
   const byName = new Map(record.shape.columns.map((column) => [column.name, column]));
-  const stream = readerOf(record.format, running, ending, {
+  const stream = await readerOf(record.format, running, ending, {
     columns: record.columns.map((name) => byName.get(name)!),
     signal,
     subject: `query ${subject.query} of ${subject.table} (connection "${subject.connection}")`,
@@ -50,7 +50,12 @@ interface Ending {
   trailer: Trailer | undefined;
 }
 
-function readerOf(format: string, running: Running, ending: Ending, options: ReadOptions): SourceStream {
+async function readerOf(
+  format: string,
+  running: Running,
+  ending: Ending,
+  options: ReadOptions,
+): Promise<SourceStream> {
   const { config } = running;
   if (config.format === 'parquet') return readParquet(pathsOf(leftFiles(running, ending)), options);
   const inputs = config.output === 'files' ? fileInputs(running, ending) : pipeInput(running, ending);
