@@ -43,7 +43,7 @@ export async function startAndKillOnce({
   return handle;
 }
 
-interface Sum {
+export interface Sum {
   readonly committed: number;
   readonly partitions: number;
   readonly running: number;
@@ -61,7 +61,8 @@ async function untilMidCopy(client: Client, handle: WorkflowHandle): Promise<Sum
   throw new Error('The copy did not get to its middle in time; the log of the worker is in worker.log.');
 }
 
-async function sumOfTables(client: Client, job: JobProgress): Promise<Sum> {
+/** Of tables that are running, what they say themselves: the job hears of it later. */
+export async function sumOfTables(client: Client, job: JobProgress): Promise<Sum> {
   const tables = await Promise.all(job.tables.map((table) => ownProgress(client, table)));
   const sum = (of: (table: TableProgress) => number): number => tables.reduce((total, table) => total + of(table), 0);
   const planned = tables.every((table) => table.partitions !== undefined);

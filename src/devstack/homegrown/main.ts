@@ -18,7 +18,7 @@ Runs examples/homegrown: three tables out of a Python library that fails at rand
 The worker is killed on the way, and every row is compared afterwards.
 
   --queries N        queries of each table (default 100)
-  --rows N           rows of each query (default 2000)
+  --rows N           rows of each query (default 1000)
   --failure-rate X   part of the library's sessions that fail, 0 to 0.9 (default 0.15)
   --files            let the library write files, where it else streams its rows
   --keep             leave the servers up until Ctrl-C, to look around in the web UI
@@ -27,7 +27,7 @@ The worker is killed on the way, and every row is compared afterwards.
 `;
 
 /** The library's, in seconds. */
-const LATENCY = 0.3;
+const LATENCY = 0.2;
 
 /** The number of an option. */
 function numberOf(option: string, given: string, least: number, most: number, whole = true): number {
@@ -113,7 +113,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       queries: { type: 'string', default: '100' },
-      rows: { type: 'string', default: '2000' },
+      rows: { type: 'string', default: '1000' },
       'failure-rate': { type: 'string', default: '0.15' },
       files: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },

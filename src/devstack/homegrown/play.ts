@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { readJobFile } from '../../config/index.js';
 import { parkedCount, retry, type JobProgress } from '../../../workflows/messages.js';
-import { startAndKillOnce } from '../demo/kill-once.js';
+import { startAndKillOnce, sumOfTables } from '../demo/kill-once.js';
 import { withClient } from '../demo/sql.js';
 import { tableResults, totals, type TableResult } from '../demo/results.js';
 import type { Log } from '../report.js';
@@ -47,17 +47,27 @@ async function runJob(client: Client, { workers, source }: Stage, log: Log): Pro
   const job = { ...((await readJobFile(join(EXAMPLE, 'job.yaml'))) as object), source };
   const startWorker = () => workers.start();
   const handle = await startAndKillOnce({ client, workflowId: WORKFLOW_ID, job, startWorker, log });
-  for (let left = MOST_RETRIES; await waitsOnParked(handle); left--) {
+  for (let left = MOST_RETRIES; await waitsOnParked(client, handle, log); left--) {
     if (left === 0) return giveUp(handle);
     await retryParked(handle, log);
   }
   return (await handle.result()) as JobProgress;
 }
 
+/** Milliseconds between two words on how far it is. */
+const WORD_EVERY = 10_000;
+
 /** Resolves when the job has ended (false), or waits for a person (true). */
-async function waitsOnParked(handle: WorkflowHandle): Promise<boolean> {
+async function waitsOnParked(client: Client, handle: WorkflowHandle, log: Log): Promise<boolean> {
+  let next = Date.now() + WORD_EVERY;
   while ((await handle.describe()).status.name === 'RUNNING') {
-    if ((await handle.query<JobProgress>('progress')).phase === 'waiting on parked') return true;
+    const progress = await handle.query<JobProgress>('progress');
+    if (progress.phase === 'waiting on parked') return true;
+    if (Date.now() >= next) {
+      const { committed, partitions } = await sumOfTables(client, progress);
+      log(`${committed} of ${partitions} queries committed …`);
+      next = Date.now() + WORD_EVERY;
+    }
     await sleep(500);
   }
   return false;
