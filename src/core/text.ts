@@ -15,8 +15,8 @@ export function bounded(text: string, limit: number): string {
 export function boundedAmid(text: string, limit: number): string {
   if (utf8Length(text) <= limit) return text;
   const half = Math.floor(limit / 2);
-  const backwards = [...text].reverse().join('');
-  const end = [...bounded(backwards, half)].slice(0, -1).reverse().join('');
+  const backwards = Array.from(text).reverse().join('');
+  const end = Array.from(bounded(backwards, half)).slice(0, -1).reverse().join('');
   return `${bounded(text, limit - half)} ${end.trimStart()}`;
 }
 
