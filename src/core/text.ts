@@ -16,7 +16,10 @@ export function boundedAmid(text: string, limit: number): string {
   if (utf8Length(text) <= limit) return text;
   const begin = Math.floor(limit / 3);
   const backwards = Array.from(text).reverse().join('');
-  const end = Array.from(bounded(backwards, limit - begin)).slice(0, -1).reverse().join('');
+  const end = Array.from(bounded(backwards, limit - begin))
+    .slice(0, -1)
+    .reverse()
+    .join('');
   return `${bounded(text, begin)} ${end.trimStart()}`;
 }
 
