@@ -2,10 +2,13 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { ModuleConnectionConfig } from '../connectors/module/config.js';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
 import type { Problem } from '../core/errors.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
-import { compilePostgres, placeProblems, postgresSchema, type CompiledPostgres, type FindFile } from './postgres.js';
+import { compileModule, moduleSchema } from './module.js';
+import { compilePostgres, placeProblems, postgresSchema, type FindFile } from './postgres.js';
 import {
   below,
   ConfigError,
@@ -20,7 +23,7 @@ import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
 /** A connection of any type, compiled: told apart by `type`. */
-export type ConnectionConfig = PostgresConnectionConfig;
+export type ConnectionConfig = PostgresConnectionConfig | ModuleConnectionConfig;
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 
@@ -116,7 +119,7 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [postgresSchema]);
+const connectionSchema = z.discriminatedUnion('type', [postgresSchema, moduleSchema]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {
@@ -127,20 +130,31 @@ export function connectionsJsonSchema(): Record<string, unknown> {
   return { title: 'Longhaul connections', ...z.toJSONSchema(whole, { io: 'input' }) };
 }
 
-function compileConnections(raw: Record<string, unknown>, folder: string): [string, CompiledPostgres][] {
+interface Compiled {
+  /** Absent when there are problems. */
+  readonly connection?: ConnectionConfig;
+  readonly problems: readonly Located[];
+  readonly warnings: readonly Located[];
+}
+
+function compileConnections(raw: Record<string, unknown>, folder: string): [string, Compiled][] {
   const find = (path: string) => readable(resolve(folder, path));
   return Object.entries(raw).map(([name, given]) => [name, compileConnection(name, given, find)]);
 }
 
 /** Paths are those of the file. A connection with any problem is not compiled. */
-function compileConnection(name: string, given: unknown, find: FindFile): CompiledPostgres {
+function compileConnection(name: string, given: unknown, find: FindFile): Compiled {
   const malformed = schemaProblems(connectionSchema, given);
   const misplaced = isRecord(given) && given.type === 'postgres' ? placeProblems(given) : [];
   const problems = [...malformed, ...misplaced];
   const result =
-    problems.length > 0 ? { problems, warnings: [] } : compilePostgres(name, connectionSchema.parse(given), find);
+    problems.length > 0 ? { problems, warnings: [] } : compileType(name, connectionSchema.parse(given), find);
   const here = (each: Located) => below(['connections', name], each);
   return { ...result, problems: result.problems.map(here), warnings: result.warnings.map(here) };
+}
+
+function compileType(name: string, given: z.output<typeof connectionSchema>, find: FindFile): Compiled {
+  return given.type === 'module' ? compileModule(name, given, find) : compilePostgres(name, given, find);
 }
 
 function readable(path: string): string | undefined {

@@ -41,7 +41,7 @@ function connection(name: string, parameters: Record<string, string>, host = '12
   url.hostname = host;
   for (const [key, value] of Object.entries(parameters)) url.searchParams.set(key, value);
   const raw = { connections: { [name]: { type: 'postgres', url: url.href } } };
-  return compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get(name)!;
+  return compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get(name) as PostgresConnectionConfig;
 }
 
 const verified = () => ({ sslmode: 'verify-full', sslrootcert: tls!.ca });
@@ -164,6 +164,6 @@ test('a server without TLS is never spoken to in the clear', async () => {
   const plain = new URL(testServers().postgres.source);
   plain.searchParams.set('sslmode', 'require');
   const raw = { connections: { shop: { type: 'postgres', url: plain.href } } };
-  const config = compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get('shop')!;
+  const config = compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get('shop') as PostgresConnectionConfig;
   await expect(signIn(config)).rejects.toThrow(/the server does not offer TLS/);
 });

@@ -1,0 +1,69 @@
+import { LonghaulError } from '../../core/errors.js';
+import { bounded } from '../../core/text.js';
+import type { ModuleConnectionConfig } from './config.js';
+import { FatalError, RetryableError, type SourceOptions } from './define.js';
+
+/** Of what a module itself says: two or three sentences, and no page of an API. */
+const MESSAGE_BYTES = 1_000;
+
+/** Shorter values of options are words such as `eu` that a message would be unreadable without. */
+const SHORTEST_SECRET = 6;
+
+/**
+ * What a module threw, as an error of the list. `what` says what it was doing: `query q017 of connection "api"`. Of an error that is
+ * not of its two classes the cause is kept: its stack says where in the module to look.
+ */
+export function moduleError(error: unknown, what: string, config: ModuleConnectionConfig): LonghaulError {
+  if (error instanceof LonghaulError) return error;
+  const { written, options } = config;
+  const text = sentence(bounded(withoutSecrets(messageOf(error), options), MESSAGE_BYTES));
+  if (isOf(error, FatalError)) {
+    const next = `Mend what it complains of, then retry: the module says that trying again by itself can't help.`;
+    return new LonghaulError('SourceRefused', `${what} was refused by ${written}: ${text}`, { next });
+  }
+  const next = `It is tried again by the job's retry policy; if it stays, look into ${written}.`;
+  const known = isOf(error, RetryableError) || !(error instanceof Error);
+  return new LonghaulError('SourceFailed', `${what} failed in ${written}: ${text}`, {
+    next,
+    ...(!known && { cause: error }),
+  });
+}
+
+/** Of this class, or of that of another copy of this package, as a library of the module's may have one. */
+function isOf(error: unknown, of: typeof FatalError | typeof RetryableError): boolean {
+  return error instanceof of || (error instanceof Error && error.name === of.name);
+}
+
+/** A class that says nothing beside the message is left out; a failed fetch says what failed only in its cause. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const plain = ['Error', 'RetryableError', 'FatalError'].includes(error.name);
+  const code = codeOf(error.cause);
+  const message = `${plain ? '' : `${error.name}: `}${error.message.trim() || 'it said nothing'}`;
+  return code === undefined ? message : `${message} (${code})`;
+}
+
+function codeOf(cause: unknown): string | undefined {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
+}
+
+/** Every text of the options by its name, since any may be a secret: `[options.token]`. */
+export function withoutSecrets(text: string, options: SourceOptions): string {
+  const values = textsOf(options, 'options').sort((a, b) => b.value.length - a.value.length);
+  return values.reduce((kept, { name, value }) => kept.replaceAll(value, `[${name}]`), text);
+}
+
+interface NamedText {
+  readonly name: string;
+  readonly value: string;
+}
+
+function textsOf(value: unknown, name: string): NamedText[] {
+  if (typeof value === 'string') return value.length < SHORTEST_SECRET ? [] : [{ name, value }];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) => textsOf(item, `${name}.${key}`));
+}
+
+function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
