@@ -72,6 +72,19 @@ const cases = fc
     });
   });
 
+/** Cut by statistics, since a sample leaves rows with NULLs out: a statement that takes composite values apart fails. */
+const COMPOSITE: Case = {
+  columns: [
+    { type: 'pair', notNull: true },
+    { type: 'int2', notNull: false },
+  ],
+  rows: [
+    ['(,)', null],
+    ['(1,x)', null],
+  ],
+  bounds: [],
+};
+
 const constant = (text: string | null) => (text === null ? 'NULL' : quoteLiteral(text));
 
 async function makeTable({ columns, rows }: Case): Promise<void> {
@@ -153,7 +166,7 @@ describe('every row is in exactly one partition, as the server sees it', () => {
           expect({ twice, rows }).toEqual({ twice: 0, rows: total });
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[COMPOSITE, true, 2]] },
     );
   });
 });

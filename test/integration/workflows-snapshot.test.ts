@@ -194,12 +194,16 @@ test('a job that has read everything goes on without its snapshot', async () => 
 });
 
 test('a holder that fails by itself is no loss while the other holds', async () => {
+  const held1 = new Gate();
   const hold = (_: number, holder: number) =>
-    holder === 1 ? Promise.reject(failureOf('ServerUnsuitable', 'raise max_locks_per_transaction')) : undefined;
+    holder === 1
+      ? held1.pass().then(() => Promise.reject(failureOf('ServerUnsuitable', 'raise max_locks_per_transaction')))
+      : undefined;
   const gate = new Gate();
   const tables = [{ table: 'a', partitions: 1, copy: () => gate.pass().then(() => undefined) }];
   await during({ tables, snapshots: { onLost: 'fail', hold } }, async (handle, { held }) => {
     await until(() => held.has(1));
+    held1.open();
     const child = tests.temporal.client.workflow.getHandle(`${handle.workflowId}/~snapshot`);
     await until(async () => (await timers(child)) > 0);
     gate.open();

@@ -1,15 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { temporal } from '@temporalio/proto';
 import { DeterminismViolationError } from '@temporalio/workflow';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  Runtime,
-  Worker,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { workflowBundle } from '../support/workflow-bundle.js';
 
 /**
  * Workflows that began under an earlier release go on under this one: its code has to make the same commands from their
@@ -19,12 +13,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 const FOLDER = new URL('histories/', import.meta.url);
 const files = await readdir(FOLDER);
 
-let workflowBundle: WorkflowBundleWithSourceMap;
+let bundle: { readonly codePath: string };
 beforeAll(async () => {
   const logging = { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } as const;
   Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined), telemetryOptions: { logging } });
-  const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
-  workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  bundle = await workflowBundle();
 });
 
 interface RecordedEvent {
@@ -80,5 +73,5 @@ function workflowIdOf({ events: [first] }: History): string {
 
 function replay(history: History): Promise<void> {
   const { History } = temporal.api.history.v1;
-  return Worker.runReplayHistory({ workflowBundle }, History.fromObject(history), workflowIdOf(history));
+  return Worker.runReplayHistory({ workflowBundle: bundle }, History.fromObject(history), workflowIdOf(history));
 }

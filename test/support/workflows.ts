@@ -1,13 +1,5 @@
-import { fileURLToPath } from 'node:url';
 import { WorkflowFailedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import {
-  bundleWorkflowCode,
-  NativeConnection,
-  Runtime,
-  Worker,
-  type WorkerInterceptors,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerInterceptors } from '@temporalio/worker';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LonghaulActivities } from '../../src/core/activities.js';
 import type { CopyTableInput } from '../../workflows/messages.js';
@@ -15,8 +7,7 @@ import type { copyJob } from '../../workflows/copy-job.js';
 import type { copyTable } from '../../workflows/copy-table.js';
 import { FAKE_RETRY } from './fake-activities.js';
 import { startTestTemporal, type TestTemporal } from './temporal.js';
-
-export const WORKFLOWS_PATH = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
+import { workflowBundle } from './workflow-bundle.js';
 
 export type JobHandle = WorkflowHandleWithFirstExecutionRunId<typeof copyJob>;
 export type TableHandle = WorkflowHandleWithFirstExecutionRunId<typeof copyTable>;
@@ -28,7 +19,7 @@ export class WorkflowTests {
   private constructor(
     readonly temporal: TestTemporal,
     private readonly connection: NativeConnection,
-    private readonly workflowBundle: WorkflowBundleWithSourceMap,
+    private readonly workflowBundle: { readonly codePath: string },
   ) {}
 
   static async start(): Promise<WorkflowTests> {
@@ -39,10 +30,7 @@ export class WorkflowTests {
     const temporal = await startTestTemporal();
     const [connection, bundle] = await Promise.all([
       NativeConnection.connect({ address: temporal.address }),
-      bundleWorkflowCode({
-        workflowsPath: WORKFLOWS_PATH,
-        logger: { ...QUIET, warn: console.warn, error: console.error },
-      }),
+      workflowBundle(),
     ]);
     return new WorkflowTests(temporal, connection, bundle);
   }
@@ -95,9 +83,12 @@ export function tableInput(input: Partial<CopyTableInput> & { table: string }): 
   };
 }
 
+/** The longest pause between two looks, in milliseconds: what is asked takes the machine's time from what is waited for. */
+const LONGEST_PAUSE = 200;
+
 /** Waits until a condition holds; the test's own timeout ends a wait in vain. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await sleep(20);
+  for (let pause = 20; !(await holds()); pause = Math.min(LONGEST_PAUSE, pause * 1.5)) await sleep(pause);
 }
 
 export interface ShownFailure {

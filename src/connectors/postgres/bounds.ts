@@ -56,7 +56,10 @@ async function cutByStatistics(session: PgSession, { relation, key }: KeyedLeaf,
   return { columns, bounds: await cut(session, columns, count, points, isInteger(columns)) };
 }
 
-/** Each most common value weighs its frequency; between two neighbours of the histogram lie equal parts of the rest. */
+/**
+ * Each most common value weighs its frequency; between two neighbours of the histogram lie equal parts of the rest. By subscripts, since
+ * unnest would take values of a composite type apart.
+ */
 function statisticsPoints(relation: RelationInfo, column: KeyColumn): string {
   const array = `::text::${column.type}[]`;
   return `
@@ -65,10 +68,11 @@ function statisticsPoints(relation: RelationInfo, column: KeyColumn): string {
         1 - null_frac - coalesce((SELECT sum(f) FROM unnest(most_common_freqs) AS f), 0) AS rest
       FROM ${statisticsRow(relation, column.name)}
     ), points AS (
-      SELECT v AS c1, CASE WHEN place = 1 THEN 0 ELSE greatest(rest, 0) / (array_length(histogram, 1) - 1) END AS before, 0::float8 AS at
-      FROM stats CROSS JOIN LATERAL unnest(histogram) WITH ORDINALITY AS h(v, place)
+      SELECT histogram[place] AS c1,
+        CASE WHEN place = 1 THEN 0 ELSE greatest(rest, 0) / (array_length(histogram, 1) - 1) END AS before, 0::float8 AS at
+      FROM stats CROSS JOIN LATERAL generate_subscripts(histogram, 1) AS place
       UNION ALL
-      SELECT v, 0, f FROM stats CROSS JOIN LATERAL unnest(common, frequencies) AS c(v, f)
+      SELECT common[place], 0, frequencies[place] FROM stats CROSS JOIN LATERAL generate_subscripts(common, 1) AS place
     )`;
 }
 
