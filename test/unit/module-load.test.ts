@@ -148,7 +148,6 @@ describe('a description', () => {
       "from: ./erp.ts has no plan, so it can't cut a table — write queries: [{id, sql}], or give the module a plan",
       'where: a module reads no conditions — take it out: plan says which rows are read',
       'partition.by: a module cuts its tables itself — take it out',
-      "exclude: ./erp.ts has no describe, so columns can't be chosen — give the module a describe, or take this out",
     ]);
   });
 

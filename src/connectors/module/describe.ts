@@ -20,11 +20,6 @@ export function entryFindings(spec: TableSpec, source: SourceDefinition, written
   if (spec.partition.by !== 'auto') {
     findings.push(problem('partition.by', 'a module cuts its tables itself', 'take it out'));
   }
-  if (source.describe === undefined && (spec.columns ?? spec.exclude) !== undefined) {
-    const fix = 'give the module a describe, or take this out';
-    const path = spec.columns === undefined ? 'exclude' : 'columns';
-    findings.push(problem(path, `${written} has no describe, so columns can't be chosen`, fix));
-  }
   return findings;
 }
 
