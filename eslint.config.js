@@ -46,6 +46,7 @@ const walls = [
       '**/workflows/**',
       '**/connectors/postgres/**',
       '**/connectors/memory/**',
+      '**/connectors/command/**',
       '**/cli/**',
       '**/devstack/**',
       '@temporalio/client',
@@ -106,7 +107,7 @@ const walls = [
   },
   {
     files: ['src/cli/**'],
-    never: ['**/connectors/postgres/**', '**/connectors/memory/**'],
+    never: ['**/connectors/postgres/**', '**/connectors/memory/**', '**/connectors/command/**'],
     why: "The CLI doesn't reach into connectors.",
   },
 ];

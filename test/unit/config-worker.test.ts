@@ -14,8 +14,8 @@ import {
   readJobFile,
   writeTemplates,
 } from '../../src/config/index.js';
-import type { PostgresConnectionConfig } from '../../src/connectors/postgres/config.js';
 import { PINNED_SETTINGS } from '../../src/connectors/postgres/pins.js';
+import { postgresIn } from '../support/connection.js';
 
 const SECRET = 'hunter2';
 
@@ -57,8 +57,7 @@ describe('longhaul.yaml', () => {
 
   it('takes a URL apart, TLS parameters too', () => {
     const url = 'url: "postgresql://me:p%40ss%2Fw@[::1]:5433/shop?sslmode=verify-full&sslrootcert=ca.pem"';
-    const { connections } = load(connection(url), {}, { 'ca.pem': '' });
-    const { host, port, database, user, password, tls } = connections.get('a') as PostgresConnectionConfig;
+    const { host, port, database, user, password, tls } = postgresIn(load(connection(url), {}, { 'ca.pem': '' }), 'a');
     expect({ host, port, database, user, password }).toEqual({
       host: '::1',
       port: 5433,
@@ -74,7 +73,7 @@ describe('longhaul.yaml', () => {
       `${PARTS}password: "\${PW}-\${OTHER}-$\${PW}"\nmaxSessions: \${MAX}\nsettings: {work_mem: 64MB, jit: false}`,
     );
     const config = load(yaml, { PW: 'real' }, { '.env': 'PW=dotenv\nOTHER="a b"\nMAX=8\n' });
-    const { password, maxSessions, settings } = config.connections.get('a') as PostgresConnectionConfig;
+    const { password, maxSessions, settings } = postgresIn(config, 'a');
     expect({ password, maxSessions, settings }).toEqual({
       ...{ password: 'real-a b-${PW}', maxSessions: 8, settings: { work_mem: '64MB', jit: 'false' } },
     });
@@ -92,9 +91,13 @@ describe('longhaul.yaml', () => {
     [
       'another type',
       'connections: {a: {type: postgre}}',
-      'connections.a.type: is not one of postgres, module — did you mean "postgres"?',
+      'connections.a.type: is not one of postgres, command, module — did you mean "postgres"?',
     ],
-    ['no type', 'connections: {a: {url: x}}', 'connections.a.type: is missing — write one of postgres, module'],
+    [
+      'no type',
+      'connections: {a: {url: x}}',
+      'connections.a.type: is missing — write one of postgres, command, module',
+    ],
     [
       'a module that is not there',
       'connections: {a: {type: module, path: none.ts}}',
@@ -197,7 +200,7 @@ worker: {logLevel: verbose, maxConcurrentPartitions: "\${SECRET}", taskQeue: x}
       "connections.source.url: the environment variable SOURCE_URL is not set — set SOURCE_URL in the environment or in .env beside this file
       connections.source.maxSession: unknown key — did you mean "maxSessions"?
       connections["my db"]: not a name — begin with a letter, then letters, digits, _ . -
-      connections.lake.type: is not one of postgres, module — write one of these
+      connections.lake.type: is not one of postgres, command, module — write one of these
       connections.dw.password: stands beside url — write either url or the parts, not both
       connections.dw.tls.mode: is not one of disable, require, verify-ca, verify-full — write one of these
       connections.dw2.password: the environment variable EMPTY is set but empty — set EMPTY in the environment or in .env beside this file
@@ -228,7 +231,7 @@ worker: {logLevel: verbose, maxConcurrentPartitions: "\${SECRET}", taskQeue: x}
 describe('secrets', () => {
   it('are in no print of a configuration, nor of a copy of a connection', () => {
     const config = load(connection(`url: postgres://me:${SECRET}@localhost/shop`));
-    const given = config.connections.get('a') as PostgresConnectionConfig;
+    const given = postgresIn(config, 'a');
     expect(given.password).toBe(SECRET);
     for (const value of [config, given, { ...given, host: 'other' }, [{ deep: { given } }]]) {
       for (const text of [JSON.stringify(value), inspect(value, { depth: 9, showHidden: true })]) {

@@ -1,15 +1,7 @@
 import { LonghaulError } from '../../core/errors.js';
-import type { Partition, QuerySpec } from '../../core/model.js';
-import { counted } from '../../core/text.js';
+import type { Partition } from '../../core/model.js';
 import type { PlanInput } from '../types.js';
 import type { PlannedQuery } from './define.js';
-
-export function planQueries(queries: readonly QuerySpec[]): PlanInput {
-  return {
-    partitions: queries.map(({ id, sql }, ordinal) => ({ ordinal, label: id, predicate: sql })),
-    reason: `${counted(queries.length, 'partition')}, one for each query of the job`,
-  };
-}
 
 /** Numbers what a module plans. Throws SourceRefused for what is no partition, or one that was there before. */
 export function planModule(planned: AsyncIterable<unknown>, written: string, table: string): PlanInput {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import type { MalformedRow, Row, RowBatch, RowStream, Value } from '../types.js';
+import type { MalformedRow, Row, RowBatch, Value } from '../types.js';
 import { measure } from './values.js';
 
 /** A batch is handed on with so many rows, … */
@@ -10,23 +10,7 @@ const BYTES = 256 * 1024;
 const AGE = 200;
 
 /** What a module gives, single rows and lists of them, as batches. `columns` are what every row must have. */
-export function rowStream(items: AsyncIterable<unknown>, columns: readonly string[]): RowStream {
-  let settle!: { resolve: (count: number) => void; reject: (reason: unknown) => void };
-  const rows = new Promise<number>((resolve, reject) => (settle = { resolve, reject }));
-  // Who reads the stream hears it too.
-  rows.catch(() => undefined);
-  async function* batches(): AsyncGenerator<RowBatch> {
-    try {
-      settle.resolve(yield* batchesOf(items, columns));
-    } finally {
-      settle.reject(new Error('the stream was not read to its end'));
-    }
-  }
-  return { kind: 'rows', format: 'rows', columns, rows, [Symbol.asyncIterator]: batches };
-}
-
-/** Returns the number of rows. */
-async function* batchesOf(items: AsyncIterable<unknown>, columns: readonly string[]): AsyncGenerator<RowBatch, number> {
+export async function* batchesOf(items: AsyncIterable<unknown>, columns: readonly string[]): AsyncGenerator<RowBatch> {
   let line = 0;
   let batch = new Batch(columns);
   for await (const item of items) {
@@ -42,7 +26,6 @@ async function* batchesOf(items: AsyncIterable<unknown>, columns: readonly strin
     batch = new Batch(columns);
   }
   if (!batch.isEmpty) yield batch;
-  return line;
 }
 
 class Batch implements RowBatch {

@@ -1,12 +1,14 @@
 import { jobInvalid, LonghaulError, type ErrorCode } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
+import { planQueries } from '../queries.js';
+import { rowStream } from '../rows/row-stream.js';
 import type { Finding, PlanInput, RowStream, SessionOptions, SourceSession, SourceTable } from '../types.js';
 import { errorFinding } from '../findings.js';
 import type { ModuleConnectionConfig } from './config.js';
 import type { SourceDefinition, TableDescription, TableRequest } from './define.js';
 import { checkedDescription, describedTable, entryFindings } from './describe.js';
-import { planModule, planQueries } from './plan.js';
-import { rowStream } from './rows.js';
+import { planModule } from './plan.js';
+import { batchesOf } from './rows.js';
 import { ModuleSession, type Opened } from './session.js';
 
 const FOR_A_PERSON: readonly ErrorCode[] = ['SourceRefused', 'ConnectionFailed'];
@@ -82,7 +84,8 @@ export class ModuleSource implements SourceSession {
         ...{ columns: record.columns, signal: this.#session.signal },
       }),
     );
-    return rowStream(this.#session.pull(what, this.#iterable(rows, 'stream')), record.columns);
+    const items = this.#session.pull(what, this.#iterable(rows, 'stream'));
+    return rowStream(record.columns, batchesOf(items, record.columns));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

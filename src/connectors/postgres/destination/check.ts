@@ -4,6 +4,7 @@ import { compareColumns, type Comparison } from '../formats.js';
 import type { PgSession } from '../session.js';
 import { describeColumns, describeQuery } from '../shape.js';
 import { formatRelation, parseRelation, quoteIdent } from '../sql.js';
+import { copiedOf, fitUncatalogued, type Fit } from './check-columns.js';
 import { dependentsOf } from './dependents.js';
 import { privilegeFindings, publicationFindings, schemaFindings } from './privileges.js';
 import { transaction } from './queries.js';
@@ -17,7 +18,7 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
     const message = `"${spec.to}" is not the name of a table`;
     return { fingerprint: '', findings: [problem('to', message, 'write it as schema.table')] };
   }
-  if (source.columns.length === 0) {
+  if (source.columns.length === 0 && !source.inferred) {
     return { fingerprint: '', findings: [problem('columns', 'no column is left to copy', 'copy at least one')] };
   }
   return transaction(session, async () => {
@@ -28,21 +29,27 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
       ? []
       : [...(await schemaFindings(session, relation)), ...(await publicationFindings(session, relation))];
     const fit = await fitOf(session, spec, source, target);
-    const rights = target ? await existingFindings(session, spec, source, target) : [];
-    const findings = [...schema, ...fit.findings, ...rights];
+    const columns = fit.shape?.columns.map(({ name }) => name) ?? source.columns;
+    const rights = target ? await existingFindings(session, spec, columns, target) : [];
     const fingerprint = await targetFingerprint(session, target, spec);
-    const format = chooseFormat(source, fit.format);
-    return { fingerprint, findings: [...findings, ...formatFindings(format)], ...(format ? { format } : {}) };
+    const format = source.formats.find((offered) => fit.formats.includes(offered));
+    const findings = [...schema, ...fit.findings, ...rights, ...formatFindings(spec, source, fit, format)];
+    return { fingerprint, findings, ...(format && { format }), ...(fit.shape && { shape: fit.shape }) };
   });
 }
 
-function chooseFormat({ formats }: SourceTable, best: Comparison['format']): Format | undefined {
-  const taken: Format[] = best === 'binary' ? ['postgres.copy.binary', 'postgres.copy.text'] : ['postgres.copy.text'];
-  return formats.find((format) => taken.includes(format));
-}
-
-function formatFindings(format: Format | undefined): Finding[] {
-  if (format) return [];
+function formatFindings(
+  { rejects }: TableSpec,
+  { formats }: SourceTable,
+  fit: Fit,
+  format: Format | undefined,
+): Finding[] {
+  if (rejects && !formats.includes('rows')) {
+    const message = `the source sends its data in a form (${formats.join(', ')}) that is passed on as it is: no row can be set aside`;
+    return [problem('rejects', message, 'remove rejects')];
+  }
+  // What stands in the way is told already.
+  if (format || fit.formats.length === 0) return [];
   return [problem('', 'source and destination have no form of data in common', 'choose another source')];
 }
 
@@ -51,12 +58,19 @@ async function fitOf(
   spec: TableSpec,
   source: SourceTable,
   target: Target | undefined,
-): Promise<Comparison> {
-  const copied = source.shape.columns.filter(({ name }) => source.columns.includes(name));
-  if (!target) return fitNew(session, source, copied);
-  if (!COPYABLE[spec.mode].includes(target.kind)) return { format: 'text', findings: [wrongKind(spec, target)] };
-  return compareColumns(copied, await describeColumns(session, target));
+): Promise<Fit> {
+  if (target && !COPYABLE[spec.mode].includes(target.kind)) return { formats: source.formats, findings: [wrongKind(spec, target)] };
+  if (source.shape.system !== 'postgres') return fitUncatalogued(session, spec, source, target);
+  const { format, findings } = target
+    ? compareColumns(copiedOf(source), await describeColumns(session, target))
+    : await fitNew(session, source, copiedOf(source));
+  return { formats: TAKEN[format], findings };
 }
+
+const TAKEN: Readonly<Record<Comparison['format'], readonly Format[]>> = {
+  binary: ['postgres.copy.binary', 'postgres.copy.text'],
+  text: ['postgres.copy.text'],
+};
 
 /** Kinds of relation (pg_class.relkind) that a mode can fill: rows may be appended to a partitioned table. */
 const COPYABLE: Readonly<Record<TableSpec['mode'], readonly string[]>> = { replace: ['r'], append: ['r', 'p'] };
@@ -119,12 +133,12 @@ function notCarried(source: SourceTable, copied: readonly ColumnShape[]): Findin
 async function existingFindings(
   session: PgSession,
   spec: TableSpec,
-  source: SourceTable,
+  columns: readonly string[],
   target: Target,
 ): Promise<Finding[]> {
   if (!COPYABLE[spec.mode].includes(target.kind)) return [];
   const privileges = await privilegeFindings(session, spec.mode, target);
-  const more = spec.mode === 'replace' ? dependentFindings(session, target) : sequenceFindings(session, source, target);
+  const more = spec.mode === 'replace' ? dependentFindings(session, target) : sequenceFindings(session, columns, target);
   return [...privileges, ...(await more)];
 }
 
@@ -135,9 +149,9 @@ async function dependentFindings(session: PgSession, target: Target): Promise<Fi
   return [problem('to', message, 'drop what is listed, use mode: append, or name another target')];
 }
 
-async function sequenceFindings(session: PgSession, source: SourceTable, target: Target): Promise<Finding[]> {
+async function sequenceFindings(session: PgSession, columns: readonly string[], target: Target): Promise<Finding[]> {
   const sequences = await ownedSequences(session, target.oid);
-  const stuck = sequences.filter(({ column, mayAdvance }) => !mayAdvance && source.columns.includes(column));
+  const stuck = sequences.filter(({ column, mayAdvance }) => !mayAdvance && columns.includes(column));
   return stuck.map((sequence) => ({
     ...warning(`sequence ${formatRelation(sequence)} won't be set past the copied values of "${sequence.column}"`),
     fix: `GRANT SELECT, UPDATE ON SEQUENCE ${formatRelation(sequence)}`,

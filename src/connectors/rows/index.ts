@@ -1,0 +1,4 @@
+export type { CsvDialect, Input, ReadOptions } from './input.js';
+export { passCsv } from './pass-csv.js';
+export { readCsv } from './read-csv.js';
+export { readNdjson } from './read-ndjson.js';
