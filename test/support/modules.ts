@@ -51,10 +51,10 @@ export async function openScene(
   return { session: await createModuleConnector(config, load).openSource(given), warnings, abort };
 }
 
-export const QUERY: Partition = { ordinal: 0, label: 'q017', predicate: 'all' };
+export const QUERY: Partition = { ordinal: 0, label: 'q017', predicate: 'all of 4711-0815' };
 
 export function entry(over: Partial<TableSpec> = {}): TableSpec {
-  const queries = [{ id: 'q017', sql: 'all' }];
+  const queries = [{ id: 'q017', sql: QUERY.predicate }];
   return { table: 'orders', to: 'public.orders', mode: 'replace', partition: { by: 'auto' }, queries, ...over };
 }
 

@@ -45,7 +45,7 @@ describe('the example', () => {
     expect((await scene.session.describe(spec)).findings).toMatchObject([
       {
         message:
-          'describing table public.orders of connection "erp" was refused by ./sources/erp.ts: the API answered 401 to /orders/columns',
+          'describing table public.orders of connection "erp" was refused by ./sources/erp.ts: the API answered 401',
       },
     ]);
   });

@@ -129,11 +129,14 @@ describe('errors of a module', () => {
     expect(await thrown(new FatalErrorOfAnotherCopy('x'))).toMatchObject({ code: 'SourceRefused' });
   });
 
-  it('are bounded, and hold no value of the options', async () => {
-    const { message } = (await thrown(new RetryableError(`401 for hunter2! ${'x'.repeat(5_000)}`), {
-      login: { password: 'hunter2' },
-    })) as Error;
-    expect(message).toContain('401 for [options.login.password]! x');
+  it('are bounded, and hold neither a value of the options nor the query', async () => {
+    const { message } = (await thrown(
+      new RetryableError(`401 for hunter2 in ${QUERY.predicate}! ${'x'.repeat(5_000)}`),
+      {
+        login: { password: 'hunter2' },
+      },
+    )) as Error;
+    expect(message).toContain('401 for [secret] in [secret]! x');
     expect(message.length).toBeLessThan(1_200);
   });
 

@@ -9,7 +9,7 @@ export default defineSource({
       const response = await fetch(new URL(path, url), { headers: { authorization: `Bearer ${token}` }, signal });
       if (response.ok) return (await response.json()) as T;
       const Kind = [400, 401, 403, 404].includes(response.status) ? FatalError : RetryableError;
-      throw new Kind(`the API answered ${response.status} to ${path}`);
+      throw new Kind(`the API answered ${response.status}`);
     },
   describe: async (get, { table }) => ({ columns: await get<Columns>(`/${table}/columns`), primaryKey: ['id'] }),
   async *plan(get, { table }) {

@@ -1,22 +1,28 @@
 import { LonghaulError } from '../../core/errors.js';
 import { bounded } from '../../core/text.js';
+import { redactor } from '../redact.js';
 import type { ModuleConnectionConfig } from './config.js';
-import { FatalError, RetryableError, type SourceOptions } from './define.js';
+import { FatalError, RetryableError } from './define.js';
 
 /** Of what a module itself says: two or three sentences, and no page of an API. */
 const MESSAGE_BYTES = 1_000;
 
-/** Shorter values of options are words such as `eu` that a message would be unreadable without. */
-const SHORTEST_SECRET = 6;
+/** What a module is doing. */
+export interface Doing {
+  /** As the subject of a sentence: `Query q017 of connection "api"`. */
+  readonly what: string;
+  /** The query's text, which no error repeats. */
+  readonly query?: string;
+}
 
 /**
- * What a module threw, as an error of the list. `what` says what it was doing: `query q017 of connection "api"`. Of an error that is
- * not of its two classes the cause is kept: its stack says where in the module to look.
+ * What a module threw, as an error of the list. Of an error that is not of its two classes the cause is kept: its stack says where in
+ * the module to look.
  */
-export function moduleError(error: unknown, what: string, config: ModuleConnectionConfig): LonghaulError {
+export function moduleError(error: unknown, { what, query }: Doing, config: ModuleConnectionConfig): LonghaulError {
   if (error instanceof LonghaulError) return error;
-  const { written, options } = config;
-  const text = sentence(bounded(withoutSecrets(messageOf(error), options), MESSAGE_BYTES));
+  const { written } = config;
+  const text = sentence(bounded(redactorOf(config, query)(messageOf(error)), MESSAGE_BYTES));
   if (isOf(error, FatalError)) {
     const next = `Mend what it complains of, then retry: the module says that trying again by itself can't help.`;
     return new LonghaulError('SourceRefused', `${what} was refused by ${written}: ${text}`, { next });
@@ -47,21 +53,14 @@ function codeOf(cause: unknown): string | undefined {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
 }
 
-/** Every text of the options by its name, since any may be a secret: `[options.token]`. */
-export function withoutSecrets(text: string, options: SourceOptions): string {
-  const values = textsOf(options, 'options').sort((a, b) => b.value.length - a.value.length);
-  return values.reduce((kept, { name, value }) => kept.replaceAll(value, `[${name}]`), text);
+/** Puts out of texts what any option holds, since any may be a secret, and the query. */
+export function redactorOf({ options }: ModuleConnectionConfig, query?: string): (text: string) => string {
+  return redactor(textsOf(options), query);
 }
 
-interface NamedText {
-  readonly name: string;
-  readonly value: string;
-}
-
-function textsOf(value: unknown, name: string): NamedText[] {
-  if (typeof value === 'string') return value.length < SHORTEST_SECRET ? [] : [{ name, value }];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, item]) => textsOf(item, `${name}.${key}`));
+function textsOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : [];
 }
 
 function sentence(text: string): string {

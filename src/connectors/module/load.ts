@@ -5,7 +5,7 @@ import { bounded } from '../../core/text.js';
 import * as longhaul from '../../index.js';
 import type { ModuleConnectionConfig } from './config.js';
 import { formMistake, type SourceDefinition } from './define.js';
-import { messageOf, withoutSecrets } from './errors.js';
+import { messageOf, redactorOf } from './errors.js';
 
 const MESSAGE_BYTES = 600;
 
@@ -43,8 +43,9 @@ async function importSource(path: string): Promise<SourceDefinition> {
   return module.default as SourceDefinition;
 }
 
-function unusable({ name, written, options }: ModuleConnectionConfig, error: unknown): LonghaulError {
-  const said = bounded(withoutSecrets(oneLine(messageOf(error)), options), MESSAGE_BYTES);
+function unusable(config: ModuleConnectionConfig, error: unknown): LonghaulError {
+  const { name, written } = config;
+  const said = bounded(redactorOf(config)(oneLine(messageOf(error))), MESSAGE_BYTES);
   const notASource = error instanceof NotASource;
   const what = notASource ? error.message : `can't be loaded: ${said}`;
   const remedy = notASource ? 'Let it export default defineSource({open, stream, …})' : 'Correct it';

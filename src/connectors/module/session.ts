@@ -1,7 +1,7 @@
 import type { SessionOptions } from '../types.js';
 import type { ModuleConnectionConfig } from './config.js';
 import type { SourceDefinition } from './define.js';
-import { messageOf, moduleError, withoutSecrets } from './errors.js';
+import { messageOf, moduleError, redactorOf, type Doing } from './errors.js';
 import { endsWithin, Interruptible, untilAborted } from './wait.js';
 
 /** How long a module gets to close an iteration or a session, in ms each: together less than a worker's shutdownGrace. */
@@ -35,7 +35,7 @@ export class ModuleSession implements AsyncDisposable {
     const { signal, log, attempt = 1 } = this.options;
     const source = await untilAborted(signal, this.load);
     const opening = Promise.resolve().then(() => source.open({ options: this.config.options, signal, log, attempt }));
-    const session = await this.ask(`Opening connection "${this.config.name}"`, () => opening).catch(
+    const session = await this.ask({ what: `Opening connection "${this.config.name}"` }, () => opening).catch(
       (error: unknown) => {
         // It may open all the same when nobody waits for it any more.
         opening.then((late) => this.#close(late)).catch(() => undefined);
@@ -46,16 +46,16 @@ export class ModuleSession implements AsyncDisposable {
   }
 
   /** What the module answers, or its error as one of the list; when the attempt is aborted, the abort's reason at once. */
-  async ask<T>(what: string, work: () => T | PromiseLike<T>): Promise<T> {
+  async ask<T>(doing: Doing, work: () => T | PromiseLike<T>): Promise<T> {
     try {
       return await untilAborted(this.options.signal, work);
     } catch (error) {
-      throw this.#mapped(error, what);
+      throw this.#mapped(error, doing);
     }
   }
 
   /** What the module iterates, pulled one by one; errors and abort as of `ask`. The iteration is closed however it ends. */
-  async *pull<T>(what: string, items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+  async *pull<T>(doing: Doing, items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
     const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
     using interruptible = new Interruptible(this.options.signal);
     let over = false;
@@ -69,9 +69,9 @@ export class ModuleSession implements AsyncDisposable {
     } catch (error) {
       // Who throws has ended by that.
       over = !this.signal.aborted;
-      throw this.#mapped(error, what);
+      throw this.#mapped(error, doing);
     } finally {
-      if (!over) await this.#ending(`${what}: the rest of its rows`, () => iterator.return?.());
+      if (!over) await this.#ending(`${doing.what}: the rest of its rows`, () => iterator.return?.());
     }
   }
 
@@ -92,12 +92,12 @@ export class ModuleSession implements AsyncDisposable {
       if (await endsWithin(CLOSE_WITHIN, work)) return;
       log.warn({}, `${what} did not close within ${CLOSE_WITHIN / 1000} s and was given up`);
     } catch (error) {
-      log.warn({ error: withoutSecrets(messageOf(error), this.config.options) }, `${what} did not close well`);
+      log.warn({ error: redactorOf(this.config)(messageOf(error)) }, `${what} did not close well`);
     }
   }
 
-  #mapped(error: unknown, what: string): unknown {
-    return this.signal.aborted ? this.signal.reason : moduleError(error, what, this.config);
+  #mapped(error: unknown, doing: Doing): unknown {
+    return this.signal.aborted ? this.signal.reason : moduleError(error, doing, this.config);
   }
 }
 

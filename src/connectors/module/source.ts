@@ -60,8 +60,8 @@ export class ModuleSource implements SourceSession {
 
   async #describe({ source, session }: Opened, spec: TableSpec): Promise<TableDescription | undefined> {
     if (source.describe === undefined) return undefined;
-    const what = `Describing table ${spec.table} of connection "${this.config.name}"`;
-    const told = await this.#session.ask(what, () => source.describe!(session, requestOf(spec)));
+    const doing = { what: `Describing table ${spec.table} of connection "${this.config.name}"` };
+    const told = await this.#session.ask(doing, () => source.describe!(session, requestOf(spec)));
     return checkedDescription(told, this.config.written, spec.table);
   }
 
@@ -69,22 +69,22 @@ export class ModuleSource implements SourceSession {
     const { queries, table } = record.spec;
     if (queries !== undefined) return planQueries(queries);
     const { source, session } = await this.#session.opened();
-    const what = `Planning table ${table} of connection "${this.config.name}"`;
-    const planned = await this.#session.ask(what, () => source.plan?.(session, requestOf(record.spec)));
-    return planModule(this.#session.pull(what, this.#iterable(planned, 'plan')), this.config.written, table);
+    const doing = { what: `Planning table ${table} of connection "${this.config.name}"` };
+    const planned = await this.#session.ask(doing, () => source.plan?.(session, requestOf(record.spec)));
+    return planModule(this.#session.pull(doing, this.#iterable(planned, 'plan')), this.config.written, table);
   }
 
   async stream(record: TableRecord, partition: Partition): Promise<RowStream> {
     const { source, session } = await this.#session.opened();
     const { label: id, predicate: query } = partition;
-    const what = `Query ${id} of connection "${this.config.name}"`;
-    const rows = await this.#session.ask(what, () =>
+    const doing = { what: `Query ${id} of connection "${this.config.name}"`, query };
+    const rows = await this.#session.ask(doing, () =>
       source.stream(session, {
         ...{ table: tableOf(record.spec), id, query },
         ...{ columns: record.columns, signal: this.#session.signal },
       }),
     );
-    const items = this.#session.pull(what, this.#iterable(rows, 'stream'));
+    const items = this.#session.pull(doing, this.#iterable(rows, 'stream'));
     return rowStream(record.columns, batchesOf(items, record.columns));
   }
 
