@@ -1,6 +1,24 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'test/protocol/**/*.test.ts'];
+
+/** Those that take minutes, the longest first. */
+const LONG = [
+  ...['chaos/chaos', 'chaos/fail-points', 'protocol/protocol', 'integration/resume', 'integration/snapshot-job'],
+  ...['integration/workflows-snapshot', 'integration/snapshot-survives', 'chaos/rules', 'integration/copy-end-to-end'],
+];
+
+/** The long ones begin first: at the end, one of them alone would leave the other place empty. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const found = LONG.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+      return found < 0 ? LONG.length : found;
+    };
+    return (await super.sort(files)).sort((a, b) => place(a) - place(b));
+  }
+}
 
 // Two files at a time: most of a test's time is spent waiting. Each of the two has servers of its own (test/support/servers.ts), so that
 // a file is alone with them; it is not alone on the machine. Two projects, so that a run of unit tests alone starts no server.
@@ -8,6 +26,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     testTimeout: 120_000,
     hookTimeout: 360_000,
     projects: [

@@ -151,25 +151,25 @@ describe('a check', () => {
     expect(await look()).toEqual(before);
   });
 
-  it('of 2,000 tables takes seconds, over several sessions, and its answer stays a payload', async () => {
+  it('of 800 tables takes seconds, over several sessions, and its answer stays a payload', async () => {
     await runSql(urls.shop, `CREATE SCHEMA many; SELECT 1`);
     await runSql(
       urls.shop,
-      `DO $$ BEGIN FOR i IN 1..2000 LOOP EXECUTE format('CREATE TABLE many.t%s (id bigint PRIMARY KEY, note text DEFAULT %L)', i, 'x'); END LOOP; END $$`,
+      `DO $$ BEGIN FOR i IN 1..800 LOOP EXECUTE format('CREATE TABLE many.t%s (id bigint PRIMARY KEY, note text DEFAULT %L)', i, 'x'); END LOOP; END $$`,
     );
     await atWarehouse('CREATE SCHEMA many');
     const started = Date.now();
     const { checked } = await check(urls, { tables: ['many.*'] });
-    console.log(`2,000 tables were checked in ${Date.now() - started} ms`);
+    console.log(`800 tables were checked in ${Date.now() - started} ms`);
     expect(checked.problems).toEqual([]);
-    expect(checked.job!.tables).toHaveLength(2_000);
+    expect(checked.job!.tables).toHaveLength(800);
     expect(checked.records.map(({ spec }) => spec.table)).toEqual(checked.job!.tables.map(({ table }) => table));
     // The same of every table is said once.
     expect(checked.warnings).toEqual([
       {
         path: 'tables[0]',
         message:
-          "many.t1: the new target won't have the defaults and identities of note (also many.t10, many.t100, many.t1000 and 1996 more)",
+          "many.t1: the new target won't have the defaults and identities of note (also many.t10, many.t100, many.t101 and 796 more)",
       },
     ]);
     await runSql(urls.shop, 'SELECT 1');

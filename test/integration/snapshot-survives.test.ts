@@ -24,7 +24,7 @@ import { failureOfWorkflow, until } from '../support/workflows.js';
 
 const scene = snapshotScenes('snapshot_survives');
 
-const LOSSES = 6;
+const LOSSES = 4;
 const GATE = 1;
 const PARTITIONS = 30;
 

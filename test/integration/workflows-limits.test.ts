@@ -8,7 +8,7 @@ import { until, WorkflowTests, type JobHandle } from '../support/workflows.js';
 const EVENTS_OF_A_TABLE = 51_200 / 2_000;
 const SIGNALS_OF_A_TABLE = 10_000 / 2_000;
 
-const TABLES = 60;
+const TABLES = 30;
 
 let tests: WorkflowTests;
 beforeAll(async () => {

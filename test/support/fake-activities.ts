@@ -100,6 +100,7 @@ export class FakeActivities {
   /** Snapshots that a first holder was asked to hold, in this order; and those that are held now. */
   readonly holds: number[] = [];
   readonly held = new Set<number>();
+  readonly #holders: Record<number, number> = {};
   readonly released: number[] = [];
   running = 0;
   mostRunning = 0;
@@ -163,11 +164,20 @@ export class FakeActivities {
     const beat = setInterval(() => context.heartbeat(), 200);
     try {
       await this.job.snapshots!.hold?.(snapshot, holder);
-      this.held.add(snapshot);
-      return await context.cancelled;
+      return await this.#whileHeld(snapshot, context.cancelled);
     } finally {
       clearInterval(beat);
-      this.held.delete(snapshot);
+    }
+  }
+
+  async #whileHeld(snapshot: number, ended: Promise<never>): Promise<never> {
+    this.#holders[snapshot] = (this.#holders[snapshot] ?? 0) + 1;
+    this.held.add(snapshot);
+    try {
+      return await ended;
+    } finally {
+      this.#holders[snapshot] -= 1;
+      if (this.#holders[snapshot] === 0) this.held.delete(snapshot);
     }
   }
 
