@@ -1,5 +1,5 @@
 /**
- * An API as some company has it: orders by year, in pages, behind a token. One of eight requests fails.
+ * An API as some company has it: orders by year, in pages, behind a token. One of twenty requests fails.
  *
  *   ERP_TOKEN=secret npx jiti api.ts     # then it listens on http://127.0.0.1:8787
  */
@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
 /** Orders a year. */
-export const YEARS: Readonly<Record<string, number>> = { 2023: 1_204, 2024: 2_500, 2025: 37 };
+export const YEARS: Readonly<Record<string, number>> = { 2023: 1_204, 2024: 950, 2025: 37 };
 const PAGE = 100;
 
 const COLUMNS = [
@@ -44,7 +44,7 @@ function answer(url: URL): unknown {
 }
 
 /** Every so many requests, one fails. */
-export function createApi(token: string, failing = 8): Server {
+export function createApi(token: string, failing = 20): Server {
   let requests = 0;
   const respond = (request: IncomingMessage): { status: number; body?: unknown } => {
     if (request.headers.authorization !== `Bearer ${token}`) return { status: 401 };
