@@ -18,4 +18,5 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export const EXIT_HELP = `Exit codes of run and watch:
   0 complete   1 failed or cancelled   2 job or command wrong
-  3 waits on parked partitions   4 complete with skips or rejects   130 stopped following`;
+  3 waits on parked partitions   4 complete with skips or rejects
+  130 stopped following`;
