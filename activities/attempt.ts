@@ -96,11 +96,11 @@ class RunningAttempt implements Attempt {
   }
 
   session(): SessionOptions {
-    return { signal: this.signal, log: this.log, label: this.label, attempt: this.number };
+    return { signal: this.signal, log: this.log, label: this.label, attempt: this.number, meter: this.meter };
   }
 
   watchBytes(limits: StallLimits): Disposable {
-    this.#watch = { limits, bytes: this.meter.bytes, since: Date.now() };
+    this.#watch = { limits, bytes: movedBy(this.meter), since: Date.now() };
     return { [Symbol.dispose]: () => (this.#watch = undefined) };
   }
 
@@ -114,19 +114,27 @@ class RunningAttempt implements Attempt {
   #lookForStall(): void {
     const watch = this.#watch;
     if (watch === undefined) return;
-    if (this.meter.bytes !== watch.bytes) {
-      watch.bytes = this.meter.bytes;
+    const bytes = movedBy(this.meter);
+    if (bytes !== watch.bytes) {
+      watch.bytes = bytes;
       watch.since = Date.now();
       return;
     }
     const { stallTimeout, firstByteTimeout } = watch.limits;
-    const limit = this.meter.bytes === 0 ? firstByteTimeout : stallTimeout;
+    const limit = bytes === 0 ? firstByteTimeout : stallTimeout;
     if (limit !== undefined && Date.now() - watch.since >= limit) this.controller.abort(stalled(this.meter, limit));
   }
 }
 
-function stalled({ bytes, rows }: Meter, limit: number): LonghaulError {
+/** Bytes that were read, and those that wait at the source to be. */
+function movedBy({ bytes, spooled = 0 }: Meter): number {
+  return bytes + spooled;
+}
+
+function stalled(meter: Meter, limit: number): LonghaulError {
   const seconds = Math.round(limit / 1000);
+  const { rows } = meter;
+  const bytes = movedBy(meter);
   const what = bytes === 0 ? 'The first byte did not come' : `No byte moved after ${rows} rows and ${bytes} bytes`;
   const option = bytes === 0 ? 'retry.firstByteTimeout' : 'retry.stallTimeout';
   return new LonghaulError('Stalled', `${what} for ${seconds} s, so the attempt was ended and rolled back.`, {

@@ -59,6 +59,8 @@ async function copy(deps: Dependencies, input: PartitionRef, running: Attempt, w
   const { record, partition, writer, form } = work;
   await using source = await openSource(deps, input, running);
   await reach('copy: after sessions');
+  running.meter.phase = 'waiting';
+  await source.admitted?.();
   running.meter.phase = 'reading';
   const rows = await loadAll(source.stream(record, partition), input, running, writer);
   // In the source's transaction, of the same rows; the destination's waits.

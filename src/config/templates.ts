@@ -36,6 +36,16 @@ connections:
     url: \${WAREHOUSE_URL}
     # ledgerSchema: longhaul            # where a destination keeps its record of what is committed
 
+  # Any program that writes rows is a source too, one process for each query:
+  # legacy:
+  #   type: command
+  #   run: [python3, extract.py]        # as it is, never through a shell
+  #   output: pipe                      # pipe | files | stdout
+  #   format: csv                       # csv | ndjson | parquet (in files only)
+  #   env: {ERP_PASSWORD: "\${ERP_PASSWORD}"}
+  #   maxProcesses: 8                   # at the same time in one worker
+  #   stopGrace: 8s                     # from SIGTERM to SIGKILL
+
 # worker:
 #   taskQueue: longhaul
 #   maxConcurrentPartitions: 16         # at the same time, over all jobs of this worker

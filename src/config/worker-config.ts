@@ -2,10 +2,16 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { CommandConnectionConfig } from '../connectors/command/config.js';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { ModuleConnectionConfig } from '../connectors/module/config.js';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
 import type { Problem } from '../core/errors.js';
+import { commandSchema, compileCommand } from './command.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
-import { compilePostgres, placeProblems, postgresSchema, type CompiledPostgres, type FindFile } from './postgres.js';
+import { compileModule, moduleSchema } from './module.js';
+import { compilePostgres, placeProblems, postgresSchema } from './postgres.js';
 import {
   below,
   ConfigError,
@@ -20,7 +26,7 @@ import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
 /** A connection of any type, compiled: told apart by `type`. */
-export type ConnectionConfig = PostgresConnectionConfig;
+export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 
@@ -83,8 +89,9 @@ export function compileWorkerConfig(raw: unknown, file: string, env: Environment
   const { value, problems: unresolved } = resolveReferences(raw ?? {}, env);
   const outer = schemaProblems(fileSchema, value);
   const sections = isRecord(value) ? value : {};
-  const connections = compileConnections(isRecord(sections.connections) ? sections.connections : {}, dirname(file));
   const worker = sections.worker ?? {};
+  const surroundings = { folder: dirname(file), shutdownGrace: graceOf(worker) };
+  const connections = compileConnections(isRecord(sections.connections) ? sections.connections : {}, surroundings);
   const found = [
     ...outer,
     ...connections.flatMap(([, { problems }]) => problems),
@@ -116,7 +123,7 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [postgresSchema]);
+const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {
@@ -127,20 +134,44 @@ export function connectionsJsonSchema(): Record<string, unknown> {
   return { title: 'Longhaul connections', ...z.toJSONSchema(whole, { io: 'input' }) };
 }
 
-function compileConnections(raw: Record<string, unknown>, folder: string): [string, CompiledPostgres][] {
-  const find = (path: string) => readable(resolve(folder, path));
-  return Object.entries(raw).map(([name, given]) => [name, compileConnection(name, given, find)]);
+/** What a connection is compiled in: the configuration's folder, and the worker's `shutdownGrace` in ms. */
+interface Surroundings {
+  readonly folder: string;
+  readonly shutdownGrace: number;
+}
+
+interface Compiled {
+  /** Absent when there are problems. */
+  readonly connection?: ConnectionConfig;
+  readonly problems: readonly Located[];
+  readonly warnings: readonly Located[];
+}
+
+/** Of a section that may be wrong: then the default, so that what depends on it can be checked beside it. */
+function graceOf(worker: unknown): number {
+  const given = workerSchema.safeParse(worker);
+  return (given.success ? given.data : workerSchema.parse({})).shutdownGrace;
+}
+
+function compileConnections(raw: Record<string, unknown>, surroundings: Surroundings): [string, Compiled][] {
+  return Object.entries(raw).map(([name, given]) => [name, compileConnection(name, given, surroundings)]);
 }
 
 /** Paths are those of the file. A connection with any problem is not compiled. */
-function compileConnection(name: string, given: unknown, find: FindFile): CompiledPostgres {
+function compileConnection(name: string, given: unknown, surroundings: Surroundings): Compiled {
   const malformed = schemaProblems(connectionSchema, given);
   const misplaced = isRecord(given) && given.type === 'postgres' ? placeProblems(given) : [];
   const problems = [...malformed, ...misplaced];
   const result =
-    problems.length > 0 ? { problems, warnings: [] } : compilePostgres(name, connectionSchema.parse(given), find);
+    problems.length > 0 ? { problems, warnings: [] } : compileType(name, connectionSchema.parse(given), surroundings);
   const here = (each: Located) => below(['connections', name], each);
   return { ...result, problems: result.problems.map(here), warnings: result.warnings.map(here) };
+}
+
+function compileType(name: string, given: z.output<typeof connectionSchema>, surroundings: Surroundings): Compiled {
+  if (given.type === 'command') return compileCommand(name, given, surroundings);
+  const find = (path: string) => readable(resolve(surroundings.folder, path));
+  return given.type === 'module' ? compileModule(name, given, find) : compilePostgres(name, given, find);
 }
 
 function readable(path: string): string | undefined {

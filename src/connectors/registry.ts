@@ -1,16 +1,19 @@
+import { createCommandConnector, type CommandConnectionConfig } from './command/index.js';
+import { createModuleConnector, type ModuleConnectionConfig } from './module/index.js';
 import { createPostgresConnector, type PostgresConnectionConfig } from './postgres/index.js';
 import type { Connector } from './types.js';
 
 /** A compiled connection of any system; `type` says which. */
-export type ConnectionConfig = PostgresConnectionConfig;
-
-const CONNECTORS: {
-  readonly [T in ConnectionConfig['type']]: (config: Extract<ConnectionConfig, { type: T }>) => Connector;
-} = {
-  postgres: createPostgresConnector,
-};
+export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
 
 /** The connector of a connection. It opens nothing until it is asked for a session. */
 export function createConnector(config: ConnectionConfig): Connector {
-  return CONNECTORS[config.type](config);
+  switch (config.type) {
+    case 'postgres':
+      return createPostgresConnector(config);
+    case 'command':
+      return createCommandConnector(config);
+    case 'module':
+      return createModuleConnector(config);
+  }
 }

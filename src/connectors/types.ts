@@ -43,6 +43,8 @@ export interface Meter {
   phase: string;
   /** The label of the partition that is copied, when one is. */
   partition?: string;
+  /** Bytes that the source has put aside on this machine before the first of them is read: they move for the stall time too. */
+  spooled?: number;
 }
 
 export interface SessionOptions {
@@ -52,6 +54,8 @@ export interface SessionOptions {
   readonly label: string;
   /** Counts from 1 within one scheduling of the attempt: told to people and programs, never matched on. Absent: not an attempt. */
   readonly attempt?: number;
+  /** The attempt's, for a source that has something to tell of before its stream gives anything. */
+  readonly meter?: Meter;
 }
 
 /** A connection of longhaul.yaml made usable. Holds no session. */
@@ -172,6 +176,11 @@ export interface SourceSession extends AsyncDisposable {
    * `record.snapshot` as `stream`.
    */
   plan(record: TableRecord): Promise<PlanInput>;
+  /**
+   * Waits, before `stream` and outside its time limits, until this session may read: for sources that give to so many at a time.
+   * Absent: at once.
+   */
+  admitted?(): Promise<void>;
   /**
    * Opens the stream of one partition in `record.format`. Throws SourceChanged when the source's shape is not `record.shape`.
    * At most one stream a session. With `record.snapshot`, rows are as that snapshot has them; throws SnapshotLost when no session

@@ -1,10 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+import { packageFile } from '../package-file.js';
 import { DevstackError, reasonOf } from './report.js';
 
 export interface SupervisedOptions {
@@ -147,13 +145,8 @@ async function sizeOf(file: string): Promise<number> {
   );
 }
 
-/** bin/supervise.js of this package: two folders up from src/devstack, three up from dist/src/devstack. */
 function supervisorScript(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const script = join(folder, 'bin', 'supervise.js');
-    if (existsSync(script)) return script;
-    if (dirname(folder) === folder) throw new DevstackError('bin/supervise.js is missing: reinstall longhaul.');
-    folder = dirname(folder);
-  }
+  const script = packageFile('bin', 'supervise.js');
+  if (script === undefined) throw new DevstackError('bin/supervise.js is missing: reinstall longhaul.');
+  return script;
 }

@@ -16,6 +16,7 @@ import {
   writerOf,
   type Fixture,
 } from '../contract/fixture.js';
+import { postgresIn } from '../support/connection.js';
 import { runSql } from '../support/postgres.js';
 import { testServers } from '../support/servers.js';
 import { startTlsPostgres, whyNoOpenssl, type TlsPostgres } from '../support/tls.js';
@@ -41,7 +42,7 @@ function connection(name: string, parameters: Record<string, string>, host = '12
   url.hostname = host;
   for (const [key, value] of Object.entries(parameters)) url.searchParams.set(key, value);
   const raw = { connections: { [name]: { type: 'postgres', url: url.href } } };
-  return compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get(name)!;
+  return postgresIn(compileWorkerConfig(raw, '/longhaul.yaml', {}), name);
 }
 
 const verified = () => ({ sslmode: 'verify-full', sslrootcert: tls!.ca });
@@ -165,6 +166,6 @@ test('a server without TLS is never spoken to in the clear', async () => {
   const plain = new URL(testServers().postgres.source);
   plain.searchParams.set('sslmode', 'require');
   const raw = { connections: { shop: { type: 'postgres', url: plain.href } } };
-  const config = compileWorkerConfig(raw, '/longhaul.yaml', {}).connections.get('shop')!;
+  const config = postgresIn(compileWorkerConfig(raw, '/longhaul.yaml', {}), 'shop');
   await expect(signIn(config)).rejects.toThrow(/the server does not offer TLS/);
 });

@@ -25,6 +25,8 @@ export async function testWorkers(options: {
   shutdownGrace?: string;
   /** Of `warehouse`. */
   ledgerSchema?: string;
+  /** More connections of longhaul.yaml, each a line. */
+  connections?: readonly string[];
 }): Promise<TestWorkers> {
   const dir = await mkdtemp(join(tmpdir(), 'longhaul-worker-'));
   const config = join(dir, 'longhaul.yaml');
@@ -33,7 +35,7 @@ export async function testWorkers(options: {
     `connections:
   shop: {type: postgres, url: "\${SHOP_URL}"}
   warehouse: {type: postgres, url: "\${WAREHOUSE_URL}", ledgerSchema: ${options.ledgerSchema ?? 'longhaul'}}
-worker: {taskQueue: ${options.taskQueue}, shutdownGrace: ${options.shutdownGrace ?? '10s'}, logLevel: debug}
+${(options.connections ?? []).map((line) => `  ${line}\n`).join('')}worker: {taskQueue: ${options.taskQueue}, shutdownGrace: ${options.shutdownGrace ?? '10s'}, logLevel: debug}
 `,
   );
   const env = {

@@ -15,6 +15,7 @@ import {
   writeTemplates,
 } from '../../src/config/index.js';
 import { PINNED_SETTINGS } from '../../src/connectors/postgres/pins.js';
+import { postgresIn } from '../support/connection.js';
 
 const SECRET = 'hunter2';
 
@@ -56,8 +57,7 @@ describe('longhaul.yaml', () => {
 
   it('takes a URL apart, TLS parameters too', () => {
     const url = 'url: "postgresql://me:p%40ss%2Fw@[::1]:5433/shop?sslmode=verify-full&sslrootcert=ca.pem"';
-    const { connections } = load(connection(url), {}, { 'ca.pem': '' });
-    const { host, port, database, user, password, tls } = connections.get('a')!;
+    const { host, port, database, user, password, tls } = postgresIn(load(connection(url), {}, { 'ca.pem': '' }), 'a');
     expect({ host, port, database, user, password }).toEqual({
       host: '::1',
       port: 5433,
@@ -73,7 +73,7 @@ describe('longhaul.yaml', () => {
       `${PARTS}password: "\${PW}-\${OTHER}-$\${PW}"\nmaxSessions: \${MAX}\nsettings: {work_mem: 64MB, jit: false}`,
     );
     const config = load(yaml, { PW: 'real' }, { '.env': 'PW=dotenv\nOTHER="a b"\nMAX=8\n' });
-    const { password, maxSessions, settings } = config.connections.get('a')!;
+    const { password, maxSessions, settings } = postgresIn(config, 'a');
     expect({ password, maxSessions, settings }).toEqual({
       ...{ password: 'real-a b-${PW}', maxSessions: 8, settings: { work_mem: '64MB', jit: 'false' } },
     });
@@ -91,9 +91,19 @@ describe('longhaul.yaml', () => {
     [
       'another type',
       'connections: {a: {type: postgre}}',
-      'connections.a.type: is not postgres — did you mean "postgres"?',
+      'connections.a.type: is not one of postgres, command, module — did you mean "postgres"?',
     ],
-    ['no type', 'connections: {a: {url: x}}', 'connections.a.type: is missing — write postgres'],
+    [
+      'no type',
+      'connections: {a: {url: x}}',
+      'connections.a.type: is missing — write one of postgres, command, module',
+    ],
+    [
+      'a module that is not there',
+      'connections: {a: {type: module, path: none.ts}}',
+      'connections.a.path: the file can not be read — write the path of a TypeScript or JavaScript module',
+    ],
+    ['a module without a path', 'connections: {a: {type: module}}', 'connections.a.path: is missing — write one'],
     ['nothing under a name', 'connections: {a: }', 'connections.a: is empty'],
     ['a mistyped part', connection(`${PARTS}prot: 5432`), 'connections.a.prot: unknown key — did you mean "port"?'],
     [
@@ -190,7 +200,7 @@ worker: {logLevel: verbose, maxConcurrentPartitions: "\${SECRET}", taskQeue: x}
       "connections.source.url: the environment variable SOURCE_URL is not set — set SOURCE_URL in the environment or in .env beside this file
       connections.source.maxSession: unknown key — did you mean "maxSessions"?
       connections["my db"]: not a name — begin with a letter, then letters, digits, _ . -
-      connections.lake.type: is not postgres — write postgres
+      connections.lake.type: is not one of postgres, command, module — write one of these
       connections.dw.password: stands beside url — write either url or the parts, not both
       connections.dw.tls.mode: is not one of disable, require, verify-ca, verify-full — write one of these
       connections.dw2.password: the environment variable EMPTY is set but empty — set EMPTY in the environment or in .env beside this file
@@ -221,7 +231,7 @@ worker: {logLevel: verbose, maxConcurrentPartitions: "\${SECRET}", taskQeue: x}
 describe('secrets', () => {
   it('are in no print of a configuration, nor of a copy of a connection', () => {
     const config = load(connection(`url: postgres://me:${SECRET}@localhost/shop`));
-    const given = config.connections.get('a')!;
+    const given = postgresIn(config, 'a');
     expect(given.password).toBe(SECRET);
     for (const value of [config, given, { ...given, host: 'other' }, [{ deep: { given } }]]) {
       for (const text of [JSON.stringify(value), inspect(value, { depth: 9, showHidden: true })]) {
@@ -229,6 +239,14 @@ describe('secrets', () => {
       }
     }
     expect(JSON.stringify(given)).toContain('"password":"[secret]"');
+  });
+
+  it('may be any option of a module, so none is printed', () => {
+    const yaml = `connections: {a: {type: module, path: erp.ts, options: {token: "\${TOKEN}"}}}`;
+    const given = load(yaml, { TOKEN: SECRET }, { 'erp.ts': '' }).connections.get('a')!;
+    expect(given).toMatchObject({ options: { token: SECRET }, path: expect.stringMatching(/^\/.*erp\.ts$/) as string });
+    for (const text of [JSON.stringify(given), inspect(given, { showHidden: true })])
+      expect(text).not.toContain(SECRET);
   });
 });
 

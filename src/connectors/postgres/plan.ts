@@ -1,6 +1,7 @@
 import type { Partition, PartitionHint, TableRecord, TableSpec } from '../../core/model.js';
 import { DEFAULT_PARTITION_SIZE } from '../../core/partition.js';
 import { counted } from '../../core/text.js';
+import { planQueries } from '../queries.js';
 import type { PlanInput } from '../types.js';
 import { findCut, type FoundCut } from './bounds.js';
 import { findRelation, leavesOf, type RelationInfo } from './catalog.js';
@@ -39,13 +40,6 @@ export async function planTable(session: PgSession, record: TableRecord): Promis
     partitions: partitionsOf(leaves, spec.where),
     reason: reasonOf(found, leaves),
     ...(rows === undefined ? {} : { estimatedRows: rows }),
-  };
-}
-
-function planQueries(queries: NonNullable<TableSpec['queries']>): PlanInput {
-  return {
-    partitions: queries.map(({ id, sql }, ordinal) => ({ ordinal, label: id, predicate: sql })),
-    reason: `${counted(queries.length, 'partition')}, one for each query of the job`,
   };
 }
 

@@ -5,7 +5,7 @@ import type { PostgresConnectionConfig } from './config.js';
 import { connect, destroySocket, endSocket } from './connect.js';
 import { mapError, type ErrorContext } from './errors.js';
 import { backendPid, isPooled, refuseTransactionPooling } from './pooler.js';
-import type { Leave } from './gate.js';
+import type { Leave } from '../gate.js';
 import { enterGate, takeSlot, type SessionSide } from './slots.js';
 import { beginStatements, type TransactionKind } from './transaction.js';
 import { cancelOnServer } from './wire/index.js';

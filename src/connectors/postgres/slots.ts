@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { LonghaulError } from '../../core/errors.js';
 import type { PostgresConnectionConfig } from './config.js';
-import { Gate, type Leave } from './gate.js';
+import { Gate, type Leave } from '../gate.js';
 import type { TransactionKind } from './transaction.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { ColumnShape, TableShape, TableSpec } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { Finding, Format, SourceTable } from '../../types.js';
-import { selectColumns } from '../columns.js';
+import { selectColumns } from '../../columns.js';
 import { compareColumns, typeOf } from '../formats.js';
 import type { PgSession } from '../session.js';
 import { describeColumns, describeQuery, shapeOf, withoutPrivilege } from '../shape.js';

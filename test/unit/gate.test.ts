@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Gate } from '../../src/connectors/postgres/gate.js';
+import { Gate } from '../../src/connectors/gate.js';
 
 const never = new AbortController().signal;
 

@@ -16,8 +16,16 @@ export class Gate {
     return this.#leaveOnce();
   }
 
+  /** As `enter`, however long it takes. */
+  async enterAtLast(signal: AbortSignal): Promise<Leave> {
+    signal.throwIfAborted();
+    if (this.#inside < this.size) this.#inside++;
+    else await this.#wait(undefined, signal);
+    return this.#leaveOnce();
+  }
+
   /** Who is let in takes the place of the one that leaves: the number inside stays. */
-  #wait(waitMs: number, signal: AbortSignal): Promise<boolean> {
+  #wait(waitMs: number | undefined, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void): void => {
         clearTimeout(timer);
@@ -28,7 +36,7 @@ export class Gate {
       const letIn = (): void => settle(() => resolve(true));
       // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the abort's own reason, whatever it is
       const onAbort = (): void => settle(() => reject(signal.reason));
-      const timer = setTimeout(() => settle(() => resolve(false)), waitMs);
+      const timer = waitMs === undefined ? undefined : setTimeout(() => settle(() => resolve(false)), waitMs);
       signal.addEventListener('abort', onAbort, { once: true });
       this.#line.add(letIn);
     });
