@@ -86,6 +86,26 @@ const walls = [
     why: "Configuration doesn't reach into connectors.",
   },
   {
+    files: ['src/index.ts', 'src/testing/**'],
+    never: [
+      '@temporalio/*',
+      'pg',
+      '**/connectors/postgres/**',
+      '**/config/**',
+      '**/worker/**',
+      '**/cli/**',
+      '**/devstack/**',
+      '**/workflows/**',
+      '**/activities/**',
+    ],
+    why: 'What the authors of sources import brings nothing of the worker with it.',
+  },
+  {
+    files: ['examples/**'],
+    never: ['**/src/**', '**/activities/**', '**/workflows/**', '**/test/**', '@temporalio/*'],
+    why: 'An example has what its reader has: the package, by its name.',
+  },
+  {
     files: ['src/cli/**'],
     never: ['**/connectors/postgres/**', '**/connectors/memory/**', '**/connectors/command/**'],
     why: "The CLI doesn't reach into connectors.",

@@ -33,11 +33,12 @@ export async function attemptPartition(
 
 /** What the workflow is told of the receipt that stands. `found`: it was there before this attempt. `since`: in ms, when that began. */
 export function resultOf(
-  { state, rows, bytes }: Receipt,
+  { state, rows, quarantined, bytes }: Receipt,
   running: Attempt,
   { found, since }: { found: boolean; since: number },
 ): PartitionResult {
   if (state === 'skipped') return { outcome: 'skipped' };
   const seconds = (Date.now() - since) / 1000;
-  return { outcome: 'committed', rows, bytes, attempts: running.number, seconds, found };
+  const aside = quarantined === undefined ? {} : { quarantined };
+  return { outcome: 'committed', rows, ...aside, bytes, attempts: running.number, seconds, found };
 }

@@ -1,4 +1,5 @@
-import type { Connector, Finding } from '../src/connectors/types.js';
+import { errorFinding } from '../src/connectors/findings.js';
+import type { Connector } from '../src/connectors/types.js';
 import { LonghaulError, type ErrorCode } from '../src/core/errors.js';
 import { lowerFirst } from '../src/core/text.js';
 import { unknownConnection, type Dependencies } from './dependencies.js';
@@ -13,7 +14,7 @@ export type Side = 'source' | 'destination';
 export type Tell = 'everything' | 'for good';
 
 const TOLD: Readonly<Record<Tell, readonly ErrorCode[]>> = {
-  everything: ['ServerUnsuitable', 'ConnectionFailed'],
+  everything: ['ServerUnsuitable', 'ConnectionFailed', 'SourceFailed'],
   'for good': ['ServerUnsuitable'],
 };
 
@@ -28,20 +29,13 @@ export async function told<T>(
     return await work();
   } catch (error) {
     if (!(error instanceof LonghaulError) || !isTold(error, tell)) throw error;
-    findings.add(path, [toFinding(error)]);
+    findings.add(path, [errorFinding(error)]);
     return undefined;
   }
 }
 
 export function isTold({ code }: LonghaulError, tell: Tell): boolean {
   return TOLD[tell].includes(code);
-}
-
-/** As one of the lines of a check: what it says of a copy that goes on is not of a check. */
-export function toFinding({ message, next }: LonghaulError): Finding {
-  const text = lowerFirst(message.replace(/\.$/, ''));
-  const fix = next?.replace(/; the copy goes on .*$/, '');
-  return { severity: 'problem', path: '', message: text, ...(fix !== undefined && { fix: lowerFirst(fix) }) };
 }
 
 /** The connector of one side, if this worker has it and it can be that side; otherwise it is said. */

@@ -47,7 +47,8 @@ export function ofPartition(failure: Error, partition: string | undefined): Erro
 function known(error: LonghaulError): ApplicationFailure {
   const message = textOf(error, MESSAGE_BYTES);
   const whole = error.problems.length > 0 ? textOf(error, WHOLE_BYTES) : message;
-  return quiet(
+  return withStack(
+    error.cause instanceof Error ? error.cause.stack : undefined,
     ApplicationFailure.create({
       message,
       type: error.code,
@@ -68,8 +69,7 @@ function textOf({ message, next }: LonghaulError, limit: number): string {
 function unknown(error: unknown): ApplicationFailure {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
   const failure = ApplicationFailure.retryable(bounded(`${name}: ${message}`, MESSAGE_BYTES), 'Unknown');
-  failure.stack = bounded(framesOf(stack), STACK_BYTES);
-  return failure;
+  return withStack(stack, failure);
 }
 
 function framesOf(stack: string | undefined): string {
@@ -79,6 +79,10 @@ function framesOf(stack: string | undefined): string {
 
 /** An error that says itself what to do needs no stack. */
 function quiet(failure: ApplicationFailure): ApplicationFailure {
-  failure.stack = '';
+  return withStack(undefined, failure);
+}
+
+function withStack(stack: string | undefined, failure: ApplicationFailure): ApplicationFailure {
+  failure.stack = bounded(framesOf(stack), STACK_BYTES);
   return failure;
 }

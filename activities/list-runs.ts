@@ -108,6 +108,7 @@ function runView(overview: RunOverview, share: number): RunView {
     changedAt: sums.reduce((latest, { changedAt }) => latestOf(latest, changedAt), startedAt),
     rows: sums.reduce((total, { rows }) => total + rows, 0),
     ...someSkipped(sums.reduce((total, { skipped }) => total + skipped, 0)),
+    ...someQuarantined(sums.reduce((total, { quarantined = 0 }) => total + quarantined, 0)),
     stagingBytes: sums.reduce((total, { stagingBytes }) => total + stagingBytes, 0),
     tables: fitting(tables.map(tableView), share - HEAD_BYTES),
   };
@@ -115,6 +116,10 @@ function runView(overview: RunOverview, share: number): RunView {
 
 function someSkipped(skipped: number): { skipped?: number } {
   return skipped === 0 ? {} : { skipped };
+}
+
+function someQuarantined(quarantined: number): { quarantined?: number } {
+  return quarantined === 0 ? {} : { quarantined };
 }
 
 function latestOf(one: string, other: string): string {
@@ -129,10 +134,11 @@ function keptUntil({ keepStaging, sums }: RunOverview): { keptUntil?: string } {
 }
 
 function tableView(overview: TableOverview): TableView {
-  const { spec, state, partitions, committed, skipped, rows, staging } = overview;
+  const { spec, state, partitions, committed, skipped, rows, quarantined = 0, staging } = overview;
   const visible = visibleText(overview);
   return {
-    ...{ table: spec.table, to: spec.to, state, committed, rows, ...someSkipped(skipped) },
+    ...{ table: spec.table, to: spec.to, state, committed, rows },
+    ...{ ...someSkipped(skipped), ...someQuarantined(quarantined) },
     ...(partitions !== undefined && { partitions }),
     ...(staging !== undefined && { staging }),
     ...(visible !== undefined && { visible }),

@@ -9,10 +9,11 @@ export function publishTable(deps: Dependencies, ref: TableRef): Promise<Publish
     const { session, record, running } = open;
     if (record.state !== 'published' && record.snapshot === undefined) await verifySource(deps, ref, open);
     running.meter.phase = 'publishing';
-    const { missing, committed, skipped, rows, bytes } = await session.publish(record, running.meter);
+    const { missing, ...totals } = await session.publish(record, running.meter);
     if (missing.length > 0) return { outcome: 'missing', ordinals: missing };
     await reach('publish: before answer');
-    return { outcome: 'published', committed, skipped, rows, bytes };
+    const { rejectsTable } = session.ledger;
+    return { outcome: 'published', ...totals, ...(totals.quarantined && rejectsTable && { rejectsTable }) };
   });
 }
 

@@ -1,13 +1,14 @@
 import type { EntryOf, ListedTables } from '../src/config/expand.js';
 import type { CompiledEntry, ListEntry } from '../src/config/compiled-job.js';
 import { readQueryFile } from '../src/config/query-file.js';
-import { QueryListReader, type QueryList } from '../src/config/query-list.js';
+import { LIST_COLUMNS, QueryListReader, type QueryList } from '../src/config/query-list.js';
 import type { Connector, Finding, StatementSession } from '../src/connectors/types.js';
 import { LonghaulError, type Problem } from '../src/core/errors.js';
 import type { QueriesFrom, TableRecord } from '../src/core/model.js';
 import { lowerFirst } from '../src/core/text.js';
 import type { Attempt } from './attempt.js';
-import { isTold, toFinding, type Tell } from './check-sides.js';
+import { errorFinding } from '../src/connectors/findings.js';
+import { isTold, type Tell } from './check-sides.js';
 import { unknownConnection, type Dependencies } from './dependencies.js';
 
 /** What a run in the ledger was opened with, its tables' queries included; none for a run that is not there yet. */
@@ -103,8 +104,7 @@ export class QueryLists {
       if (error instanceof ListMistake)
         return [{ path, finding: { severity: 'problem', path: error.key, ...error.finding } }];
       if (!(error instanceof LonghaulError)) throw error;
-      const severity = error.handling === 'park' ? 'problem' : 'warning';
-      return [{ path, finding: { ...toFinding(error), severity, path: 'onCommitted' } }];
+      return [{ path, finding: tellingFinding(error) }];
     }
   }
 
@@ -122,10 +122,15 @@ export class QueryLists {
   #problemOf(error: unknown, { path, queriesFrom }: EntryOf<ListEntry>): Problem | undefined {
     if (error instanceof ListMistake) return { path: `${path}.queriesFrom.${error.key}`, ...error.finding };
     if (!(error instanceof LonghaulError) || !(error.handling === 'park' || isTold(error, this.tell))) return undefined;
-    const { message, fix } = toFinding(error);
-    const key = queriesFrom.file === undefined ? 'sql' : 'file';
-    return { path: `${path}.queriesFrom.${key}`, message, ...(fix !== undefined && { fix }) };
+    const { message, fix = `write a SELECT that answers with ${LIST_COLUMNS.join(', ')}` } = errorFinding(error);
+    return { path: `${path}.queriesFrom.${queriesFrom.file === undefined ? 'sql' : 'file'}`, message, fix };
   }
+}
+
+function tellingFinding(error: LonghaulError): Finding {
+  const finding = errorFinding(error);
+  if (error.handling === 'park') return { ...finding, path: 'onCommitted' };
+  return { ...finding, severity: 'warning', path: 'onCommitted', message: `it was not checked: ${finding.message}` };
 }
 
 export interface Found {

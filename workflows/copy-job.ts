@@ -301,10 +301,11 @@ class JobRun {
     if (tables.failures.length > 0) throw failure('JobFailed', this.#failedMessage(tables));
     const wrong = progress.filter((table) => table.phase !== 'published' || !addsUp(table));
     if (wrong.length > 0) throw failure('CountMismatch', sumsMessage(wrong.map(({ table }) => table)));
-    this.#end(progress.some(({ skipped }) => skipped > 0) ? 'complete with skips' : 'complete');
+    this.#end(howComplete(progress));
     const rows = progress.reduce((sum, table) => sum + table.rows, 0);
     const bytes = progress.reduce((sum, table) => sum + table.bytes, 0);
-    return { ...this.#progress, rows, bytes };
+    const quarantined = progress.reduce((sum, table) => sum + (table.quarantined ?? 0), 0);
+    return { ...this.#progress, rows, ...(quarantined > 0 && { quarantined }), bytes };
   }
 
   #failedMessage({ failures, progress }: JobTables): string {
@@ -388,6 +389,11 @@ function refuseCron(): void {
 function mayBeOpen(error: unknown): boolean {
   const type = (error as { type?: unknown }).type;
   return !(typeof type === 'string' && isErrorCode(type) && handlingOf(type) === 'job');
+}
+
+function howComplete(tables: readonly TableProgress[]): 'complete' | 'complete with rejects' | 'complete with skips' {
+  if (tables.some(({ skipped }) => skipped > 0)) return 'complete with skips';
+  return tables.some(({ quarantined = 0 }) => quarantined > 0) ? 'complete with rejects' : 'complete';
 }
 
 function addsUp({ committed, skipped, partitions }: TableProgress): boolean {

@@ -293,7 +293,7 @@ class TableCopy {
       this.#missing(outcome.ordinals);
       return false;
     }
-    const expected = this.#book.expectedRows;
+    const { expected } = this.#book;
     this.#book.published(outcome, now());
     this.#ended = true;
     this.#checkSums(outcome, expected);
@@ -302,14 +302,17 @@ class TableCopy {
   }
 
   /** Success is arithmetic. */
-  #checkSums(found: { committed: number; skipped: number; rows: number }, expectedRows: number | undefined): void {
+  #checkSums(
+    found: { committed: number; skipped: number; rows: number; quarantined?: number },
+    expected: TableBook['expected'],
+  ): void {
     const { table } = this.input;
     const { partitions } = this.#book;
     const wrong =
       found.committed + found.skipped !== partitions
         ? `${partitions} partitions were planned, and the ledger has ${found.committed} committed and ${found.skipped} skipped`
-        : expectedRows !== undefined && expectedRows !== found.rows
-          ? `its attempts committed ${expectedRows} rows, and the ledger has ${found.rows}`
+        : expected !== undefined && rowsText(expected) !== rowsText(found)
+          ? `its attempts committed ${rowsText(expected)}, and the ledger has ${rowsText(found)}`
           : undefined;
     if (wrong === undefined) return;
     const next = 'It was published: compare it with the source before using it.';
@@ -340,6 +343,10 @@ class TableCopy {
       resumed: () => this.#enter(phase, note),
     });
   }
+}
+
+function rowsText({ rows, quarantined = 0 }: { rows: number; quarantined?: number }): string {
+  return quarantined === 0 ? `${rows} rows` : `${rows} rows and set ${quarantined} aside`;
 }
 
 /** Tables that were asked under an earlier release let it wait until fewer are parked. */

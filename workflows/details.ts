@@ -60,14 +60,7 @@ function snapshotLine(snapshot: SnapshotProgress): string {
 }
 
 function tableRow(table: TableProgress): string {
-  const cells = [
-    table.table,
-    table.phase,
-    partitionsOf(table),
-    number(table.rows),
-    number(table.retries),
-    waitsFor(table),
-  ];
+  const cells = [table.table, table.phase, partitionsOf(table), rowsOf(table), number(table.retries), waitsFor(table)];
   return `| ${cells.map((text) => `${cell(text)}${GAP}`).join(' | ')} |`;
 }
 
@@ -75,6 +68,10 @@ function partitionsOf({ committed, skipped, partitions }: TableProgress): string
   if (partitions === undefined) return '';
   const without = skipped === 0 ? '' : ` (${number(skipped)} skipped)`;
   return `${number(committed + skipped)}/${number(partitions)}${without}`;
+}
+
+function rowsOf({ rows, quarantined = 0 }: TableProgress): string {
+  return quarantined === 0 ? number(rows) : `${number(rows)} (${number(quarantined)} set aside)`;
 }
 
 function waitsFor(table: TableProgress): string {
@@ -85,9 +82,9 @@ function waitsFor(table: TableProgress): string {
 }
 
 export function tableDetails(table: TableProgress): string {
-  const { phase, to, rows, running, slots, retries, parked, note, warning, plan } = table;
+  const { phase, to, running, slots, retries, parked, note, warning, plan } = table;
   return [
-    `**${phase}** · ${partitionsOf(table) || '?'} partitions · ${number(rows)} rows → ${cell(to)}`,
+    `**${phase}** · ${partitionsOf(table) || '?'} partitions · ${rowsOf(table)} rows → ${cell(to)}`,
     '',
     `${running} running in ${slots} slots · ${number(retries)} retries · ${parked.length} parked`,
     ...(note === undefined ? [] : ['', cell(note)]),

@@ -54,6 +54,10 @@ export interface TableProgress {
   /** Attempts beyond the first of each partition: failures, crashes and hand-backs. */
   readonly retries: number;
   readonly skipped: number;
+  /** Rows that were read and set aside instead of written. Absent: none. */
+  readonly quarantined?: number;
+  /** Of a published table: where those are at the destination, as SQL names it. */
+  readonly rejectsTable?: string;
   readonly parked: readonly ParkedPartition[];
   /** Parked beyond those in `parked`. Absent: none. A table lists all of its own; what a job knows of its tables has the first few. */
   readonly parkedMore?: number;
@@ -77,7 +81,15 @@ export function parkedCount({ parked, parkedMore = 0 }: TableProgress): number {
 }
 
 export type JobPhase =
-  'checking' | 'copying' | 'waiting on parked' | 'complete' | 'complete with skips' | 'failed' | 'cancelled';
+  | 'checking'
+  | 'copying'
+  | 'waiting on parked'
+  | 'complete'
+  /** Rows were set aside; no partition was skipped. */
+  | 'complete with rejects'
+  | 'complete with skips'
+  | 'failed'
+  | 'cancelled';
 
 /** The snapshot that a job's unpublished tables are read under. */
 export interface SnapshotProgress extends Partial<Omit<SnapshotSight, 'electing'>> {
@@ -127,6 +139,8 @@ export function snapshotText({ number, state, restarts, heldXids, holders }: Sna
 /** The result of a job that ended well. */
 export interface JobReport extends JobProgress {
   readonly rows: number;
+  /** Rows set aside, of all tables. Absent: none. */
+  readonly quarantined?: number;
   readonly bytes: number;
 }
 
@@ -248,6 +262,8 @@ export interface CopyTableState {
   readonly startedAt: string;
   /** Partitions. Absent: none. */
   readonly skipped?: number;
+  /** Rows set aside. Absent: none. */
+  readonly quarantined?: number;
   /** Of those in `again`, the ones to be skipped instead of copied. Absent: none. */
   readonly toSkip?: readonly number[];
   /** Of those in `again`, the ones that a person asked for. Absent: none. */

@@ -40,6 +40,8 @@ export class TableBook {
   #committed = 0;
   #skipped = 0;
   #rows = 0;
+  #quarantined = 0;
+  #rejectsTable: string | undefined;
   #bytes = 0;
   #retries = 0;
   #crashes: Record<string, number> = {};
@@ -127,6 +129,7 @@ export class TableBook {
     }
     this.#committed += 1;
     this.#rows += result.rows;
+    this.#quarantined += result.quarantined ?? 0;
     this.#bytes += result.bytes;
     this.#retries += result.attempts - 1;
   }
@@ -198,15 +201,17 @@ export class TableBook {
     this.#sawEvery = false;
   }
 
-  /** The rows that publish has to find, where every receipt was counted here. */
-  get expectedRows(): number | undefined {
-    return this.#sawEvery ? this.#rows : undefined;
+  /** The rows, written and set aside, that publish has to find, where every receipt was counted here. */
+  get expected(): { readonly rows: number; readonly quarantined: number } | undefined {
+    return this.#sawEvery ? { rows: this.#rows, quarantined: this.#quarantined } : undefined;
   }
 
-  published({ committed, skipped, rows, bytes }: Published, now: string): void {
+  published({ committed, skipped, rows, quarantined = 0, rejectsTable, bytes }: Published, now: string): void {
     this.#committed = committed;
     this.#skipped = skipped;
     this.#rows = rows;
+    this.#quarantined = quarantined;
+    this.#rejectsTable = rejectsTable;
     this.#bytes = bytes;
     this.ended('published', now);
   }
@@ -223,6 +228,8 @@ export class TableBook {
     return {
       ...{ table, to, mode, phase: this.phase, committed: this.#committed, running: this.running },
       ...{ rows: this.#rows, bytes: this.#bytes, retries: this.#retries, skipped: this.#skipped },
+      ...(this.#quarantined > 0 && { quarantined: this.#quarantined }),
+      ...(this.#rejectsTable !== undefined && { rejectsTable: this.#rejectsTable }),
       ...{ parked: this.#parked, slots, startedAt: this.#startedAt },
       ...(plan && { partitions: plan.partitions, plan: plan.reason }),
       ...(plan?.estimatedRows !== undefined && { estimatedRows: plan.estimatedRows }),
@@ -252,6 +259,7 @@ export class TableBook {
       ...{ committed: this.#committed, rows: this.#rows, bytes: this.#bytes, retries: this.#retries },
       ...{ crashes: this.#crashes, fromLedger: this.#fromLedger, sawEvery: this.#sawEvery, startedAt: this.#startedAt },
       ...(this.#skipped > 0 && { skipped: this.#skipped }),
+      ...(this.#quarantined > 0 && { quarantined: this.#quarantined }),
       ...(this.#toSkip.size > 0 && { toSkip: [...this.#toSkip] }),
       ...(this.#asked.size > 0 && { asked: [...this.#asked] }),
     };
@@ -268,6 +276,7 @@ export class TableBook {
     this.#committed = state.committed;
     this.#skipped = state.skipped ?? 0;
     this.#rows = state.rows;
+    this.#quarantined = state.quarantined ?? 0;
     this.#bytes = state.bytes;
     this.#retries = state.retries;
     this.#crashes = { ...state.crashes };

@@ -30,7 +30,7 @@ function headline({ kind, workflowId, progress }: Outcome, { colors }: Channel):
   const sum = progress === undefined ? '' : `: ${sentenceOf(progress)}`;
   const run = progress === undefined ? '' : `, run ${progress.run}`;
   if (kind === 'complete') return `${label}${sum}`;
-  if (kind === 'complete with skips') return `${label}${sum}; ${skips(progress)}`;
+  if (kind === 'complete with skips' || kind === 'complete with rejects') return `${label}${sum}; ${without(progress)}`;
   if (kind === 'waiting on parked') return `${label}: ${parkedSentence(progress)}`;
   return `${label}${run}`;
 }
@@ -41,9 +41,14 @@ function sentenceOf(progress: JobProgress): string {
   return `${plural(rows, 'row')} in ${plural(progress.tables.length, 'table')}, ${time}`;
 }
 
-function skips(progress: JobProgress | undefined): string {
-  const skipped = (progress?.tables ?? []).reduce((sum, table) => sum + table.skipped, 0);
-  return `${plural(skipped, 'partition')} skipped and not in the destination`;
+function without(progress: JobProgress | undefined): string {
+  const tables = progress?.tables ?? [];
+  const skipped = tables.reduce((sum, table) => sum + table.skipped, 0);
+  const quarantined = tables.reduce((sum, table) => sum + (table.quarantined ?? 0), 0);
+  return [
+    ...(skipped > 0 ? [`${plural(skipped, 'partition')} skipped and not in the destination`] : []),
+    ...(quarantined > 0 ? [`${plural(quarantined, 'row')} refused and set aside`] : []),
+  ].join('; ');
 }
 
 function parkedSentence(progress: JobProgress | undefined): string {

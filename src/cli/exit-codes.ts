@@ -8,7 +8,7 @@ export const EXIT = {
   wrong: 2,
   /** All that can be done is done; parked partitions wait for a person. */
   waiting: 3,
-  /** Complete, but partitions were skipped on a person's word. */
+  /** Complete, but partitions were skipped on a person's word, or rows were set aside. */
   skips: 4,
   /** Ctrl-C, as shells count it (128 + SIGINT). A followed job goes on. */
   interrupted: 130,
@@ -18,4 +18,5 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export const EXIT_HELP = `Exit codes of run and watch:
   0 complete   1 failed or cancelled   2 job or command wrong
-  3 waits on parked partitions   4 complete with skips   130 stopped following`;
+  3 waits on parked partitions   4 complete with skips or rejects
+  130 stopped following`;

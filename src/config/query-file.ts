@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, relative, sep } from 'node:path';
 import { CsvError, parse } from 'csv-parse';
-import { QueryListReader, type ListProblem, type QueryList } from './query-list.js';
+import { LIST_COLUMNS, QueryListReader, type ListProblem, type QueryList } from './query-list.js';
 import { parseYaml } from './yaml.js';
 
 /** A job's input names the file, so it may be anything: these are not read at all. */
@@ -101,10 +101,9 @@ function readEntries(parsed: Parsed): QueryList {
   const { value } = parsed;
   if (!Array.isArray(value)) return { tables: [], problems: [{ message: 'it is not a list', fix: ENTRIES }] };
   const reader = new QueryListReader('entry', 'entries');
-  const names = ['query_id', 'table_name', 'query'];
-  reader.columns(names);
+  reader.columns(LIST_COLUMNS);
   for (const [index, entry] of (value as unknown[]).entries()) {
-    const values = valuesOf(entry, names);
+    const values = valuesOf(entry);
     if (values === undefined)
       reader.unreadable('a value is missing, or is neither a text nor a whole number', ENTRIES, index + 1);
     else if (!reader.add(values, index + 1)) break;
@@ -112,10 +111,10 @@ function readEntries(parsed: Parsed): QueryList {
   return reader.end();
 }
 
-function valuesOf(entry: unknown, names: readonly string[]): string[] | undefined {
+function valuesOf(entry: unknown): string[] | undefined {
   if (typeof entry !== 'object' || entry === null) return undefined;
   const byName = new Map(Object.entries(entry).map(([key, value]) => [key.trim().toLowerCase(), value as unknown]));
-  const values = names.map((name) => byName.get(name)).map(textOf);
+  const values = LIST_COLUMNS.map((name) => byName.get(name)).map(textOf);
   return values.every((value) => value !== undefined) ? values : undefined;
 }
 

@@ -20,7 +20,7 @@ export interface QueryList {
   readonly problems: readonly ListProblem[];
 }
 
-const COLUMNS = ['query_id', 'table_name', 'query'] as const;
+export const LIST_COLUMNS = ['query_id', 'table_name', 'query'] as const;
 
 /** Where the three columns are in a row. */
 type Places = readonly [id: number, table: number, query: number];
@@ -51,13 +51,13 @@ export class QueryListReader {
   /** The names of the columns; case does not matter, and neither do other columns. False: without the three nothing can be read. */
   columns(names: readonly string[]): boolean {
     const lower = names.map((name) => name.trim().toLowerCase());
-    const found = COLUMNS.map((name) => lower.filter((each) => each === name).length);
-    for (const [index, name] of COLUMNS.entries()) {
-      if (found[index] === 0) this.#add(`it has no column ${name}`, `its columns are ${COLUMNS.join(', ')}`);
+    const found = LIST_COLUMNS.map((name) => lower.filter((each) => each === name).length);
+    for (const [index, name] of LIST_COLUMNS.entries()) {
+      if (found[index] === 0) this.#add(`it has no column ${name}`, `its columns are ${LIST_COLUMNS.join(', ')}`);
       else if (found[index]! > 1) this.#add(`it has more than one column ${name}`, 'keep one of them');
     }
     if (found.some((count) => count !== 1)) return false;
-    this.#places = COLUMNS.map((name) => lower.indexOf(name)) as unknown as Places;
+    this.#places = LIST_COLUMNS.map((name) => lower.indexOf(name)) as unknown as Places;
     return true;
   }
 

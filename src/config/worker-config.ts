@@ -4,10 +4,13 @@ import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { CommandConnectionConfig } from '../connectors/command/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { ModuleConnectionConfig } from '../connectors/module/config.js';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
 import type { Problem } from '../core/errors.js';
 import { commandSchema, compileCommand } from './command.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
+import { compileModule, moduleSchema } from './module.js';
 import { compilePostgres, placeProblems, postgresSchema } from './postgres.js';
 import {
   below,
@@ -23,7 +26,7 @@ import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
 /** A connection of any type, compiled: told apart by `type`. */
-export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig;
+export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 
@@ -120,7 +123,7 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema]);
+const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {
@@ -167,7 +170,8 @@ function compileConnection(name: string, given: unknown, surroundings: Surroundi
 
 function compileType(name: string, given: z.output<typeof connectionSchema>, surroundings: Surroundings): Compiled {
   if (given.type === 'command') return compileCommand(name, given, surroundings);
-  return compilePostgres(name, given, (path) => readable(resolve(surroundings.folder, path)));
+  const find = (path: string) => readable(resolve(surroundings.folder, path));
+  return given.type === 'module' ? compileModule(name, given, find) : compilePostgres(name, given, find);
 }
 
 function readable(path: string): string | undefined {

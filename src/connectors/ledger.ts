@@ -52,6 +52,8 @@ export interface StateSums {
   readonly rows: number;
   /** Partitions. */
   readonly skipped: number;
+  /** Rows set aside. Absent: none. */
+  readonly quarantined?: number;
   /** As far as sizes are known. */
   readonly stagingBytes: number;
   /** The latest `TableOverview.changedAt`. */
@@ -72,6 +74,8 @@ export interface TableOverview {
   readonly skipped: number;
   /** Of committed partitions. */
   readonly rows: number;
+  /** Rows set aside. Absent: none. */
+  readonly quarantined?: number;
   readonly bytes: number;
   /** Its invisible table, where there is one now. */
   readonly staging?: StagingTable;
@@ -158,6 +162,8 @@ export interface Difference {
 export interface Ledger {
   /** What a person asks for what `putDifferences` keeps: a table as SQL names it. Absent where there is no such name. */
   readonly differencesTable?: string;
+  /** Where rows that were set aside are kept, by run, table and partition: as `differencesTable`. */
+  readonly rejectsTable?: string;
   /**
    * Opens a run and its tables in one step, leasing every target (exclusive for replace, shared for append), or opens them
    * again when they are suspended or open and their fingerprints are equal. Returns the records as stored, without queries. Throws
@@ -227,7 +233,7 @@ export interface Ledger {
    */
   expire(except: string): Promise<readonly TableRecord[]>;
   /**
-   * Removes plan and receipts of a run of which every table is published or discarded, its queries, and what was found to differ; the
+   * Removes plan and receipts of a run of which every table is published or discarded, its queries, what was found to differ and the rows set aside; the
    * run and its tables' sums stay, and the receipts of rows that are visible though their table is not published: they tell
    * `usesOf` and `runs` of them. Answers whether it was such a run. Idempotent.
    */

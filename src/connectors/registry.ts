@@ -1,9 +1,10 @@
 import { createCommandConnector, type CommandConnectionConfig } from './command/index.js';
+import { createModuleConnector, type ModuleConnectionConfig } from './module/index.js';
 import { createPostgresConnector, type PostgresConnectionConfig } from './postgres/index.js';
 import type { Connector } from './types.js';
 
 /** A compiled connection of any system; `type` says which. */
-export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig;
+export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
 
 /** The connector of a connection. It opens nothing until it is asked for a session. */
 export function createConnector(config: ConnectionConfig): Connector {
@@ -12,5 +13,7 @@ export function createConnector(config: ConnectionConfig): Connector {
       return createPostgresConnector(config);
     case 'command':
       return createCommandConnector(config);
+    case 'module':
+      return createModuleConnector(config);
   }
 }

@@ -328,10 +328,13 @@ export interface DestinationSession extends AsyncDisposable {
 
 /** One attempt's transaction, into staging or, with `publish: partition`, into the target. Disposed without `commit`: rolled back. */
 export interface PartitionWriter extends AsyncDisposable {
-  /** Loads the whole stream; resolves with the destination's own count of rows. */
+  /**
+   * Loads the whole stream; resolves with the destination's own count of rows. With `spec.rejects`, rows that are malformed or refused
+   * are set aside, in the same transaction; more of them than allowed throw TooManyRejects. Without it, the first throws DataRejected.
+   */
   load(stream: SourceStream, meter: Meter): Promise<number>;
   /**
-   * Completes the receipt, checks that the table is still open, commits. `digest`: the source's, of the rows that were loaded.
+   * Completes the receipt, checks that the table is still open, commits. The rows read are those written and those set aside. `digest`: the source's, of the rows that were loaded.
    * Throws CountMismatch, RunClosed.
    */
   commit(rowsRead: number, digest?: string): Promise<Receipt>;

@@ -132,6 +132,8 @@ export type PartitionResult =
   | {
       readonly outcome: 'committed';
       readonly rows: number;
+      /** Rows set aside. Absent: none. */
+      readonly quarantined?: number;
       readonly bytes: number;
       readonly attempts: number;
       readonly seconds: number;
@@ -181,6 +183,10 @@ export type PublishOutcome =
       readonly committed: number;
       readonly skipped: number;
       readonly rows: number;
+      /** Rows set aside. Absent: none. */
+      readonly quarantined?: number;
+      /** Where those are, see `Ledger.rejectsTable`. Absent: there are none, or it has no such name. */
+      readonly rejectsTable?: string;
       readonly bytes: number;
     }
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
@@ -250,6 +256,8 @@ export interface TableView {
   /** Absent: none. */
   readonly skipped?: number;
   readonly rows: number;
+  /** Rows set aside. Absent: none. */
+  readonly quarantined?: number;
   /** `bytes`: absent while somebody works on it. */
   readonly staging?: { readonly name: string; readonly bytes?: number };
   /** With `publish: partition`, while it is not published: which partitions are visible, in words. */
@@ -281,6 +289,8 @@ export interface RunView {
   readonly rows: number;
   /** Partitions of all tables. Absent: none. */
   readonly skipped?: number;
+  /** Rows of all tables that were set aside. Absent: none. */
+  readonly quarantined?: number;
   readonly stagingBytes: number;
   /** All of them that an answer has room for when one run was asked for, else the first few; `states` counts all. */
   readonly tables: readonly TableView[];

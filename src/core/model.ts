@@ -193,7 +193,10 @@ export interface Receipt {
   /** Hash of the partition's exact predicate, relation and columns. */
   readonly predicateHash: string;
   readonly state: 'committed' | 'skipped';
+  /** Written. */
   readonly rows: number;
+  /** Rows that were read and set aside instead of written. Absent: none. */
+  readonly quarantined?: number;
   readonly bytes: number;
   /** Order-independent digest of the rows as the source had them; present with `verify: checksum`. */
   readonly digest?: string;
@@ -207,6 +210,8 @@ export interface ReceiptTotals {
   readonly committed: number;
   readonly skipped: number;
   readonly rows: number;
+  /** Rows set aside. Absent: none. */
+  readonly quarantined?: number;
   readonly bytes: number;
   /** Planned partitions without a receipt, the lowest first, at most `limit` of them. */
   readonly missing: readonly number[];

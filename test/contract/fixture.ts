@@ -24,6 +24,8 @@ export interface Fixture extends AsyncDisposable {
   createTarget(to: string): Promise<void>;
   /** The ids that any reader finds in a table of the destination, in order; undefined when there is no such table. */
   visible(to: string): Promise<number[] | undefined>;
+  /** Rows that a run has set aside at the destination, by partition and in order. */
+  rejects(run: string): Promise<readonly { partition: number; file: string | null; line: number; raw: string }[]>;
   /** A predicate in the source's language for ids from `from` and below `to`. */
   range(from: number, to: number): string;
   /** Sessions with this label that the destination still has. */
@@ -76,10 +78,10 @@ export class Scene implements AsyncDisposable {
     const [source, destination] = [await this.source(), await this.destination()];
     const { table, findings } = await source.describe(spec);
     if (!table) throw new Error(`the source can't be described: ${JSON.stringify(findings)}`);
-    const { format, fingerprint, findings: met } = await destination.check(spec, table);
+    const { format, fingerprint, findings: met, shape = table.shape } = await destination.check(spec, table);
     const problems = met.filter(({ severity }) => severity === 'problem');
     if (!format || problems.length > 0) throw new Error(`the check found ${JSON.stringify(problems)}`);
-    const { shape, columns } = table;
+    const columns = table.inferred ? shape.columns.map(({ name }) => name) : table.columns;
     const parts = { specification: JSON.stringify(spec), target: fingerprint };
     return { spec, source: this.fixture.source.name, shape, columns, format, fingerprint: parts };
   }

@@ -26,6 +26,14 @@ function memoryFixture(): Fixture {
           ?.rows.map(([id]) => id as number)
           .sort((a, b) => a - b),
       ),
+    rejects: (run) =>
+      Promise.resolve(
+        [...(destination.runs.get(run)?.tables.values() ?? [])].flatMap(({ rejects }) =>
+          [...rejects].flatMap(([partition, rows]) =>
+            rows.map(({ raw, place: { file = null, line } }) => ({ partition, file, line, raw })),
+          ),
+        ),
+      ),
     range: (from, to) => JSON.stringify([from, to]),
     sessions: (label) => Promise.resolve(destination.sessions.filter((open) => open === label).length),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -37,6 +37,10 @@ export async function postgresFixture(name = 'contract'): Promise<PostgresFixtur
       if (!found?.there) return undefined;
       return (await runSql<{ id: number }>(destination, `SELECT id FROM ${to} ORDER BY id`)).map(({ id }) => id);
     },
+    async rejects(run) {
+      const sql = `SELECT partition, file, line::int AS line, raw FROM longhaul.rejects WHERE run = $1 ORDER BY partition, number`;
+      return runSql<{ partition: number; file: string | null; line: number; raw: string }>(destination, sql, [run]);
+    },
     range: (from, to) => `"id" >= ${from} AND "id" < ${to}`,
     async sessions(label) {
       const found = await runSql(destination, 'SELECT FROM pg_stat_activity WHERE application_name = $1', [label]);

@@ -4,6 +4,7 @@ import type { TableSpec } from '../../src/core/model.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from './fixture.js';
 import { ledgerContract, type SceneOptions } from './ledger-suite.js';
 import { runsContract } from './runs-suite.js';
+import { rejectsContract } from './rejects-suite.js';
 import { skipContract } from './skip-suite.js';
 
 /** What every pair of source and destination keeps, by the contract in src/connectors/types.ts. */
@@ -330,6 +331,7 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
 
     ledgerContract(scene);
     skipContract(scene);
+    rejectsContract(() => fixture);
     runsContract(scene, (to) => fixture.createTarget(to));
   });
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,12 +61,12 @@ interface Scene {
 
 let made = 0;
 
-async function scene(options: { shutdownGrace?: string; stopGrace?: string } = {}): Promise<Scene> {
+async function scene(options: { shutdownGrace?: string; stopGrace?: string; program?: string } = {}): Promise<Scene> {
   const url = await destination.createDatabase(`command_${++made}`);
   await runSql(url, 'CREATE SCHEMA dw; CREATE TABLE dw.orders (id bigint PRIMARY KEY, note text)');
   const tmpDir = await mkdtemp(join(tmpdir(), 'longhaul-command-e2e-'));
-  const { stopGrace = '1s', shutdownGrace = '10s' } = options;
-  const common = `type: command, run: [python3, extract.py], tmpDir: ${tmpDir}, stopGrace: ${stopGrace}, env: {ERP_PASSWORD: ${CANARY}, MARK: ${tmpDir}}`;
+  const { stopGrace = '1s', shutdownGrace = '10s', program = 'python3' } = options;
+  const common = `type: command, run: [${program}, extract.py], tmpDir: ${tmpDir}, stopGrace: ${stopGrace}, env: {ERP_PASSWORD: ${CANARY}, MARK: ${tmpDir}}`;
   const workers = await testWorkers({
     ...{ temporal: temporal.address, taskQueue: temporal.unique('command'), sourceUrl: url, destinationUrl: url },
     shutdownGrace,
@@ -240,9 +240,12 @@ describe('a program as the source of a job', () => {
     expect(await failureOf(await start(s, wrong))).toContain('connection "pipe" is a program: it has no tables');
     const named = job('pipe', '', { tables: [{ from: 'sales.orders', to: 'dw.orders' }] });
     expect(await failureOf(await start(s, named))).toContain('tables[0]: connection "pipe" is a program');
-    const config = await readFile(s.workers.config, 'utf8');
-    await writeFile(s.workers.config, config.replaceAll('python3', 'pythonn3'));
-    await s.workers.start();
+    const other = await scene({ program: 'pythonn3' });
+    await other.workers.start();
+    const failure = await failureOf(await start(other, job('pipe')));
+    expect(failure).toContain(
+      'source: the program of connection "pipe" can not be started: there is no program "pythonn3"',
+    );
     expect(existsSync(join(s.folder, 'q0'))).toBe(false);
   });
 });

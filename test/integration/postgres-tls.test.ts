@@ -63,6 +63,7 @@ function fixture(): Fixture {
       await runSql(url, `INSERT INTO ${from} SELECT i, repeat('x', 4000) FROM generate_series(0, ${rows - 1}) AS i`);
     },
     createTarget: () => Promise.reject(new Error('not needed here')),
+    rejects: () => Promise.reject(new Error('not needed here')),
     visible: async (to) => (await runSql<{ id: number }>(url, `SELECT id FROM ${to} ORDER BY id`)).map(({ id }) => id),
     range: (from, to) => `"id" >= ${from} AND "id" < ${to}`,
     sessions: async (label) =>

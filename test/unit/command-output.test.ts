@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { redactor } from '../../src/connectors/command/redact.js';
+import { redactor } from '../../src/connectors/redact.js';
 import { Commands } from '../support/command.js';
 
 let commands: Commands;

@@ -91,9 +91,19 @@ describe('longhaul.yaml', () => {
     [
       'another type',
       'connections: {a: {type: postgre}}',
-      'connections.a.type: is not one of postgres, command — did you mean "postgres"?',
+      'connections.a.type: is not one of postgres, command, module — did you mean "postgres"?',
     ],
-    ['no type', 'connections: {a: {url: x}}', 'connections.a.type: is missing — write one of postgres, command'],
+    [
+      'no type',
+      'connections: {a: {url: x}}',
+      'connections.a.type: is missing — write one of postgres, command, module',
+    ],
+    [
+      'a module that is not there',
+      'connections: {a: {type: module, path: none.ts}}',
+      'connections.a.path: the file can not be read — write the path of a TypeScript or JavaScript module',
+    ],
+    ['a module without a path', 'connections: {a: {type: module}}', 'connections.a.path: is missing — write one'],
     ['nothing under a name', 'connections: {a: }', 'connections.a: is empty'],
     ['a mistyped part', connection(`${PARTS}prot: 5432`), 'connections.a.prot: unknown key — did you mean "port"?'],
     [
@@ -190,7 +200,7 @@ worker: {logLevel: verbose, maxConcurrentPartitions: "\${SECRET}", taskQeue: x}
       "connections.source.url: the environment variable SOURCE_URL is not set — set SOURCE_URL in the environment or in .env beside this file
       connections.source.maxSession: unknown key — did you mean "maxSessions"?
       connections["my db"]: not a name — begin with a letter, then letters, digits, _ . -
-      connections.lake.type: is not one of postgres, command — write one of these
+      connections.lake.type: is not one of postgres, command, module — write one of these
       connections.dw.password: stands beside url — write either url or the parts, not both
       connections.dw.tls.mode: is not one of disable, require, verify-ca, verify-full — write one of these
       connections.dw2.password: the environment variable EMPTY is set but empty — set EMPTY in the environment or in .env beside this file
@@ -229,6 +239,14 @@ describe('secrets', () => {
       }
     }
     expect(JSON.stringify(given)).toContain('"password":"[secret]"');
+  });
+
+  it('may be any option of a module, so none is printed', () => {
+    const yaml = `connections: {a: {type: module, path: erp.ts, options: {token: "\${TOKEN}"}}}`;
+    const given = load(yaml, { TOKEN: SECRET }, { 'erp.ts': '' }).connections.get('a')!;
+    expect(given).toMatchObject({ options: { token: SECRET }, path: expect.stringMatching(/^\/.*erp\.ts$/) as string });
+    for (const text of [JSON.stringify(given), inspect(given, { showHidden: true })])
+      expect(text).not.toContain(SECRET);
   });
 });
 

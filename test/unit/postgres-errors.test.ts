@@ -63,7 +63,7 @@ describe("the server's errors", () => {
   test('what can be told without a value is told', () => {
     const where = 'COPY staging, line 12, column amount: "x"';
     expect(mapped(server('22P02', 'invalid input syntax for type numeric: "x"', { where })).message).toBe(
-      'Connection "warehouse": the server refused a value that is invalid for its type (type numeric, column amount, row 12 of the stream) (SQLSTATE 22P02)',
+      'Connection "warehouse": the server refused a value that is invalid for its type (column amount, type numeric, row 12 of the stream) (SQLSTATE 22P02)',
     );
     const fields = { table: 'orders', constraint: 'orders_pkey' };
     expect(mapped(server('23505', 'duplicate', fields)).message).toContain('(table orders, constraint orders_pkey)');

@@ -3,7 +3,7 @@ import type { LedgerView, RunView } from '../../core/activities.js';
 import type { Context } from '../context.js';
 import { CliError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { skippedText, textTable } from '../follow/report.js';
+import { rejectsText, skippedText, textTable } from '../follow/report.js';
 import { formatBytes, formatCount, formatMoment, plural } from '../format.js';
 import { taskQueueOf } from '../job-input.js';
 import { askLedgers, isOpen, livenessOf, reportProblems } from '../ledgers.js';
@@ -141,10 +141,12 @@ function cells({
   states,
   rows,
   skipped,
+  quarantined,
   stagingBytes,
   forgottenAt,
 }: ListedRun): string[] {
-  const without = skipped === undefined ? '' : `, ${plural(skipped, 'partition')} skipped`;
+  const skips = skipped === undefined ? '' : `, ${plural(skipped, 'partition')} skipped`;
+  const without = quarantined === undefined ? skips : `${skips}, ${plural(quarantined, 'reject')}`;
   const tables = states === undefined ? '' : `${statesText({ states } as RunView)}${without}`;
   return [
     ...[run ?? '', job, formatMoment(new Date(startedAt)), workflow],
@@ -164,6 +166,8 @@ function printTables({ tables = [], keptUntil }: ListedRun, { screen: { out } }:
   for (const { table, visible } of tables) if (visible !== undefined) out.prose(`${table}: ${visible}`);
   for (const { table, skipped } of tables)
     if (skipped !== undefined) out.prose(`${table}: ${skippedText({ skipped })}`);
+  for (const { table, quarantined } of tables)
+    if (quarantined !== undefined) out.prose(`${table}: ${rejectsText({ quarantined })}`);
   if (keptUntil !== undefined) out.line(`Its staging is kept until ${formatMoment(new Date(keptUntil))}.`);
 }
 

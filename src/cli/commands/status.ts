@@ -61,7 +61,7 @@ function printJob(name: string, progress: JobProgress, { screen, hint }: Context
   err.line(`Or go on without some:    ${hint('skip', name, 'TABLE/PARTITION')}`);
 }
 
-const ENDED: readonly JobPhase[] = ['complete', 'complete with skips', 'failed', 'cancelled'];
+const ENDED: readonly JobPhase[] = ['complete', 'complete with rejects', 'complete with skips', 'failed', 'cancelled'];
 
 /** `snapshot 1, held, vacuum held back for 1,234 transactions; taken 3 h 12 min ago: why it started over` */
 function snapshotLine(snapshot: SnapshotProgress, now: number): string {

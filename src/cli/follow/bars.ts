@@ -130,7 +130,7 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
   const fraction = fractionDone(table);
   const rate = pace.rate(table.table);
   const left = pace.timeLeft([table]);
-  const { committed, partitions, running, retries, parked, skipped } = table;
+  const { committed, partitions, running, retries, parked, skipped, quarantined = 0 } = table;
   return [
     (fraction === undefined ? '' : `${Math.floor(fraction * 100)}%`).padStart(4),
     `${formatCompact(rate ?? 0)} rows/s`.padStart(12),
@@ -142,6 +142,7 @@ function copyingFacts(table: TableView, pace: Pace): string[] {
       ...(retries > 0 ? [plural(retries, 'retry', 'retries')] : []),
       ...(parked.length > 0 ? [`${formatCount(parkedCount(table))} parked`] : []),
       ...(skipped > 0 ? [`${formatCount(skipped)} skipped`] : []),
+      ...(quarantined > 0 ? [plural(quarantined, 'reject')] : []),
     ]
       .join(', ')
       .padEnd(20),

@@ -96,8 +96,7 @@ class Follower {
     const { handle } = this.job;
     try {
       const report = (await handle.result()) as JobReport;
-      const kind = report.phase === 'complete with skips' ? 'complete with skips' : 'complete';
-      return { ...this.#name(), kind, progress: report };
+      return { ...this.#name(), kind: howComplete(report), progress: report };
     } catch (thrown) {
       const progress = await queryJob(this.job).catch(() => this.#last);
       return { ...this.#name(), ...failureOutcome(thrown), ...(progress === undefined ? {} : { progress }) };
@@ -107,4 +106,8 @@ class Follower {
   #name(): { workflowId: string; runId: string } {
     return { workflowId: this.job.workflowId, runId: this.job.runId };
   }
+}
+
+function howComplete({ phase }: JobReport): 'complete' | 'complete with rejects' | 'complete with skips' {
+  return phase === 'complete with skips' || phase === 'complete with rejects' ? phase : 'complete';
 }

@@ -4,7 +4,7 @@ import type { Channel } from '../screen.js';
 import type { Observer } from './follow.js';
 import { Pace } from './pace.js';
 import { plainPhaseLabel } from './phases.js';
-import { parkedText, skippedText } from './report.js';
+import { parkedText, rejectsText, skippedText } from './report.js';
 import { isRunning, rowsSeen, timeTaken, type JobView, type TableView } from './view.js';
 
 /** Milliseconds between two summaries where there is no terminal. */
@@ -30,7 +30,7 @@ function phaseDetail(table: TableProgress, at: number): string {
     case 'copying':
       return copyingDetail(table);
     case 'published':
-      return `: ${formatCount(table.rows)} rows, ${formatBytes(table.bytes)}, in ${formatDuration(timeTaken(table, at))}${skippedDetail(table)}`;
+      return `: ${formatCount(table.rows)} rows, ${formatBytes(table.bytes)}, in ${formatDuration(timeTaken(table, at))}${withoutDetail(table)}`;
     case 'waiting on parked':
       return `: ${plural(parkedCount(table), 'parked partition')}`;
     default:
@@ -38,8 +38,9 @@ function phaseDetail(table: TableProgress, at: number): string {
   }
 }
 
-function skippedDetail(table: TableProgress): string {
-  return table.skipped === 0 ? '' : `; ${skippedText(table)}`;
+function withoutDetail(table: TableProgress): string {
+  const skipped = table.skipped === 0 ? '' : `; ${skippedText(table)}`;
+  return table.quarantined ? `${skipped}; ${rejectsText(table)}` : skipped;
 }
 
 function copyingDetail({ partitions, estimatedRows }: TableProgress): string {

@@ -25,7 +25,7 @@ export type Outcome = {
   /** Absent when no worker was there to tell. */
   readonly progress?: JobProgress;
 } & (
-  | { readonly kind: 'complete' | 'complete with skips' | 'waiting on parked' }
+  | { readonly kind: 'complete' | 'complete with rejects' | 'complete with skips' | 'waiting on parked' }
   | { readonly kind: 'failed' | 'cancelled'; readonly failure: Failure }
 );
 
@@ -33,6 +33,7 @@ export function exitCodeOf(outcome: Outcome): ExitCode {
   switch (outcome.kind) {
     case 'complete':
       return EXIT.ok;
+    case 'complete with rejects':
     case 'complete with skips':
       return EXIT.skips;
     case 'waiting on parked':

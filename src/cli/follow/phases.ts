@@ -38,6 +38,7 @@ const JOB_LOOK: Record<JobPhase, { symbol: string; paint: Paint }> = {
   copying: { symbol: '▸', paint: (c) => c.cyan },
   'waiting on parked': { symbol: '‖', paint: (c) => c.yellow },
   complete: { symbol: '✔', paint: (c) => c.green },
+  'complete with rejects': { symbol: '!', paint: (c) => c.yellow },
   'complete with skips': { symbol: '!', paint: (c) => c.yellow },
   failed: { symbol: '✖', paint: (c) => c.red },
   cancelled: { symbol: '■', paint: (c) => c.yellow },

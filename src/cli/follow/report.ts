@@ -119,10 +119,14 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
     const warning = table.warning === undefined ? [] : [colors.yellow(`! warning  ${table.table}: ${table.warning}`)];
     const parked = table.parked.slice(0, LISTED).map((each) => `    ${table.table} ${parkedText(each)}`);
     const more = parkedCount(table) - parked.length;
+    const rejected = table.quarantined ? [colors.yellow(`! rejects  ${table.table}: ${rejectsText(table)}`)] : [];
+    const where = rejectsPlace(table, progress.run);
     const visible = table.visible === undefined ? [] : [`    ${table.visible}`];
     return [
       ...state,
       ...skipped,
+      ...rejected,
+      ...(where === undefined ? [] : [`    ${where}`]),
       ...warning,
       ...visible,
       ...parked,
@@ -143,6 +147,18 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
 /** `2 partitions skipped and not in the target` */
 export function skippedText({ skipped }: Pick<TableProgress, 'skipped'>): string {
   return `${plural(skipped, 'partition')} skipped and not in the target`;
+}
+
+/** `12 rows refused and set aside` */
+export function rejectsText({ quarantined = 0 }: { readonly quarantined?: number }): string {
+  return `${plural(quarantined, 'row')} refused and set aside`;
+}
+
+/** The statement that shows the rows that were set aside, once it is known where they are. */
+function rejectsPlace({ table, rejectsTable }: TableProgress, run: string): string | undefined {
+  if (rejectsTable === undefined) return undefined;
+  const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
+  return `SELECT * FROM ${rejectsTable} WHERE run = ${quoted(run)} AND table_name = ${quoted(table)} ORDER BY partition, number`;
 }
 
 /** `17/100: DataRejected: the last error` */

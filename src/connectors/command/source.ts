@@ -20,7 +20,7 @@ import type { CommandConnectionConfig } from './config.js';
 import { noFolder, type Subject } from './errors.js';
 import { Program } from './program.js';
 import { entrust, type Ward } from './reaper.js';
-import { redactor } from './redact.js';
+import { redactor } from '../redact.js';
 import { PARENTS, removeAttempt } from './remove.js';
 import { requestFor } from './request.js';
 import { openStream } from './stream.js';

@@ -50,12 +50,7 @@ interface Ending {
   trailer: Trailer | undefined;
 }
 
-async function readerOf(
-  format: string,
-  running: Running,
-  ending: Ending,
-  options: ReadOptions,
-): Promise<SourceStream> {
+async function readerOf(format: string, running: Running, ending: Ending, options: ReadOptions): Promise<SourceStream> {
   const { config } = running;
   if (config.format === 'parquet') return readParquet(pathsOf(leftFiles(running, ending)), options);
   const inputs = config.output === 'files' ? fileInputs(running, ending) : pipeInput(running, ending);

@@ -5,6 +5,7 @@ import type { DigestForm, TableDigester } from '../digester.js';
 import type {
   DestinationSession,
   Finding,
+  MalformedRow,
   Meter,
   PartitionWriter,
   SessionOptions,
@@ -15,7 +16,7 @@ import type {
 import { MemoryTableDigester } from './digester.js';
 import { claim } from './claim.js';
 import { MemoryLedger, move, requireOpen, runClosed, startedOver } from './ledger.js';
-import { totalsOf } from './overview.js';
+import { someQuarantined, totalsOf } from './overview.js';
 import type { LedgerEntry, MemoryServer, MemoryTable, OpenAttempt } from './server.js';
 
 const MISSING_LIMIT = 1_000;
@@ -172,6 +173,7 @@ export class MemoryDestination implements DestinationSession {
 
 class MemoryWriter implements PartitionWriter {
   readonly #loaded: unknown[][] = [];
+  readonly #rejects: MalformedRow[] = [];
   readonly #startedAt = new Date().toISOString();
 
   constructor(
@@ -189,6 +191,7 @@ class MemoryWriter implements PartitionWriter {
     for (;;) {
       const next = await this.#unlessAborted(iterator.next());
       if (next.done) return this.#loaded.length;
+      for (const malformed of next.value.malformed ?? []) this.#setAside(malformed);
       this.#loaded.push(...next.value.rows.map((row) => [...row]));
       meter.rows = this.#loaded.length;
       meter.bytes = meter.rows;
@@ -202,15 +205,23 @@ class MemoryWriter implements PartitionWriter {
       if (over) throw over;
       const rows = this.#loaded.length;
       if (!this.open.alive) throw new LonghaulError('ConnectionFailed', 'The session was ended by another attempt.');
-      if (rows !== rowsRead) throw new LonghaulError('CountMismatch', `${rowsRead} rows were read, ${rows} written.`);
+      const quarantined = this.#rejects.length;
+      if (rows + quarantined !== rowsRead)
+        throw new LonghaulError('CountMismatch', `${rowsRead} rows were read, ${rows} written.`);
       if (state !== 'open') throw runClosed(run, spec.table, state);
       this.open.alive = false;
       this.staging.push(...this.#loaded);
       const { ordinal, hash: predicateHash, attempt } = this.claim;
       const times = { startedAt: this.#startedAt, committedAt: new Date().toISOString() };
-      const counts = { rows, bytes: rows, ...(digest === undefined ? {} : { digest }) };
+      const counts = {
+        rows,
+        ...someQuarantined(quarantined),
+        bytes: rows,
+        ...(digest === undefined ? {} : { digest }),
+      };
       const receipt: Receipt = { ordinal, predicateHash, state: 'committed', ...counts, attempt, ...times };
       this.entry.receipts.set(ordinal, receipt);
+      if (quarantined > 0) this.entry.rejects.set(ordinal, this.#rejects);
       return receipt;
     });
   }
@@ -218,6 +229,14 @@ class MemoryWriter implements PartitionWriter {
   [Symbol.asyncDispose](): Promise<void> {
     this.open.alive = false;
     return Promise.resolve();
+  }
+
+  #setAside(row: MalformedRow): void {
+    const { table, rejects } = this.entry.record.spec;
+    const what = `${table}, line ${row.place.line}: ${row.error}`;
+    if (!rejects) throw new LonghaulError('DataRejected', what);
+    this.#rejects.push(row);
+    if (this.#rejects.length > rejects.max) throw new LonghaulError('TooManyRejects', what);
   }
 
   #unlessAborted<T>(wait: Promise<T>): Promise<T> {

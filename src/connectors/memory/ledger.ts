@@ -252,6 +252,7 @@ export class MemoryLedger implements Ledger {
         if (state === 'published' || spec.publish !== 'partition') entry.receipts.clear();
         if (entry.plan) entry.plan.partitions = [];
         delete entry.differences;
+        entry.rejects.clear();
         if (spec.queries) entry.record = { ...entry.record, spec: { ...spec, queries: [] } };
       }
       return true;
@@ -280,7 +281,7 @@ export class MemoryLedger implements Ledger {
       const snapshot = table.spec.consistency === 'snapshot' ? { snapshot: 1 } : {};
       const staging = table.spec.publish === 'partition' ? table.spec.to : stagingOf(table, run.run, 1);
       const record = { ...structuredClone(table), ...snapshot, run: run.run, staging, state: 'open' as const };
-      return [table.spec.table, { record, receipts: new Map(), changedAt: Date.now() }];
+      return [table.spec.table, { record, receipts: new Map(), rejects: new Map(), changedAt: Date.now() }];
     });
     const opened: LedgerRun = {
       run: { startedAt: new Date().toISOString(), ...run },
@@ -298,7 +299,7 @@ export class MemoryLedger implements Ledger {
       this.server.staging.delete(record.staging);
       const staging = stagingOf(record, record.run, last + 1);
       const renewed = { ...record, state: 'open' as const, snapshot: last + 1, staging };
-      tables.set(table, { record: renewed, receipts: new Map(), changedAt: Date.now() });
+      tables.set(table, { record: renewed, receipts: new Map(), rejects: new Map(), changedAt: Date.now() });
     }
   }
 

@@ -6,10 +6,17 @@ import type { LedgerEntry } from './server.js';
 
 export function totalsOf(entry: LedgerEntry, limit: number): ReceiptTotals {
   const receipts = [...entry.receipts.values()];
-  const sum = (of: 'rows' | 'bytes') => receipts.reduce((total, receipt) => total + receipt[of], 0);
+  const sum = (of: 'rows' | 'bytes' | 'quarantined') =>
+    receipts.reduce((total, receipt) => total + (receipt[of] ?? 0), 0);
   const committed = receipts.filter(({ state }) => state === 'committed').length;
   const missing = pendingOf(entry).slice(0, limit);
-  return { committed, skipped: receipts.length - committed, rows: sum('rows'), bytes: sum('bytes'), missing };
+  const counts = { committed, skipped: receipts.length - committed, rows: sum('rows') };
+  return { ...counts, ...someQuarantined(sum('quarantined')), bytes: sum('bytes'), missing };
+}
+
+/** Absent: none. */
+export function someQuarantined(quarantined: number): { quarantined?: number } {
+  return quarantined === 0 ? {} : { quarantined };
 }
 
 export function pendingOf({ plan, receipts }: LedgerEntry): number[] {
@@ -19,13 +26,13 @@ export function pendingOf({ plan, receipts }: LedgerEntry): number[] {
 export function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: boolean): TableOverview {
   const { record, plan, changedAt } = entry;
   const { spec, state, staging } = record;
-  const { rows, bytes, committed, skipped } = totalsOf(entry, 0);
+  const { rows, bytes, committed, skipped, quarantined = 0 } = totalsOf(entry, 0);
   const visible = [...entry.receipts.values()].filter((receipt) => receipt.state === 'committed');
   const partial = spec.publish === 'partition' && state !== 'published';
   return {
     ...{ spec: spec.queries ? { ...spec, queries: [] } : spec, state, changedAt: new Date(changedAt).toISOString() },
     ...(plan && { partitions: plan.summary.partitions }),
-    ...{ committed, skipped, rows, bytes },
+    ...{ committed, skipped, rows, ...someQuarantined(quarantined), bytes },
     ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
     ...(partial && { visible: rangesOf(visible.map(({ ordinal }) => ordinal)).slice(0, VISIBLE_RANGES) }),
   };
@@ -38,6 +45,7 @@ export function sumsOf(tables: readonly TableOverview[]): StateSums[] {
     const since = those.filter(({ staging }) => staging !== undefined).map(({ changedAt }) => changedAt);
     return {
       ...{ state, tables: those.length, rows: sum(({ rows }) => rows), skipped: sum(({ skipped }) => skipped) },
+      ...someQuarantined(sum(({ quarantined = 0 }) => quarantined)),
       stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
       changedAt: those
         .map(({ changedAt }) => changedAt)

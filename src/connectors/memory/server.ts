@@ -1,5 +1,5 @@
 import type { ColumnShape, Partition, PlanSummary, Receipt, TableRecord, TableState } from '../../core/model.js';
-import type { Difference, RunRecord, SessionOptions } from '../types.js';
+import type { Difference, MalformedRow, RunRecord, SessionOptions } from '../types.js';
 
 /** A table that everybody sees. Rows are tuples in the order of `columns`. */
 export interface MemoryTable {
@@ -14,6 +14,8 @@ export interface LedgerEntry {
   plan?: { summary: PlanSummary; partitions: readonly Partition[] };
   readonly receipts: Map<number, Receipt>;
   differences?: readonly Difference[];
+  /** Rows set aside, by partition. */
+  readonly rejects: Map<number, readonly MalformedRow[]>;
   /** When its state changed last, in ms since 1970. */
   changedAt: number;
 }

@@ -1,7 +1,7 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { ColumnShape, QuerySpec, TableSpec } from '../../core/model.js';
 import type { Finding } from '../types.js';
-import { selectColumns } from './columns.js';
+import { selectColumns } from '../columns.js';
 import type { Description } from './describe-table.js';
 import { copyFormats } from './formats.js';
 import { attempt } from './probe.js';

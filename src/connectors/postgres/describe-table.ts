@@ -2,7 +2,7 @@ import type { TableSpec } from '../../core/model.js';
 import { didYouMean } from '../../core/suggest.js';
 import type { Finding, SourceTable } from '../types.js';
 import { findRelation, leavesDigest, leavesOf, readableRelations, type RelationInfo } from './catalog.js';
-import { selectColumns } from './columns.js';
+import { selectColumns } from '../columns.js';
 import { copyFormats } from './formats.js';
 import { partitionFindings } from './partition-findings.js';
 import { probe } from './probe.js';

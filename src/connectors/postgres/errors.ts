@@ -1,4 +1,5 @@
 import { LonghaulError, type ErrorCode } from '../../core/errors.js';
+import type { Place } from '../types.js';
 
 /** What is known where a driver's error is caught. */
 export interface ErrorContext {
@@ -10,6 +11,8 @@ export interface ErrorContext {
   readonly readOnly?: boolean;
   /** The statement that would give a missing privilege. */
   readonly grant?: string;
+  /** Where a row of the stream, or a line of CSV, stood in what the source gave. */
+  readonly place?: (line: number) => Place | undefined;
 }
 
 interface Rule {
@@ -157,7 +160,8 @@ const BY_TLS_CODE: readonly (readonly [RegExp, string, string])[] = [
 
 /**
  * A driver's error as a LonghaulError that names the connection, without any value of a row: DETAIL, CONTEXT and the statement
- * are dropped. An aborted signal's reason is returned as it is. The driver's error isn't kept as `cause`, since causes are printed.
+ * are dropped. An aborted signal's reason is returned as it is. The driver's error isn't kept as `cause`, since causes are printed;
+ * `serverFieldsOf` has it.
  */
 export function mapError(error: unknown, context: ErrorContext): unknown {
   if (context.signal?.aborted) return context.signal.reason;
@@ -173,24 +177,46 @@ export function sqlstateOf(error: unknown): string | undefined {
   return /^(?=.*\d)[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
 }
 
-/** The fields of an ErrorResponse that name objects; those that quote rows (detail, where, hint) are left out but for `where`. */
-interface ServerFields extends Error {
+/** The fields of an ErrorResponse. `message`, `detail` and `where` may quote rows: nothing of them leaves the destination. */
+export interface ServerFields extends Error {
   readonly schema?: string | undefined;
   readonly table?: string | undefined;
   readonly column?: string | undefined;
   readonly constraint?: string | undefined;
   readonly where?: string | undefined;
+  readonly detail?: string | undefined;
+}
+
+const ORIGINS = new WeakMap<LonghaulError, ServerFields>();
+
+/** What the server said, of an error that `mapError` made. */
+export function serverFieldsOf(error: unknown): ServerFields | undefined {
+  return error instanceof LonghaulError ? ORIGINS.get(error) : undefined;
+}
+
+/** `refused a NULL`: what an error of the server means, in our words, without a value. */
+export function sqlstateSays(sqlstate: string): string {
+  return ruleFor(sqlstate, {}).says;
+}
+
+/** Line and column of the data that a COPY was refused for, as the server tells them. */
+export function copyPlaceOf({ where = '' }: Pick<ServerFields, 'where'>): { line?: number; column?: string } {
+  const line = /^COPY .*?, line (\d+)/.exec(where)?.[1];
+  const column = /^COPY .*?, line \d+, column ([^:\n]+)/.exec(where)?.[1];
+  return { ...(line !== undefined && { line: Number(line) }), ...(column !== undefined && { column }) };
 }
 
 function serverError(sqlstate: string, error: ServerFields, context: ErrorContext): LonghaulError {
   const rule = ruleFor(sqlstate, context);
-  const what = rule.quotes ? `: ${safeMessage(sqlstate, error.message)}` : objectNames(error);
+  const what = rule.quotes ? `: ${safeMessage(sqlstate, error.message)}` : objectNames(error, context);
   const message = `Connection "${context.connection}": the server ${rule.says}${what} (SQLSTATE ${sqlstate})`;
   const next = sqlstate === '42501' ? mendPrivilege(error, context) : rule.next;
-  return new LonghaulError(rule.code, message, next === undefined ? {} : { next });
+  const mapped = new LonghaulError(rule.code, message, next === undefined ? {} : { next });
+  ORIGINS.set(mapped, error);
+  return mapped;
 }
 
-function ruleFor(sqlstate: string, { readOnly }: ErrorContext): Rule {
+function ruleFor(sqlstate: string, { readOnly }: Pick<ErrorContext, 'readOnly'>): Rule {
   if (sqlstate === '25006' && readOnly) return WRITES;
   return BY_SQLSTATE[sqlstate] ?? BY_SQLSTATE[sqlstate.slice(0, 2)] ?? { code: 'Unknown', says: 'had an error' };
 }
@@ -214,19 +240,25 @@ function safeMessage(sqlstate: string, message: string): string {
   return shown.length > LONGEST_MESSAGE ? `${shown.slice(0, LONGEST_MESSAGE)}…` : shown;
 }
 
-/** ` (type uuid, column x, constraint y)`: what can be told without a value. */
-function objectNames(error: ServerFields): string {
+/** ` (file part-3.csv, line 17, column x, type uuid, constraint y)`: what can be told without a value. */
+function objectNames(error: ServerFields, context: ErrorContext): string {
   const type = /^(?:invalid input syntax|value too long) for type ([a-z ]+(?:\(\d+\))?)/.exec(error.message)?.[1];
-  const column = error.column ?? /^COPY .*?, line \d+, column ([^:\n]+)/.exec(error.where ?? '')?.[1];
-  const line = /^COPY .*?, line (\d+)/.exec(error.where ?? '')?.[1];
+  const { line, column = error.column } = copyPlaceOf(error);
+  const place = line === undefined ? undefined : context.place?.(line);
   const known = [
+    place && placeText(place),
+    column && `column ${column}`,
     type && `type ${type}`,
     error.table && `table ${error.table}`,
-    column && `column ${column}`,
     error.constraint && `constraint ${error.constraint}`,
-    line && `row ${line} of the stream`,
+    line !== undefined && !place && `row ${line} of the stream`,
   ].filter(Boolean);
   return known.length === 0 ? '' : ` (${known.join(', ')})`;
+}
+
+/** `file part-3.csv, line 17`. */
+export function placeText({ file, line }: Place): string {
+  return file === undefined ? `line ${line}` : `file ${file}, line ${line}`;
 }
 
 function clientError(error: unknown, { connection }: ErrorContext): LonghaulError {

@@ -7,13 +7,13 @@ import { openStatements } from './statements.js';
 
 export type { PostgresConnectionConfig } from './config.js';
 
-/** Postgres as a source (version 12 and newer) and as a destination, over COPY in either format. */
+/** Postgres as a source (version 12 and newer) and as a destination, over COPY; as a destination also of CSV and of rows. */
 export function createPostgresConnector(config: PostgresConnectionConfig): Connector {
   return {
     name: config.name,
     type: config.type,
     capabilities: {
-      formats: ['postgres.copy.binary', 'postgres.copy.text'],
+      formats: ['postgres.copy.binary', 'postgres.copy.text', 'csv', 'rows'],
       source: true,
       destination: true,
       digest: 'postgres rows',

@@ -2,7 +2,7 @@ import type { TableSpec } from '../../core/model.js';
 import type { Finding } from '../types.js';
 import { leavesOf, type RelationInfo } from './catalog.js';
 import { chooseCut, serverFacts, whyNoPages } from './choose-cut.js';
-import { unknownColumn } from './columns.js';
+import { unknownColumn } from '../columns.js';
 import { liveBytes, statisticsOf } from './leaf-statistics.js';
 import type { KeyColumn, TableKey } from './partition-key.js';
 import { sharesOf, tableKey, wantedPartitions } from './plan.js';

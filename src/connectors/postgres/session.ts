@@ -3,7 +3,7 @@ import { LonghaulError } from '../../core/errors.js';
 import type { SessionOptions } from '../types.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { connect, destroySocket, endSocket } from './connect.js';
-import { mapError } from './errors.js';
+import { mapError, type ErrorContext } from './errors.js';
 import { backendPid, isPooled, refuseTransactionPooling } from './pooler.js';
 import type { Leave } from '../gate.js';
 import { enterGate, takeSlot, type SessionSide } from './slots.js';
@@ -59,7 +59,7 @@ export interface PgSession extends AsyncDisposable {
   /** Ends our side alone: the server goes on with the running statement, and ends the session when it would answer. */
   abandon(): void;
   /** A driver's error of this session as a LonghaulError, or the reason of the abort. */
-  mapped(error: unknown, grant?: string): unknown;
+  mapped(error: unknown, known?: Pick<ErrorContext, 'grant' | 'place'>): unknown;
 }
 
 export interface Texts {
@@ -219,10 +219,9 @@ class Session implements PgSession {
     }
   }
 
-  mapped(error: unknown, grant?: string): unknown {
+  mapped(error: unknown, known: Pick<ErrorContext, 'grant' | 'place'> = {}): unknown {
     const { signal } = this.options;
-    const context = { connection: this.name, signal, readOnly: this.#readOnly };
-    return mapError(error, grant === undefined ? context : { ...context, grant });
+    return mapError(error, { ...known, connection: this.name, signal, readOnly: this.#readOnly });
   }
 
   abandon(): void {

@@ -15,10 +15,10 @@ export function readHeader(
   options: ReadOptions,
 ): readonly string[] {
   const split = splitRecord(withoutLineBreak(record).toString('utf8'), delimiter);
-  if ('error' in split) throw refused(`the header of ${inputName(input)} is no CSV: ${split.error}`, options);
+  if ('error' in split) throw columnsRefused(`the header of ${inputName(input)} is no CSV: ${split.error}`, options);
   const names = split.fields.map((field) => field ?? '');
   const wrong = wrongNames(names, options);
-  if (wrong !== undefined) throw refused(`the header of ${inputName(input)} ${wrong}`, options);
+  if (wrong !== undefined) throw columnsRefused(`the header of ${inputName(input)} ${wrong}`, options);
   return names;
 }
 
@@ -33,7 +33,8 @@ export function wrongNames(names: readonly string[], { columns }: Pick<ReadOptio
   return twice === undefined ? undefined : `has ${listed([twice])} twice`;
 }
 
-function refused(happened: string, options: ReadOptions): Error {
+/** An error of columns that are not those which the source has to give. */
+export function columnsRefused(happened: string, options: Pick<ReadOptions, 'columns' | 'subject'>): Error {
   const wanted = options.columns.map(({ name }) => name).join(', ');
   return streamError(
     'SourceRefused',

@@ -3,10 +3,9 @@ import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import type { Meter, PartitionKey, PartitionWriter, SourceStream } from '../../types.js';
 import type { PgSession } from '../session.js';
-import { quoteColumns, quoteRelation, requireRelation } from '../sql.js';
-import { CopyIn, pipeFrames } from '../wire/index.js';
 import { claimPartition, keyOf } from './claim.js';
 import type { LedgerNames } from './ledger-schema.js';
+import { loadStream, type Loaded } from './load.js';
 import { completeReceipt } from './receipts.js';
 import { readOwnState, runClosed } from './records.js';
 import { stagingIn } from './staging-name.js';
@@ -37,7 +36,7 @@ export async function beginPartition(
     if (state !== 'open') throw runClosed(key, state);
     // What nobody swaps in later has to be right now.
     if (stagingIn(record) === undefined) await requireUnchanged(session, record, await lockTarget(session, record));
-    return new PostgresPartitionWriter(session, names, record, key);
+    return new PostgresPartitionWriter(session, names, record, key, partition.label);
   } catch (cause) {
     await session.rollback();
     throw cause;
@@ -46,7 +45,7 @@ export async function beginPartition(
 
 /** Ends with `commit`, or rolls back on disposal. `key` is held by the transaction's advisory lock until then. */
 class PostgresPartitionWriter implements PartitionWriter {
-  #written: number | undefined;
+  #loaded: Loaded | undefined;
   #bytes = 0;
   #over = false;
 
@@ -55,27 +54,23 @@ class PostgresPartitionWriter implements PartitionWriter {
     private readonly names: LedgerNames,
     private readonly record: TableRecord,
     private readonly key: PartitionKey,
+    private readonly label: string,
   ) {}
 
   async load(stream: SourceStream, meter: Meter): Promise<number> {
     const before = meter.bytes;
-    const sql = this.#copyStatement(stream);
-    if (stream.kind === 'rows') throw unknownFormat(this.session, stream.format);
-    const copy = new CopyIn(this.session.client, { sql, signal: this.session.options.signal, meter });
-    try {
-      const { rowsWritten } = await pipeFrames(stream, copy);
-      this.#written = rowsWritten;
-      meter.rows = rowsWritten;
-    } catch (cause) {
-      throw this.session.mapped(cause);
-    }
+    const { session, names, record, key, label } = this;
+    this.#loaded = await loadStream({ session, names, record, key, label }, stream, meter);
     this.#bytes = meter.bytes - before;
-    return this.#written;
+    return this.#loaded.written;
   }
 
   async commit(rowsRead: number, digest?: string): Promise<Receipt> {
-    if (rowsRead !== this.#written) throw countMismatch(this.record, this.key, rowsRead, this.#written);
-    const done = { rows: rowsRead, bytes: this.#bytes, digest };
+    const loaded = this.#loaded;
+    if (!loaded || rowsRead !== loaded.written + loaded.quarantined)
+      throw countMismatch(this.record, this.key, rowsRead, loaded);
+    const { written, quarantined } = loaded;
+    const done = { rows: written, quarantined, bytes: this.#bytes, digest };
     const receipt = await completeReceipt(this.session, this.names, this.key, done);
     await reach('copy: after completion');
     const state = await readOwnState(this.session, this.names, this.record, 'FOR SHARE');
@@ -92,29 +87,16 @@ class PostgresPartitionWriter implements PartitionWriter {
     this.#over = true;
     await this.session.rollback();
   }
-
-  #copyStatement({ format }: SourceStream): string {
-    if (format !== this.record.format) throw unknownFormat(this.session, format);
-    const into = `${quoteRelation(requireRelation(this.record.staging))} (${quoteColumns(this.record.columns)})`;
-    return `COPY ${into} FROM STDIN (FORMAT ${format === 'postgres.copy.binary' ? 'binary' : 'text'})`;
-  }
-}
-
-function unknownFormat(session: PgSession, format: string): LonghaulError {
-  return new LonghaulError(
-    'SourceChanged',
-    `Connection "${session.name}" was not prepared to take a stream of format ${format}.`,
-    { next: 'Start the job again, so that the format is chosen anew.' },
-  );
 }
 
 function countMismatch(
   record: TableRecord,
   { run, table, ordinal }: PartitionKey,
   read: number,
-  written: number | undefined,
+  loaded: Loaded | undefined,
 ): LonghaulError {
-  const counts = `${read} rows were read and ${written ?? 'none'} written`;
+  const aside = loaded?.quarantined ? `, ${loaded.quarantined} set aside` : '';
+  const counts = `${read} rows were read${aside} and ${loaded?.written ?? 'none'} written`;
   return new LonghaulError(
     'CountMismatch',
     `Partition ${ordinal} of ${table} in run ${run}: ${counts} into ${record.spec.to}; nothing was committed.`,

@@ -1,7 +1,7 @@
 import type { ColumnShape, TableShape, TableSpec } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { Finding, Format, SourceTable } from '../../types.js';
-import { selectColumns } from '../columns.js';
+import { selectColumns } from '../../columns.js';
 import { compareColumns, typeOf } from '../formats.js';
 import type { PgSession } from '../session.js';
 import { describeColumns, describeQuery, shapeOf, withoutPrivilege } from '../shape.js';
@@ -28,7 +28,8 @@ export async function fitUncatalogued(
   source: SourceTable,
   target: Target | undefined,
 ): Promise<Fit> {
-  if (source.inferred) return target ? fitInferred(session, spec, source, target) : { formats: [], findings: [noTarget(spec)] };
+  if (source.inferred)
+    return target ? fitInferred(session, spec, source, target) : { formats: [], findings: [noTarget(spec)] };
   const { types, findings } = await resolveTypes(session, copiedOf(source));
   const compared = target ? compareColumns(types, await describeColumns(session, target)).findings : [];
   const met = findings.length > 0 ? findings : compared;
@@ -115,7 +116,8 @@ const KNOWN = `
   FROM unnest($1::text[]) AS type`;
 
 function unknownType({ name, type }: ColumnShape): Finding {
-  const fix = 'write one as the destination has it, e.g. bigint, numeric(12,2), text or timestamptz, or erp.status with its schema';
+  const fix =
+    'write one as the destination has it, e.g. bigint, numeric(12,2), text or timestamptz, or erp.status with its schema';
   return problem('columns', `column "${name}": the destination has no type ${type}`, fix);
 }
 

@@ -59,7 +59,8 @@ async function fitOf(
   source: SourceTable,
   target: Target | undefined,
 ): Promise<Fit> {
-  if (target && !COPYABLE[spec.mode].includes(target.kind)) return { formats: source.formats, findings: [wrongKind(spec, target)] };
+  if (target && !COPYABLE[spec.mode].includes(target.kind))
+    return { formats: source.formats, findings: [wrongKind(spec, target)] };
   if (source.shape.system !== 'postgres') return fitUncatalogued(session, spec, source, target);
   const { format, findings } = target
     ? compareColumns(copiedOf(source), await describeColumns(session, target))
@@ -138,7 +139,8 @@ async function existingFindings(
 ): Promise<Finding[]> {
   if (!COPYABLE[spec.mode].includes(target.kind)) return [];
   const privileges = await privilegeFindings(session, spec.mode, target);
-  const more = spec.mode === 'replace' ? dependentFindings(session, target) : sequenceFindings(session, columns, target);
+  const more =
+    spec.mode === 'replace' ? dependentFindings(session, target) : sequenceFindings(session, columns, target);
   return [...privileges, ...(await more)];
 }
 

@@ -109,7 +109,9 @@ export async function forget(session: PgSession, names: LedgerNames, run: string
     if (tables.length === 0 || tables.some(({ closed }) => !closed)) return false;
     await session.query(`DELETE FROM ${names.planPages} WHERE run = $1`, [run]);
     await forgetReceipts(session, names, run);
-    await session.query(`DELETE FROM ${names.differences} WHERE run = $1`, [run]);
+    for (const kept of [names.differences, names.rejects]) {
+      await session.query(`DELETE FROM ${kept} WHERE run = $1`, [run]);
+    }
     await session.query(`UPDATE ${names.runTables} SET queries = NULL WHERE run = $1`, [run]);
     await session.query(`UPDATE ${names.runs} SET forgotten_at = now() WHERE run = $1`, [run]);
     await reach('forget: before COMMIT');

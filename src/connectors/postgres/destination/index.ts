@@ -5,7 +5,6 @@ import type {
   Demand,
   DestinationSession,
   Finding,
-  Format,
   Meter,
   PartitionWriter,
   SessionOptions,
@@ -29,9 +28,6 @@ import { publish } from './publish.js';
 import { checkDestinationServer } from './server.js';
 import { spaceFindings } from './space.js';
 import { PUBLISH_TUNING, type PublishTuning } from './tuning.js';
-
-/** Formats that a Postgres table is loaded from. */
-export const DESTINATION_FORMATS = ['postgres.copy.binary', 'postgres.copy.text'] as const satisfies Format[];
 
 /** One server session, on which at most one thing is done at a time. Throws as `openSession` does. */
 export async function openDestinationSession(

@@ -15,6 +15,7 @@ export interface LedgerNames {
   readonly planPages: string;
   readonly receipts: string;
   readonly differences: string;
+  readonly rejects: string;
   readonly snapshots: string;
 }
 
@@ -31,6 +32,7 @@ export function ledgerNames(schema: string): LedgerNames {
     planPages: named('plan_pages'),
     receipts: named('receipts'),
     differences: named('differences'),
+    rejects: named('rejects'),
     snapshots: named('snapshots'),
   };
 }
@@ -74,6 +76,7 @@ function ddl(names: LedgerNames): string[] {
        rows bigint,
        bytes bigint,
        skipped bigint,
+       quarantined bigint,
        opened_at timestamptz NOT NULL DEFAULT now(),
        planned_at timestamptz,
        changed_at timestamptz NOT NULL DEFAULT now(),
@@ -92,6 +95,7 @@ function ddl(names: LedgerNames): string[] {
        predicate_hash text NOT NULL,
        state text NOT NULL CHECK (state IN ('committed', 'skipped')),
        rows bigint NOT NULL,
+       quarantined bigint NOT NULL DEFAULT 0,
        bytes bigint NOT NULL,
        digest text,
        attempt int NOT NULL,
@@ -107,6 +111,18 @@ function ddl(names: LedgerNames): string[] {
        difference text NOT NULL CHECK (difference IN ('only in source', 'only in target', 'differs')),
        found_at timestamptz NOT NULL DEFAULT now(),
        PRIMARY KEY (run, table_name, partition, key))`,
+    // Holds customers' rows: nothing of it leaves the destination. Written in the transaction of the partition's receipt.
+    `CREATE TABLE IF NOT EXISTS ${names.rejects} (
+       run text NOT NULL,
+       table_name text NOT NULL,
+       partition int NOT NULL,
+       number int NOT NULL,
+       file text,
+       line bigint NOT NULL,
+       error text NOT NULL,
+       raw text NOT NULL,
+       at timestamptz NOT NULL DEFAULT clock_timestamp(),
+       PRIMARY KEY (run, table_name, partition, number))`,
     `CREATE TABLE IF NOT EXISTS ${names.snapshots} (
        run text NOT NULL REFERENCES ${names.runs},
        snapshot int NOT NULL,
@@ -193,7 +209,7 @@ interface LedgerRights {
 const RIGHTS = `
   WITH ledger AS (SELECT oid FROM pg_namespace WHERE nspname = $1),
        kept AS (SELECT c.oid, c.relname FROM pg_class c JOIN ledger l ON c.relnamespace = l.oid
-                WHERE c.relname IN (${['version', 'runs', 'run_tables', 'plan_pages', 'receipts', 'differences', 'snapshots'].map(quoteLiteral).join(', ')}))
+                WHERE c.relname IN (${['version', 'runs', 'run_tables', 'plan_pages', 'receipts', 'differences', 'rejects', 'snapshots'].map(quoteLiteral).join(', ')}))
   SELECT current_user::text AS role, current_database()::text AS database,
          EXISTS (SELECT FROM ledger) AS present,
          EXISTS (SELECT FROM kept WHERE relname = 'version') AS installed,

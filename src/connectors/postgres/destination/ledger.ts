@@ -52,6 +52,10 @@ export class PostgresLedger implements Ledger {
     return this.names.differences;
   }
 
+  get rejectsTable(): string {
+    return this.names.rejects;
+  }
+
   async tables(run: string, options?: QueryOption): Promise<readonly TableRecord[]> {
     if (!(await isInstalled(this.session, this.names))) return [];
     return readRecords(this.session, this.names, run, options);

@@ -11,6 +11,7 @@ import {
 import type { PgSession } from '../session.js';
 import { measuredStaging, stagingTables } from './housekeeping.js';
 import type { LedgerNames } from './ledger-schema.js';
+import { quarantinedOf } from './receipts.js';
 
 interface Row {
   run: string;
@@ -24,6 +25,7 @@ interface Row {
   partitions: string | null;
   committed: string;
   skipped: string;
+  quarantined: string;
   rows: string;
   bytes: string;
   staging: string;
@@ -40,22 +42,24 @@ const overview = ({ runs, runTables, receipts }: LedgerNames) => `
          to_json(w.forgotten_at) #>> '{}' AS forgotten, t.spec::text AS spec, t.state,
          to_json(t.changed_at) #>> '{}' AS changed, t.partitions, t.staging,
          coalesce(CASE WHEN t.state = 'published' THEN t.partitions - t.skipped END, s.committed) AS committed,
-         coalesce(t.skipped, s.skipped) AS skipped,
+         coalesce(t.skipped, s.skipped) AS skipped, coalesce(t.quarantined, s.quarantined, 0) AS quarantined,
          coalesce(t.rows, s.rows, 0) AS rows, coalesce(t.bytes, s.bytes, 0) AS bytes
   FROM wanted w JOIN LATERAL (
     SELECT * FROM ${runTables} t WHERE t.run = w.run ORDER BY t.position LIMIT $4) t ON true LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE p.state = 'committed') AS committed,
-           count(*) FILTER (WHERE p.state = 'skipped') AS skipped, sum(p.rows) AS rows, sum(p.bytes) AS bytes
+           count(*) FILTER (WHERE p.state = 'skipped') AS skipped, sum(p.rows) AS rows, sum(p.bytes) AS bytes,
+           sum(p.quarantined) AS quarantined
     FROM ${receipts} p WHERE p.run = t.run AND p.table_name = t.table_name AND t.state <> 'published') s ON true
   ORDER BY w.started_at DESC, w.run, t.position`;
 
 const sums = ({ runTables, receipts }: LedgerNames) => `
   SELECT t.run, t.state, count(*)::int AS tables, coalesce(sum(coalesce(t.rows, p.rows)), 0) AS rows,
          coalesce(sum(coalesce(t.skipped, p.skipped)), 0) AS skipped,
+         coalesce(sum(coalesce(t.quarantined, p.quarantined)), 0) AS quarantined,
          coalesce(sum(s.bytes), 0) AS bytes, to_json(max(t.changed_at)) #>> '{}' AS changed,
          to_json(min(t.changed_at) FILTER (WHERE s.name IS NOT NULL)) #>> '{}' AS since
   FROM ${runTables} t LEFT JOIN unnest($2::text[], $3::bigint[]) AS s (name, bytes) ON s.name = t.staging
-  LEFT JOIN LATERAL (SELECT sum(rows) AS rows, count(*) FILTER (WHERE p.state = 'skipped') AS skipped FROM ${receipts} p
+  LEFT JOIN LATERAL (SELECT sum(rows) AS rows, sum(quarantined) AS quarantined, count(*) FILTER (WHERE p.state = 'skipped') AS skipped FROM ${receipts} p
     WHERE p.run = t.run AND p.table_name = t.table_name AND t.state <> 'published') p ON true
   WHERE t.run = ANY ($1::text[]) GROUP BY t.run, t.state`;
 
@@ -65,6 +69,7 @@ interface SumsRow {
   tables: number;
   rows: string;
   skipped: string;
+  quarantined: string;
   bytes: string;
   changed: string;
   since: string | null;
@@ -79,7 +84,12 @@ async function addSums(
   const staging = [staged.map(({ name }) => name), staged.map(({ bytes }) => bytes ?? null)];
   for (const row of await session.query<SumsRow>(sums(names), [[...runs.keys()], ...staging])) {
     const { run, state, tables, changed, since } = row;
-    const counts = { rows: Number(row.rows), skipped: Number(row.skipped), stagingBytes: Number(row.bytes) };
+    const counts = {
+      rows: Number(row.rows),
+      skipped: Number(row.skipped),
+      ...quarantinedOf(row),
+      stagingBytes: Number(row.bytes),
+    };
     const stagedSince = since !== null && { stagedSince: since };
     runs.get(run)!.sums.push({ state, tables, ...counts, changedAt: changed, ...stagedSince });
   }
@@ -121,7 +131,7 @@ function tableOf(row: Row, staging: StagingTable | undefined): TableOverview {
     ...{ spec: JSON.parse(row.spec) as TableSpec, state: row.state, changedAt: row.changed },
     ...(row.partitions !== null && { partitions: Number(row.partitions) }),
     ...{ committed: Number(row.committed), skipped: Number(row.skipped) },
-    ...{ rows: Number(row.rows), bytes: Number(row.bytes) },
+    ...{ rows: Number(row.rows), ...quarantinedOf(row), bytes: Number(row.bytes) },
     ...(staging && { staging }),
   };
 }

@@ -157,11 +157,11 @@ async function claimSwap({ session, names, record }: Publication): Promise<boole
 }
 
 async function markPublished({ session, names, record }: Publication, totals: ReceiptTotals): Promise<void> {
-  const { rows, bytes, skipped } = totals;
+  const { rows, bytes, skipped, quarantined = 0 } = totals;
   await session.query(
-    `UPDATE ${names.runTables} SET state = 'published', rows = $3, bytes = $4, skipped = $5, changed_at = clock_timestamp()
+    `UPDATE ${names.runTables} SET state = 'published', rows = $3, bytes = $4, skipped = $5, quarantined = $6, changed_at = clock_timestamp()
      WHERE run = $1 AND table_name = $2`,
-    [record.run, record.spec.table, rows, bytes, skipped],
+    [record.run, record.spec.table, rows, bytes, skipped, quarantined],
   );
   await reach('publish: before COMMIT');
 }

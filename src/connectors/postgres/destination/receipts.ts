@@ -9,6 +9,7 @@ export interface ReceiptRow {
   predicate_hash: string;
   state: Receipt['state'];
   rows: string;
+  quarantined: string;
   bytes: string;
   digest: string | null;
   attempt: number;
@@ -17,7 +18,7 @@ export interface ReceiptRow {
 }
 
 /** to_json writes times as ISO 8601 whatever DateStyle is. */
-export const FIELDS = `partition, predicate_hash, state, rows, bytes, digest, attempt,
+export const FIELDS = `partition, predicate_hash, state, rows, quarantined, bytes, digest, attempt,
   to_json(started_at) #>> '{}' AS started_at, to_json(committed_at) #>> '{}' AS committed_at`;
 
 export function toReceipt(row: ReceiptRow): Receipt {
@@ -26,12 +27,18 @@ export function toReceipt(row: ReceiptRow): Receipt {
     predicateHash: row.predicate_hash,
     state: row.state,
     rows: Number(row.rows),
+    ...quarantinedOf(row),
     bytes: Number(row.bytes),
     ...(row.digest === null ? {} : { digest: row.digest }),
     attempt: row.attempt,
     startedAt: row.started_at,
     committedAt: row.committed_at,
   };
+}
+
+/** Absent: none. */
+export function quarantinedOf({ quarantined }: { quarantined: string }): { quarantined?: number } {
+  return Number(quarantined) > 0 ? { quarantined: Number(quarantined) } : {};
 }
 
 /**
@@ -76,13 +83,13 @@ export async function completeReceipt(
   session: PgSession,
   names: LedgerNames,
   { run, table, ordinal }: PartitionKey,
-  done: { rows: number; bytes: number; digest?: string | undefined },
+  done: { rows: number; quarantined?: number; bytes: number; digest?: string | undefined },
 ): Promise<Receipt> {
   const row = await firstRow<ReceiptRow>(
     session,
-    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, digest = $6, committed_at = clock_timestamp()
+    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, digest = $6, quarantined = $7, committed_at = clock_timestamp()
      WHERE run = $1 AND table_name = $2 AND partition = $3 RETURNING ${FIELDS}`,
-    [run, table, ordinal, done.rows, done.bytes, done.digest ?? null],
+    [run, table, ordinal, done.rows, done.bytes, done.digest ?? null, done.quarantined ?? 0],
   );
   return toReceipt(row!);
 }
@@ -94,10 +101,10 @@ export async function readTotals(
   table: string,
   limit: number,
 ): Promise<ReceiptTotals> {
-  const sums = await firstRow<Record<'committed' | 'skipped' | 'rows' | 'bytes', string>>(
+  const sums = await firstRow<Record<'committed' | 'skipped' | 'rows' | 'quarantined' | 'bytes', string>>(
     session,
     `SELECT count(*) FILTER (WHERE state = 'committed') AS committed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
-            coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes
+            coalesce(sum(rows), 0) AS rows, coalesce(sum(quarantined), 0) AS quarantined, coalesce(sum(bytes), 0) AS bytes
      FROM ${names.receipts} WHERE run = $1 AND table_name = $2`,
     [run, table],
   );
@@ -107,6 +114,7 @@ export async function readTotals(
     committed: Number(committed),
     skipped: Number(skipped),
     rows: Number(written),
+    ...quarantinedOf(sums!),
     bytes: Number(bytes),
     missing,
   };

@@ -80,7 +80,7 @@ async function renew(session: PgSession, names: LedgerNames, record: TableRecord
     [run, spec.table, snapshot, staging],
   );
   if (renewed.length === 0) return;
-  for (const kept of [names.receipts, names.planPages]) {
+  for (const kept of [names.receipts, names.rejects, names.planPages]) {
     await session.query(`DELETE FROM ${kept} WHERE run = $1 AND table_name = $2`, [run, spec.table]);
   }
 }

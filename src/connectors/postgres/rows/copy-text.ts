@@ -13,7 +13,6 @@ const BACKSLASH = 0x5c;
 const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /** What can't be copied into the buffer as it is. */
-// eslint-disable-next-line no-control-regex
 const SPECIAL = /[\\\n\r\t\0\ud800-\udfff]/;
 
 /** Rows in COPY's text format, in one growing buffer that begins with room for a frame's header. */

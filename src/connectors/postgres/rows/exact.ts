@@ -20,7 +20,8 @@ export function requireScale(text: string, scale: number, type: string): void {
   if (scale >= 0 && hasPlainScale(text, scale)) return;
   const needed = scaleOf(text);
   if (needed === undefined || needed <= scale) return;
-  throw new Refusal(`its number would be rounded: ${type} keeps ${kept(scale)}, and it has ${Math.max(needed, 0)}`);
+  const has = scale < 0 ? '' : `, and it has ${needed}`;
+  throw new Refusal(`its number would be rounded: ${type} keeps ${kept(scale)}${has}`);
 }
 
 /** Most numbers are written like this: no exponent, and few digits after the point. */
@@ -30,8 +31,8 @@ function hasPlainScale(text: string, scale: number): boolean {
 }
 
 function kept(scale: number): string {
-  if (scale === 0) return 'no digit after the point';
-  return scale > 0 ? `${scale} digit${scale === 1 ? '' : 's'} after the point` : `tens to the power of ${-scale}`;
+  if (scale < 0) return `no digit but those before the last ${-scale}`;
+  return scale === 0 ? 'no digit after the point' : `${scale} digit${scale === 1 ? '' : 's'} after the point`;
 }
 
 /** `digits`: of fractions of a second that the column keeps. */
@@ -53,7 +54,7 @@ export function refuseOffset(text: string, type: string): void {
 }
 
 export function refuseTimeOfDay(text: string): void {
-  const time = /\d:\d.*$/.exec(text)?.[0];
+  const time = /\d+:\d.*$/.exec(text)?.[0];
   if (time === undefined || !/[1-9]/.test(time)) return;
   throw new Refusal('its time of day would be dropped: date has none');
 }
@@ -63,14 +64,19 @@ const FLOAT4_DIGITS = 9;
 
 export function requireFloat4(text: string): void {
   if (text.length <= FLOAT4_DIGITS || Math.fround(Number(text)) === Number(text)) return;
-  const digits = text.replace(/[eE].*$/, '').replace(/[^\d]/g, '').replace(/^0+|0+$/g, '');
+  const digits = text
+    .replace(/[eE].*$/, '')
+    .replace(/[^\d]/g, '')
+    .replace(/^0+|0+$/g, '');
   if (digits.length <= FLOAT4_DIGITS || Number.isNaN(Number(text))) return;
-  throw new Refusal(`its number would be rounded: real keeps up to ${FLOAT4_DIGITS} digits, and it has ${digits.length}`);
+  throw new Refusal(
+    `its number would be rounded: real keeps up to ${FLOAT4_DIGITS} digits, and it has ${digits.length}`,
+  );
 }
 
 /** The server cuts spaces off that are too many, and refuses anything else that is. */
 export function requireLength(text: string, limit: number, type: string): void {
   if (text.length <= limit) return;
-  const length = [...text].length;
+  const length = Array.from(text).length;
   if (length > limit) throw new Refusal(`its text is too long for ${type}: it has ${length} characters`);
 }

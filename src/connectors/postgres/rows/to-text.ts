@@ -1,15 +1,8 @@
 import type { ColumnShape } from '../../../core/model.js';
-import type { JsonObject, Value } from '../../types.js';
+import type { Value } from '../../types.js';
 import { typeOf, type ModifiedType } from '../formats.js';
 import { arrayText } from './array.js';
-import {
-  refuseOffset,
-  refuseTimeOfDay,
-  requireFloat4,
-  requireFraction,
-  requireLength,
-  requireScale,
-} from './exact.js';
+import { refuseOffset, refuseTimeOfDay, requireFloat4, requireFraction, requireLength, requireScale } from './exact.js';
 import { jsonText } from './json.js';
 import { decimalNumber, exactNumber, wholeNumber } from './number.js';
 import { wrongKind } from './refusal.js';
@@ -51,7 +44,10 @@ const BUILTIN: Readonly<Record<string, (type: ModifiedType) => ToText>> = {
   date,
 };
 
-function each(names: readonly string[], how: (type: ModifiedType) => ToText): Record<string, (type: ModifiedType) => ToText> {
+function each(
+  names: readonly string[],
+  how: (type: ModifiedType) => ToText,
+): Record<string, (type: ModifiedType) => ToText> {
   return Object.fromEntries(names.map((name) => [name, how]));
 }
 
@@ -145,7 +141,7 @@ function json({ printed }: ModifiedType): ToText {
   return (value) => {
     if (typeof value === 'string') return value;
     if (value instanceof Date) throw wrongKind(value, printed);
-    return jsonText(value as Value | JsonObject);
+    return jsonText(value);
   };
 }
 

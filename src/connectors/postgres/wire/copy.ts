@@ -1,7 +1,7 @@
 import { reach } from '../../../core/fail-points.js';
 import type { ByteStream } from '../../types.js';
 import type { CopyIn } from './copy-in.js';
-import { CopyOut } from './copy-out.js';
+import { CopyOut, type ChunkSink } from './copy-out.js';
 import { ProtocolError } from './frames.js';
 
 /** Both servers' own counts, from their command tags. Whether they must be equal is the caller's rule. */
@@ -10,13 +10,25 @@ export interface CopyCounts {
   readonly rowsWritten: number;
 }
 
+/** What gives a COPY its frames. */
+export interface Feed {
+  /** Resolves with the source's own count. */
+  run(sink: ChunkSink): Promise<number>;
+  /** Also before `run` and while it waits for the source. */
+  stop(cause: unknown): void;
+}
+
+/** Feeds a stream of CopyData frames into a destination, as `pipe` does. */
+export function pipeFrames(source: ByteStream, destination: CopyIn): Promise<CopyCounts> {
+  return pipe(framesOf(source), destination);
+}
+
 /**
- * Feeds a stream of CopyData frames into a destination. CopyDone is sent only after the stream has ended without an error and
- * the source has given its own count, which a Postgres source does after CommandComplete and ReadyForQuery. Whatever else
- * happens, nothing stays at the destination, both sides are over when this rejects, and it rejects with the first cause.
+ * Feeds a destination. CopyDone is sent only after the feed has ended without an error and the source has given its own count, which
+ * a Postgres source does after CommandComplete and ReadyForQuery. Whatever else happens, nothing stays at the destination, both
+ * sides are over when this rejects, and it rejects with the first cause.
  */
-export async function pipeFrames(source: ByteStream, destination: CopyIn): Promise<CopyCounts> {
-  const feed = openFeed(source, destination);
+export async function pipe(feed: Feed, destination: CopyIn): Promise<CopyCounts> {
   const refused = destination.rows.then((): never => {
     throw new ProtocolError('the destination ended before its source');
   });
@@ -24,7 +36,7 @@ export async function pipeFrames(source: ByteStream, destination: CopyIn): Promi
   try {
     await destination.ready;
     await reach('copy: before first row');
-    const rowsRead = await Promise.race([feed.run(), refused]);
+    const rowsRead = await Promise.race([feed.run(destination), refused]);
     await reach('copy: after last row');
     const written = destination.finish();
     await reach('copy: before tag');
@@ -36,24 +48,31 @@ export async function pipeFrames(source: ByteStream, destination: CopyIn): Promi
   }
 }
 
-interface Feed {
-  /** Resolves with the source's own count. */
-  run(): Promise<number>;
-  /** Also before `run` and while it waits for the source. */
-  stop(cause: unknown): void;
-}
-
-function openFeed(source: ByteStream, destination: CopyIn): Feed {
+function framesOf(source: ByteStream): Feed {
   if (source instanceof CopyOut) {
-    return { run: () => source.pumpTo(destination), stop: (cause) => source.abandon(cause) };
+    return { run: (sink) => source.pumpTo(sink), stop: (cause) => source.abandon(cause) };
   }
-  const chunks = source[Symbol.asyncIterator]();
-  return { run: () => iterate(source, chunks, destination), stop: () => void chunks.return?.().catch(() => undefined) };
+  return feedOf(source, (chunk, sink) => send(sink, chunk));
 }
 
-async function iterate(source: ByteStream, chunks: AsyncIterator<Uint8Array>, destination: CopyIn): Promise<number> {
-  for await (const chunk of { [Symbol.asyncIterator]: () => chunks }) {
-    if (!destination.write(chunk)) await destination.drained();
-  }
-  return source.rows;
+/** Feeds what `put` makes of each piece of a stream; `end`: what is left after the last. One piece at a time is in memory. */
+export function feedOf<T>(
+  source: AsyncIterable<T> & { readonly rows: Promise<number> },
+  put: (piece: T, sink: ChunkSink) => Promise<void>,
+  end: (sink: ChunkSink) => Promise<void> = () => Promise.resolve(),
+): Feed {
+  const pieces = source[Symbol.asyncIterator]();
+  return {
+    run: async (sink) => {
+      for await (const piece of { [Symbol.asyncIterator]: () => pieces }) await put(piece, sink);
+      await end(sink);
+      return source.rows;
+    },
+    stop: () => void pieces.return?.().catch(() => undefined),
+  };
+}
+
+/** Resolves when the chunk's memory is not needed any more. Rejects when nothing more will be taken. */
+export async function send(sink: ChunkSink, chunk: Uint8Array): Promise<void> {
+  if (!sink.write(chunk)) await sink.drained();
 }

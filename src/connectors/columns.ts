@@ -1,6 +1,6 @@
-import type { ColumnShape, TableSpec } from '../../core/model.js';
-import { didYouMean } from '../../core/suggest.js';
-import type { Finding } from '../types.js';
+import type { ColumnShape, TableSpec } from '../core/model.js';
+import { didYouMean } from '../core/suggest.js';
+import type { Finding } from './types.js';
 
 /** The columns to copy, in the source's order: those listed or all, but for excluded ones and those that the server computes. */
 export function selectColumns<C extends ColumnShape>(
