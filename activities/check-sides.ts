@@ -28,10 +28,14 @@ export async function told<T>(
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof LonghaulError) || !TOLD[tell].includes(error.code)) throw error;
+    if (!(error instanceof LonghaulError) || !isTold(error, tell)) throw error;
     findings.add(path, [errorFinding(error)]);
     return undefined;
   }
+}
+
+export function isTold({ code }: LonghaulError, tell: Tell): boolean {
+  return TOLD[tell].includes(code);
 }
 
 /** The connector of one side, if this worker has it and it can be that side; otherwise it is said. */

@@ -2,7 +2,7 @@ import type { ExpandedTable } from '../src/config/expand.js';
 import { shortHash } from '../src/connectors/hash.js';
 import type { Connector, DestinationSession, Finding, NewTableRecord, SourceSession } from '../src/connectors/types.js';
 import { LonghaulError } from '../src/core/errors.js';
-import type { TableShape } from '../src/core/model.js';
+import type { TableShape, TableSpec } from '../src/core/model.js';
 import type { Attempt } from './attempt.js';
 
 /** Sessions of one lane of the check. Without a destination only what the source says is checked. */
@@ -79,12 +79,19 @@ async function checkTable(
   const { identity } = table;
   const columns = table.inferred ? copiedOf(shape) : table.columns;
   const fingerprint = {
-    specification: shortHash(JSON.stringify(spec)),
+    specification: shortHash(JSON.stringify(declaredOf(spec))),
     source: shortHash(identity),
     sourceShape: shortHash(JSON.stringify(shape)),
     target,
   };
   return { findings: all, ...size, record: { spec, source: sourceName, shape, columns, format, fingerprint } };
+}
+
+/** What the job says of a table: what a list says is no part of it, since a run keeps the queries that it was opened with. */
+function declaredOf(spec: TableSpec): Partial<TableSpec> {
+  if (spec.queriesFrom === undefined) return spec;
+  const { queries: _queries, partition: _partition, ...declared } = spec;
+  return declared;
 }
 
 /** Of a source that gives what its target has. */

@@ -1,23 +1,26 @@
 import { expandTables, type ExpandedJob, type ExpandedTable } from '../src/config/expand.js';
-import type { CompiledJob } from '../src/config/compiled-job.js';
+import type { CompiledEntry, CompiledJob } from '../src/config/compiled-job.js';
 import { parseJob, type ParsedJob } from '../src/config/job.js';
 import { useFinding } from '../src/connectors/target-use.js';
 import type {
   Connector,
   DestinationSession,
   Finding,
+  LastPublished,
   NewTableRecord,
   SourceSession,
   TargetUse,
 } from '../src/connectors/types.js';
 import type { Servers } from '../src/core/activities.js';
 import type { Problem } from '../src/core/errors.js';
-import type { Job } from '../src/core/model.js';
+import type { Job, TableSpec } from '../src/core/model.js';
+import { counted } from '../src/core/text.js';
 import type { Attempt } from './attempt.js';
 import { connectorFor, told, type Tell } from './check-sides.js';
 import { checkTables, laneOf, type CheckedTable } from './check-tables.js';
 import type { Dependencies } from './dependencies.js';
 import { Findings } from './findings.js';
+import { QueryLists, type Known } from './query-lists.js';
 import { serversOf } from './sessions.js';
 
 export interface CheckedJob {
@@ -62,7 +65,8 @@ export async function checkJob(
   await using destination = await open('destination', to && (() => to.openDestination(running.session())));
   findings.addProblems(from ? snapshotProblems(from, compiled) : []);
   const undigested = from && to && undigestedBetween(from, to);
-  const check = new JobCheck({ compiled, parsed, source, destination, asking, undigested }, findings);
+  const lists = new QueryLists(deps, running, asking.tell, compiled.entries);
+  const check = new JobCheck({ compiled, parsed, source, destination, asking, undigested, lists }, findings);
   await check.servers();
   if (from === undefined || source === undefined) return check.ended();
   return await check.tables(source, laneOf({ source: from, destination: destination && to }, running));
@@ -76,6 +80,7 @@ interface Checking {
   readonly asking: Asking;
   /** Why `verify: checksum` can't be had between the two connections. */
   readonly undigested: string | undefined;
+  readonly lists: QueryLists;
 }
 
 function snapshotProblems(connector: Connector, { consistency }: Pick<Job, 'consistency'>): Problem[] {
@@ -114,13 +119,21 @@ class JobCheck {
   }
 
   async tables(source: SourceSession, lane: ReturnType<typeof laneOf>): Promise<CheckedJob> {
-    const { compiled, parsed, destination } = this.given;
-    const found = await expandTables(parsed, (pattern) => source.expand(pattern));
+    const { compiled, parsed, destination, lists } = this.given;
+    const known = await this.#known();
+    const found = await expandTables(
+      parsed,
+      (pattern) => source.expand(pattern),
+      (entry) => lists.tables(entry, known),
+    );
     this.findings.addProblems(found.problems.slice(parsed.problems.length));
     this.#digests(found.tables);
     const checked = await checkTables(compiled.source, { source, destination }, found.tables, lane);
     for (const [index, table] of checked.entries()) this.#add(found.tables[index]!, table.findings);
+    // What was decided when a run was opened is not asked again when it is opened once more.
+    if (known.length === 0) await this.#telling();
     if (destination === undefined) return this.ended();
+    if (known.length === 0) await this.#fewer(destination, found.tables);
     await this.#space(destination, found.tables, checked);
     const uses = await this.#uses(destination, found.tables);
     if (!this.given.compiled.again) this.#say(uses, 'appended', found.tables);
@@ -129,6 +142,31 @@ class JobCheck {
     const records = checked.flatMap(({ record }) => (record === undefined ? [] : [record]));
     const rest = fit ? await this.#whole(found, source, destination) : {};
     return { ...this.ended(), ...rest, records };
+  }
+
+  /** What the ledger has of the run, where its queries matter. */
+  async #known(): Promise<Known> {
+    const { compiled, destination } = this.given;
+    const queried = compiled.entries.some(({ kind }) => kind !== 'relation');
+    if (destination === undefined || this.#run === undefined || !queried || !this.#ledgerReadable) return [];
+    return await destination.ledger.tables(this.#run, { queries: true });
+  }
+
+  /** A resumed run's own leases, rows and queries are its own. */
+  get #run(): string | undefined {
+    return this.given.asking.run ?? this.given.compiled.resume;
+  }
+
+  async #telling(): Promise<void> {
+    for (const { path, finding } of await this.given.lists.onCommitted()) this.findings.add(path, [finding]);
+  }
+
+  async #fewer(destination: DestinationSession, tables: readonly ExpandedTable[]): Promise<void> {
+    const replaced = tables.filter(({ spec }) => spec.queries !== undefined && spec.mode === 'replace');
+    if (this.given.compiled.allowFewer || replaced.length === 0 || !this.#ledgerReadable) return;
+    const targets = replaced.map(({ spec }) => spec.to);
+    const last = new Map((await destination.ledger.lastPublished(this.#run, targets)).map((each) => [each.to, each]));
+    for (const table of replaced) this.#add(table, fewerFindings(table.spec, last.get(table.spec.to)));
   }
 
   #digests(tables: readonly ExpandedTable[]): void {
@@ -156,13 +194,11 @@ class JobCheck {
     this.findings.add('destination', (await destination.checkSpace?.(sizes)) ?? []);
   }
 
-  /** A resumed run's own leases and rows are its own. */
   async #uses(destination: DestinationSession, tables: readonly ExpandedTable[]): Promise<readonly TargetUse[]> {
     if (!this.#ledgerReadable) return [];
-    const { compiled, asking } = this.given;
-    const run = asking.run ?? compiled.resume;
+    const { name } = this.given.compiled;
     const specs = tables.map(({ spec }) => spec);
-    return await destination.ledger.usesOf({ name: compiled.name, ...(run !== undefined && { run }) }, specs);
+    return await destination.ledger.usesOf({ name, ...(this.#run !== undefined && { run: this.#run }) }, specs);
   }
 
   #say(uses: readonly TargetUse[], kind: TargetUse['use'], tables: readonly ExpandedTable[]): void {
@@ -171,10 +207,34 @@ class JobCheck {
       this.#add(byTarget.get(use.to)!, [useFinding(this.given.compiled.destination, use)]);
   }
 
-  /** An entry that is a pattern stands for several tables, so each is named. */
+  /** An entry that is a pattern, or takes all tables of a list, stands for several, so each is named. */
   #add({ path, spec }: ExpandedTable, findings: readonly Finding[]): void {
     const entry = this.given.compiled.entries.find((each) => each.path === path);
-    const pattern = entry?.kind === 'relation' && entry.from !== spec.from;
-    this.findings.add(path, findings, pattern ? spec.table : undefined);
+    const several = entry?.kind === 'list' ? entry.table === undefined : isMatched(entry, spec);
+    const told = spec.queriesFrom === undefined ? findings : findings.map((finding) => ofList(spec, finding));
+    this.findings.add(path, told, several ? spec.table : undefined);
   }
+}
+
+function isMatched(entry: CompiledEntry | undefined, { from }: TableSpec): boolean {
+  return entry?.kind === 'relation' && entry.from !== from;
+}
+
+/** The queries of a list have no place in the job file: they are called by their ids. */
+function ofList({ table, queries = [] }: TableSpec, finding: Finding): Finding {
+  const [place, index] = /^queries(?:\[(\d+)\]\.sql)?$/.exec(finding.path) ?? [];
+  if (place === undefined) return finding;
+  const query = index === undefined ? undefined : queries[Number(index)];
+  const message = query === undefined ? finding.message : `${table}/${query.id}: ${finding.message}`;
+  return { ...finding, path: 'queriesFrom', message };
+}
+
+/** A replace publishes what these queries give, and nothing else. */
+function fewerFindings({ queries = [], queriesFrom, to }: TableSpec, last: LastPublished | undefined): Finding[] {
+  if (last === undefined || queries.length >= last.queries) return [];
+  const before = `the ${last.queries} that ${to} was published from on ${last.publishedAt.slice(0, 10)} (run ${last.run})`;
+  const message = `${counted(queries.length, 'query', 'queries')}, fewer than ${before}: replace would leave nothing else in it`;
+  const fix =
+    'let it have all of them, finished or not; if the rest is meant to go, say --allow-fewer (allowFewer: true)';
+  return [{ severity: 'problem', path: queriesFrom === undefined ? 'queries' : 'queriesFrom', message, fix }];
 }

@@ -7,6 +7,8 @@ export interface Dependencies {
   /** The connections of longhaul.yaml, by name. */
   readonly connectors: ReadonlyMap<string, Connector>;
   readonly log: Log;
+  /** Absolute path of the folder of longhaul.yaml, below which lists of queries lie. Absent: there are none. */
+  readonly folder?: string;
   /** What the worker calls itself at Temporal: names it in errors that are its own configuration's. */
   readonly worker?: string;
   /**

@@ -1,4 +1,5 @@
 import type { LonghaulActivities } from '../src/core/activities.js';
+import { announceCommitted } from './announce-committed.js';
 import { awaitSnapshot } from './await-snapshot.js';
 import { checkJob } from './check-job.js';
 import { closeRun } from './close-run.js';
@@ -32,6 +33,7 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     openRun: (input) => openRun(deps, input),
     prepareTable: (input) => prepareTable(deps, input),
     copyPartition: (input) => copyPartition(deps, input),
+    announceCommitted: (input) => announceCommitted(deps, input),
     skipPartition: (input) => skipPartition(deps, input),
     pendingPartitions: (input) => pendingPartitions(deps, input),
     listBuildSteps: (input) => listBuildSteps(deps, input),

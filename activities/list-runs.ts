@@ -1,7 +1,14 @@
-import type { LedgerView, RunsQuery, RunView, TableView } from '../src/core/activities.js';
+import type { LedgerView, PartitionView, RunsQuery, RunView, TableView } from '../src/core/activities.js';
 import { LonghaulError } from '../src/core/errors.js';
-import { bounded } from '../src/core/text.js';
-import type { Connector, RunOverview, RunQuery, TableOverview } from '../src/connectors/types.js';
+import { bounded, utf8Length } from '../src/core/text.js';
+import type {
+  Connector,
+  Ledger,
+  PartitionOutcome,
+  RunOverview,
+  RunQuery,
+  TableOverview,
+} from '../src/connectors/types.js';
 import { attempt, type Attempt } from './attempt.js';
 import { connectorOf, type Dependencies } from './dependencies.js';
 
@@ -59,7 +66,28 @@ async function ledgerView(
     (share * 3) / 4,
   );
   const more = found.length > runs.length;
-  return { destination: connector.name, runs, more, orphans: fitting(orphans, share / 4) };
+  const table = found[0]?.tables.find(({ spec }) => spec.table === query.table);
+  const partitions = run !== undefined && table && (await partitionsOf(session.ledger, run, table));
+  const shown = partitions && { partitions: fitting(partitions, share - utf8Length(JSON.stringify(runs))) };
+  return { destination: connector.name, runs, more, orphans: fitting(orphans, share / 4), ...shown };
+}
+
+/** Asked for at a time. */
+const OUTCOMES = 5_000;
+
+async function partitionsOf(ledger: Ledger, run: string, { spec, partitions = 0 }: TableOverview) {
+  const views: PartitionView[] = [];
+  for (let from = 0; from < partitions; from += OUTCOMES) {
+    const ordinals = Array.from({ length: Math.min(OUTCOMES, partitions - from) }, (_, index) => from + index);
+    views.push(...(await ledger.outcomes(run, spec.table, ordinals)).map(partitionView));
+  }
+  return views;
+}
+
+function partitionView({ label, receipt }: PartitionOutcome): PartitionView {
+  if (receipt === undefined) return { partition: label, state: 'open', rows: 0, bytes: 0, seconds: 0 };
+  const { state, rows, bytes, startedAt, committedAt } = receipt;
+  return { partition: label, state, rows, bytes, seconds: (Date.parse(committedAt) - Date.parse(startedAt)) / 1000 };
 }
 
 /** The first of them, as many as have room in so many bytes of JSON. */

@@ -51,11 +51,12 @@ function opened(run: string, job: Job, records: readonly TableRecord[], warnings
   const { name, source, destination, parallelism, onFailure, maxParked, retry } = job;
   const states = new Map(records.map(({ spec, state }) => [spec.table, state]));
   const tables = job.tables.map((spec): OpenedTable => {
-    const { table, to, mode, publish } = spec;
+    const { table, to, mode, publish, queriesFrom } = spec;
     return {
       ...{ table, to, mode, ...(publish !== undefined && { publish }) },
       published: states.get(table) === 'published',
       ...(isStaged(spec) && { checksum: true }),
+      ...(queriesFrom?.onCommitted !== undefined && { announced: true }),
     };
   });
   const head = { run, name, source, destination, parallelism, onFailure, maxParked, retry };

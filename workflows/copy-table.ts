@@ -1,4 +1,5 @@
 import {
+  CancellationScope,
   condition,
   continueAsNew,
   ContinueAsNew,
@@ -12,6 +13,7 @@ import {
 import type { LonghaulActivities, TableRef } from '../src/core/activities.js';
 import { Allowance } from '../src/core/deal.js';
 import { boundedLines, counted } from '../src/core/text.js';
+import { Announcer } from './announcer.js';
 import { parkedLines, tableDetails } from './details.js';
 import { AFTER_PUBLISH, failure, short } from './failures.js';
 import {
@@ -33,6 +35,9 @@ import { PartitionWindow } from './window.js';
 const MISSING_ROUNDS = 5;
 /** Bytes of a table's failure, beside what the server adds to it. */
 const FAILURE_BYTES = 2_500;
+/** Milliseconds that others may take to be told of the rest, before a table ends and before it continues as new. */
+const TELL_THE_REST = 120_000;
+const TELL_ON = 5_000;
 
 /** Copies one table: plan, window of partitions, build, publish. Answers when it is published. */
 export async function copyTable(input: CopyTableInput): Promise<TableProgress> {
@@ -48,6 +53,8 @@ class TableCopy {
   readonly #window: PartitionWindow;
   readonly #parent: ParentLine;
   readonly #ref: TableRef;
+  /** Absent: nobody is told of what is committed. */
+  readonly #announcer: Announcer | undefined;
   #ended = false;
   /** From the call of publish to its answer, the target may be either. */
   #publishing = false;
@@ -62,7 +69,11 @@ class TableCopy {
       changed: (event) => this.#changed(event),
       draining: () => this.#draining,
       pending: (from, to) => this.#pending(from, to),
+      committed: (ordinal) => this.#announcer?.tell([ordinal, ordinal]),
     });
+    if (input.announced) {
+      this.#announcer = new Announcer(this.#ref, input.retry, () => this.#toldOrNot(), input.state?.untold);
+    }
     this.#parent = new ParentLine(() => ({
       ...this.#allowance.report(this.#book.running, this.#wants),
       progress: this.#book.report(this.#allowance.slots),
@@ -86,6 +97,11 @@ class TableCopy {
     if (count === 0) return;
     this.#changed(true);
     this.#window.wake();
+  }
+
+  #toldOrNot(): void {
+    this.#book.warning = this.#announcer?.warning;
+    this.#changed(false);
   }
 
   get #progress(): TableProgress {
@@ -148,6 +164,7 @@ class TableCopy {
   async run(): Promise<TableProgress> {
     try {
       await this.#copyAndPublish();
+      await this.#tellTheRest();
       await this.#parent.hangUp();
       return this.#progress;
     } catch (error) {
@@ -161,8 +178,16 @@ class TableCopy {
     this.#ended = true;
     if (isCancellation(error)) this.#book.ended('cancelled', now(), this.#cancelledNote);
     else this.#book.ended('failed', now(), short(error instanceof Error ? error.message : String(error)));
+    if (!isCancellation(error)) await this.#tellTheRest();
     this.#changed(true);
     await this.#parent.flush();
+  }
+
+  /** What is committed stays so, however the table ends; its slots are others' meanwhile. */
+  async #tellTheRest(): Promise<void> {
+    if (!this.#announcer?.pending) return;
+    this.#changed(false);
+    await CancellationScope.nonCancellable(() => this.#announcer!.end(TELL_THE_REST));
   }
 
   /** A swap that commits while it is cancelled may go through; only the ledger knows, and the job looks there when it closes the run. */
@@ -186,7 +211,13 @@ class TableCopy {
   }
 
   async #prepare(): Promise<void> {
-    if (!this.#book.planned) this.#book.plan(await this.#call('prepareTable', this.#ref, 'plan and staging'));
+    this.#announcer?.begin();
+    if (!this.#book.planned) {
+      const prepared = await this.#call('prepareTable', this.#ref, 'plan and staging');
+      this.#book.plan(prepared);
+      // Whoever committed them may not have come to tell of it.
+      if (prepared.alreadyCommitted > 0) this.#announcer?.tell([0, prepared.plan.partitions - 1]);
+    }
     this.#enter('copying');
   }
 
@@ -202,9 +233,12 @@ class TableCopy {
   }
 
   async #continue(): Promise<never> {
+    await this.#announcer?.end(TELL_ON);
     await this.#parent.flush();
     const { grant } = this.#allowance;
-    return continueAsNew<typeof copyTable>({ ...this.input, grant, state: this.#book.state() });
+    const untold = this.#announcer?.untold ?? [];
+    const state = { ...this.#book.state(), ...(untold.length > 0 && { untold }) };
+    return continueAsNew<typeof copyTable>({ ...this.input, grant, state });
   }
 
   async #waitOnParked(): Promise<void> {

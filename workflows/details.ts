@@ -82,12 +82,13 @@ function waitsFor(table: TableProgress): string {
 }
 
 export function tableDetails(table: TableProgress): string {
-  const { phase, to, running, slots, retries, parked, note, plan } = table;
+  const { phase, to, running, slots, retries, parked, note, warning, plan } = table;
   return [
     `**${phase}** · ${partitionsOf(table) || '?'} partitions · ${rowsOf(table)} rows → ${cell(to)}`,
     '',
     `${running} running in ${slots} slots · ${number(retries)} retries · ${parked.length} parked`,
     ...(note === undefined ? [] : ['', cell(note)]),
+    ...(warning === undefined ? [] : ['', `warning: ${cell(warning)}`]),
     ...(plan === undefined ? [] : ['', `Plan: ${cell(plan)}`]),
     ...(parked.length === 0
       ? []

@@ -201,12 +201,12 @@ export class JobTables {
       });
   }
 
-  #input({ table, to, mode, checksum }: OpenedTable, grant: Grant): CopyTableInput {
+  #input({ table, to, mode, checksum, announced }: OpenedTable, grant: Grant): CopyTableInput {
     const { run, source, destination, servers, snapshot, maxParked, onFailure, retry } = this.opened;
     const where = { source, destination, ...(servers && { servers }) };
-    const digests = checksum && { checksum };
+    const flags = { ...(checksum && { checksum }), ...(announced && { announced }) };
     const told = snapshot?.maxAge !== undefined && { tellsRead: true as const };
-    return { run, table, to, mode, ...where, grant, maxParked, onFailure, retry, ...digests, ...told };
+    return { run, table, to, mode, ...where, grant, maxParked, onFailure, retry, ...flags, ...told };
   }
 
   async #follow(table: string, row: Row, started: Promise<TableChild>): Promise<void> {

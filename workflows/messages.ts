@@ -67,6 +67,8 @@ export interface TableProgress {
   readonly visible?: string;
   /** What it waits for or why it failed, in words. */
   readonly note?: string;
+  /** What went wrong beside the copy and is no matter of it, in words. */
+  readonly warning?: string;
   /** How the table was cut, in words. */
   readonly plan?: string;
   readonly startedAt?: string;
@@ -227,6 +229,8 @@ export interface CopyTableInput {
   readonly retry: RetrySpec;
   /** Digests are compared before the table is published. */
   readonly checksum?: true;
+  /** Others are told of its committed queries. */
+  readonly announced?: true;
   /** The parent has to hear when everything is read: it may let the snapshot go then. */
   readonly tellsRead?: true;
   /** Present when the table continued as new. */
@@ -264,4 +268,9 @@ export interface CopyTableState {
   readonly toSkip?: readonly number[];
   /** Of those in `again`, the ones that a person asked for. Absent: none. */
   readonly asked?: readonly number[];
+  /** Others were not told of these yet, as far as they are committed. Absent: none. */
+  readonly untold?: readonly OrdinalRange[];
 }
+
+/** First and last. */
+export type OrdinalRange = readonly [number, number];

@@ -114,6 +114,21 @@ export function awaitingActivity(summary: string, retry: RetrySpec): LonghaulAct
   return proxyActivities<LonghaulActivities>(options).awaitSnapshot;
 }
 
+/** Between two tries to tell others of what is committed. Milliseconds. */
+export const ANNOUNCING_WAIT = { initialInterval: 2_000, backoffCoefficient: 2, maximumInterval: 600_000 };
+
+/** Nobody waits for it, so that it may wait for a worker as long as it takes; once it runs it is short. */
+export function announcingActivity(retry: RetrySpec, summary: string): LonghaulActivities['announceCommitted'] {
+  const activities = proxyActivities<LonghaulActivities>({
+    startToCloseTimeout: '1 minute',
+    heartbeatTimeout: heartbeatOf(retry),
+    retry: { ...CHECK_RETRY, maximumAttempts: 2 },
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    summary,
+  });
+  return activities.announceCommitted;
+}
+
 /** One activity of a table beside the copying. */
 export function tableActivity<K extends keyof LonghaulActivities>(
   name: K,

@@ -1,6 +1,8 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
 import { endingOf, failure, type Ending } from './failures.js';
 
+export type Backoff = Pick<ConnectionWait, 'initialInterval' | 'backoffCoefficient' | 'maximumInterval'>;
+
 export interface ConnectionWait {
   readonly initialInterval: number;
   readonly backoffCoefficient: number;
@@ -16,7 +18,7 @@ export interface SteadyHooks {
   resumed?(): void | Promise<void>;
 }
 
-export function backoff(wait: ConnectionWait, failures: number): number {
+export function backoff(wait: Backoff, failures: number): number {
   return Math.min(wait.maximumInterval, wait.initialInterval * wait.backoffCoefficient ** (failures - 1));
 }
 

@@ -23,6 +23,8 @@ type Cause = { readonly message: string; readonly label?: string };
 export class TableBook {
   phase: TablePhase = 'preparing';
   note: string | undefined;
+  /** See `TableProgress.warning`. */
+  warning: string | undefined;
   running = 0;
   /** Partitions begun by this execution, for the injected threshold of continue-as-new. */
   begun = 0;
@@ -232,6 +234,7 @@ export class TableBook {
       ...(plan && { partitions: plan.partitions, plan: plan.reason }),
       ...(plan?.estimatedRows !== undefined && { estimatedRows: plan.estimatedRows }),
       ...(this.note !== undefined && { note: this.note }),
+      ...(this.warning !== undefined && { warning: this.warning }),
       ...(this.#endedAt !== undefined && { endedAt: this.#endedAt }),
     };
   }

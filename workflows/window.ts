@@ -16,6 +16,8 @@ export interface WindowHooks {
   changed(event: boolean): void;
   /** No partition is begun any more: the execution is to continue as new. */
   draining(): boolean;
+  /** A partition has its receipt, and is not skipped. */
+  committed(ordinal: number): void;
   /** Asks the ledger which ordinals in [from, to) have no receipt. */
   pending(from: number, to: number): Promise<readonly number[]>;
 }
@@ -145,6 +147,7 @@ export class PartitionWindow {
     else if (result.outcome === 'handedBack') this.#ended(ordinal, { kind: 'handed back' });
     else {
       this.book.settled(ordinal, result);
+      if (result.outcome === 'committed') this.hooks.committed(ordinal);
       this.#connected();
     }
   }

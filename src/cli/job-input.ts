@@ -6,17 +6,29 @@ import type { Context } from './context.js';
 
 /** A job file as the workflow takes it, and as far as it can be understood without a server. */
 export interface JobInput {
-  /** The file as it stands, plus `resume` if given: the input of copyJob. */
+  /** The file as it stands, plus what the command line says of it: the input of copyJob. */
   readonly raw: unknown;
   readonly parsed: ParsedJob;
 }
 
-export async function readJobInput(file: string, resume?: string): Promise<JobInput> {
+/** Options of a command that are keys of the job. */
+export interface JobOptions {
+  readonly resume?: string;
+  readonly allowFewer?: boolean;
+}
+
+export async function readJobInput(file: string, { resume, allowFewer }: JobOptions): Promise<JobInput> {
   const content = await readJobFile(file);
   const isObject = typeof content === 'object' && content !== null && !Array.isArray(content);
-  const raw = isObject && resume !== undefined ? { ...content, resume } : content;
+  const keys = { ...(resume !== undefined && { resume }), ...(allowFewer === true && { allowFewer }) };
+  const raw = isObject ? { ...content, ...keys } : content;
   return { raw, parsed: parseJob(raw) };
 }
+
+export const ALLOW_FEWER = [
+  '--allow-fewer',
+  'let a replace have fewer queries than its target was last published from',
+] as const;
 
 const DEFAULT_TASK_QUEUE = 'longhaul';
 

@@ -1,4 +1,4 @@
-import type { Job, Mode, PartitionHint, QuerySpec, TableSpec } from '../core/model.js';
+import type { DeclaredColumn, Job, Mode, PartitionHint, QueriesFrom, QuerySpec, TableSpec } from '../core/model.js';
 
 /** One entry of `tables`, `defaults` applied; `to` may still hold {schema} and {table}. */
 export type CompiledEntry = {
@@ -6,8 +6,8 @@ export type CompiledEntry = {
   readonly path: string;
   readonly mode: Mode;
   readonly to: string;
-} & Pick<TableSpec, 'consistency' | 'verify' | 'publish'> &
-  (RelationEntry | QueryEntry);
+} & Pick<TableSpec, 'consistency' | 'verify' | 'publish' | 'rejects'> &
+  (RelationEntry | QueryEntry | ListEntry);
 
 export interface RelationEntry {
   readonly kind: 'relation';
@@ -23,6 +23,15 @@ export interface QueryEntry {
   readonly kind: 'queries';
   readonly table: string;
   readonly queries: readonly QuerySpec[];
+  readonly declared?: readonly DeclaredColumn[];
+}
+
+/** Stands for the tables of a list: for the one of this name, or for all that have no entry of their own. */
+export interface ListEntry {
+  readonly kind: 'list';
+  readonly table?: string;
+  readonly queriesFrom: QueriesFrom;
+  readonly declared?: readonly DeclaredColumn[];
 }
 
 export interface CompiledJob extends Omit<Job, 'tables'> {

@@ -1,8 +1,9 @@
 import type { Problem } from '../core/errors.js';
 import type { Job, TableSpec } from '../core/model.js';
-import type { CompiledEntry, CompiledJob, RelationEntry } from './compiled-job.js';
+import type { CompiledEntry, CompiledJob, ListEntry, QueryEntry, RelationEntry } from './compiled-job.js';
 import type { ParsedJob } from './job.js';
-import { MOST_TABLES } from './job-schema.js';
+import { MOST_QUERIES, MOST_TABLES } from './job-schema.js';
+import type { ListedTable } from './query-list.js';
 import { fillTemplate, formatTableName, isPattern, parseTableName, type TableName } from './table-name.js';
 
 /** One table of the expanded job with its entry's path in the file: what problems found on the servers are said about. */
@@ -20,17 +21,28 @@ export interface ExpandedJob {
   readonly warnings: readonly Problem[];
 }
 
+export interface ListedTables {
+  readonly tables: readonly ListedTable[];
+  readonly problems: readonly Problem[];
+}
+
+export type EntryOf<Kind> = CompiledEntry & Kind;
+
+/** The names that match a pattern, in their order. */
+type Match = (pattern: string) => Promise<readonly string[]>;
+
+/** All tables of an entry's list, or what is wrong with it. */
+type ReadList = (entry: EntryOf<ListEntry>) => Promise<ListedTables>;
+
 /**
- * Puts the source's tables in the place of patterns, fills in templates of targets, and looks for duplicates. `match` answers with
- * the names that match a pattern, in their order; its errors pass through. A table with an entry of its own is not taken by a pattern.
+ * Puts the source's tables in the place of patterns, and a list's in that of its entry, fills in templates of targets, and looks for
+ * duplicates. Errors of `match` and `list` pass through. A table with an entry of its own is not taken by a pattern, nor by an entry
+ * for all the tables of a list.
  */
-export async function expandTables(
-  parsed: ParsedJob,
-  match: (pattern: string) => Promise<readonly string[]>,
-): Promise<ExpandedJob> {
+export async function expandTables(parsed: ParsedJob, match: Match, list: ReadList = noList): Promise<ExpandedJob> {
   const { compiled, warnings } = parsed;
   if (compiled === undefined) return { tables: [], problems: parsed.problems, warnings };
-  const { tables, problems: unmatched } = await expandEntries(compiled.entries, match);
+  const { tables, problems: unmatched } = await expandEntries(compiled.entries, { match, list });
   const problems = [
     ...parsed.problems,
     ...unmatched,
@@ -43,24 +55,75 @@ export async function expandTables(
   return { job: { ...head, tables: tables.map(({ spec }) => spec) }, tables, problems, warnings };
 }
 
-async function expandEntries(
-  entries: readonly CompiledEntry[],
-  match: (pattern: string) => Promise<readonly string[]>,
-) {
-  const named = new Set(entries.flatMap((entry) => (entry.kind === 'relation' ? [entry.from] : [])));
+function noList(): Promise<ListedTables> {
+  return Promise.resolve({ tables: [], problems: [] });
+}
+
+interface Lookup {
+  readonly match: Match;
+  readonly list: ReadList;
+}
+
+/** What has an entry of its own. */
+interface Named {
+  readonly relations: ReadonlySet<string>;
+  readonly groups: ReadonlySet<string>;
+}
+
+interface Expansion {
+  readonly tables: readonly ExpandedTable[];
+  readonly problems: readonly Problem[];
+}
+
+async function expandEntries(entries: readonly CompiledEntry[], lookup: Lookup): Promise<Expansion> {
+  const named = {
+    relations: new Set(entries.flatMap((entry) => (entry.kind === 'relation' ? entry.from : []))),
+    groups: new Set(entries.flatMap((entry) => (entry.kind === 'relation' ? [] : (entry.table ?? [])))),
+  };
   const tables: ExpandedTable[] = [];
   const problems: Problem[] = [];
   for (const entry of entries) {
-    if (entry.kind === 'queries' || !isPattern(nameOf(entry.from))) {
-      tables.push({ path: entry.path, spec: specOf(entry) });
-      continue;
-    }
-    const names = (await match(entry.from)).map((name) => formatTableName(nameOf(name)));
-    const left = names.filter((name) => !named.has(name));
-    tables.push(...left.map((from) => ({ path: entry.path, spec: specOf({ ...entry, from }) })));
-    if (names.length === 0) problems.push(matchesNothing(entry));
+    const found = await expandEntry(entry, named, lookup);
+    tables.push(...found.tables);
+    problems.push(...found.problems);
   }
   return { tables, problems };
+}
+
+function expandEntry(entry: CompiledEntry, named: Named, lookup: Lookup): Promise<Expansion> {
+  if (entry.kind === 'list') return expandList(entry, named, lookup);
+  if (entry.kind === 'relation' && isPattern(nameOf(entry.from))) return expandPattern(entry, named, lookup);
+  return Promise.resolve({ tables: [{ path: entry.path, spec: specOf(entry) }], problems: [] });
+}
+
+async function expandPattern(
+  entry: EntryOf<RelationEntry>,
+  { relations }: Named,
+  { match }: Lookup,
+): Promise<Expansion> {
+  const names = (await match(entry.from)).map((name) => formatTableName(nameOf(name)));
+  const left = names.filter((name) => !relations.has(name));
+  return {
+    tables: left.map((from) => ({ path: entry.path, spec: specOf({ ...entry, from }) })),
+    problems: names.length === 0 ? [matchesNothing(entry)] : [],
+  };
+}
+
+async function expandList(entry: EntryOf<ListEntry>, { groups }: Named, { list }: Lookup): Promise<Expansion> {
+  const { kind: _kind, table: only, ...keys } = entry;
+  const listed = await list(entry);
+  const own = listed.tables.filter(({ table }) => (only === undefined ? !groups.has(table) : table === only));
+  const tables = own.map((each) => ({ path: entry.path, spec: specOf({ ...keys, kind: 'queries', ...each }) }));
+  const none = listed.problems.length === 0 && own.length === 0;
+  return { tables, problems: none ? [listsNothing(entry)] : listed.problems };
+}
+
+function listsNothing({ path, table }: EntryOf<ListEntry>): Problem {
+  const message =
+    table === undefined
+      ? 'the list has no table but those with entries of their own'
+      : `the list has no query of ${table}`;
+  return { path, message, fix: 'take the entry out, or see where the list comes from' };
 }
 
 function matchesNothing({ path, from }: CompiledEntry & RelationEntry): Problem {
@@ -68,7 +131,7 @@ function matchesNothing({ path, from }: CompiledEntry & RelationEntry): Problem 
   return { path, message, fix: 'correct the pattern, or grant USAGE on the schema' };
 }
 
-function specOf(entry: CompiledEntry): TableSpec {
+function specOf(entry: EntryOf<RelationEntry> | EntryOf<QueryEntry>): TableSpec {
   const { path: _path, kind: _kind, ...keys } = entry;
   if ('queries' in keys) {
     const { table, queries } = keys;
@@ -113,7 +176,13 @@ function ontoItself({ source, destination }: CompiledJob, tables: readonly Expan
 }
 
 function tooMany(tables: readonly ExpandedTable[]): Problem[] {
-  if (tables.length <= MOST_TABLES) return [];
-  const message = `${tables.length} tables match, more than ${MOST_TABLES}`;
-  return [{ path: 'tables', message, fix: 'make several jobs of it' }];
+  // Without a list they were counted when the file was read.
+  const listed = tables.some(({ spec }) => spec.queriesFrom !== undefined);
+  const queries = listed ? tables.reduce((sum, { spec }) => sum + (spec.queries?.length ?? 0), 0) : 0;
+  const fix = 'make several jobs of it';
+  const many = (message: string) => ({ path: 'tables', message, fix });
+  return [
+    ...(tables.length > MOST_TABLES ? [many(`${tables.length} tables match, more than ${MOST_TABLES}`)] : []),
+    ...(queries > MOST_QUERIES ? [many(`hold ${queries} queries, more than ${MOST_QUERIES}`)] : []),
+  ];
 }

@@ -1,6 +1,8 @@
-import type { PartitionHint, RetrySpec } from '../core/model.js';
+import type { DeclaredColumn, PartitionHint, QueriesFrom, RetrySpec } from '../core/model.js';
 import { DEFAULT_PARTITION_SIZE } from '../core/partition.js';
-import type { CompiledEntry, CompiledJob, QueryEntry, RelationEntry } from './compiled-job.js';
+import { namesIn, TOLD_NAMES } from '../core/named-parameters.js';
+import type { CompiledEntry, CompiledJob, ListEntry, QueryEntry, RelationEntry } from './compiled-job.js';
+import { didYouMean } from '../core/suggest.js';
 import { MOST_QUERIES, type DefaultedEntry, type DefaultedJob, type TableDefaults } from './job-schema.js';
 import { below, located, pathText, type Located } from './problems.js';
 import { formatTableName, isPattern, parseTableName, placeholders } from './table-name.js';
@@ -32,7 +34,11 @@ export function compileJob(job: DefaultedJob, indices: readonly number[]): Compi
         results.map(({ entry }) => entry),
       ),
     ],
-    warnings: [...retryWarnings(retry), ...entries.flatMap((entry) => unusedDefaults(entry, defaults))],
+    warnings: [
+      ...retryWarnings(retry),
+      ...entries.flatMap((entry) => unusedDefaults(entry, defaults)),
+      ...results.flatMap(({ warnings }) => warnings),
+    ],
   };
 }
 
@@ -65,24 +71,42 @@ function retryWarnings({ attemptTimeout, stallTimeout }: DefaultedJob['retry']):
 
 function compileEntry(given: DefaultedEntry, job: DefaultedJob, path: readonly PropertyKey[]) {
   const { defaults } = job;
-  const common = commonOf(given, job, pathText(path));
-  const entry = given.queries === undefined ? relation(given, defaults, common) : queries(given, defaults, common);
-  const problems = entry.kind === 'queries' ? queryProblems(entry) : relationProblems(entry);
-  return { entry, problems: [...problems, ...publishProblems(entry)].map((each) => below(path, each)) };
+  const entry = entryOf(given, defaults, commonOf(given, job, pathText(path)));
+  const { problems, warnings } = mistakesIn(entry);
+  const here = (each: Located) => below(path, each);
+  return { entry, problems: [...problems, ...publishProblems(entry)].map(here), warnings: warnings.map(here) };
 }
 
-type Common = Pick<CompiledEntry, 'path' | 'mode' | 'consistency' | 'verify' | 'publish'>;
+function entryOf(given: DefaultedEntry, defaults: TableDefaults, common: Common): CompiledEntry {
+  // Keys that the file has not are not there: none of them is undefined.
+  if (given.queriesFrom !== undefined) return list(given, given.queriesFrom as QueriesFrom, defaults, common);
+  return given.queries === undefined ? relation(given, defaults, common) : queries(given, defaults, common);
+}
+
+interface Mistakes {
+  readonly problems: readonly Located[];
+  readonly warnings: readonly Located[];
+}
+
+function mistakesIn(entry: CompiledEntry): Mistakes {
+  if (entry.kind === 'list') return listMistakes(entry);
+  return { problems: entry.kind === 'queries' ? queryProblems(entry) : relationProblems(entry), warnings: [] };
+}
+
+type Common = Pick<CompiledEntry, 'path' | 'mode' | 'consistency' | 'verify' | 'publish' | 'rejects'>;
 
 /** What is the default is left out, so that a specification says only what is special about its table. */
 function commonOf(given: DefaultedEntry, { defaults, mode, consistency }: DefaultedJob, path: string): Common {
   const verify = given.verify ?? defaults.verify;
   const publish = given.publish ?? defaults.publish;
+  const rejects = given.rejects ?? defaults.rejects;
   return {
     path,
     mode: given.mode ?? defaults.mode ?? mode,
     ...(consistency === 'snapshot' && { consistency }),
     ...(verify === 'checksum' && { verify }),
     ...(publish === 'partition' && { publish }),
+    ...(rejects !== undefined && { rejects }),
   };
 }
 
@@ -113,6 +137,7 @@ function relation(given: DefaultedEntry, defaults: TableDefaults, common: Common
 /** `columns` and `exclude` are one choice: an entry that makes it is not bound by the other one in `defaults`. */
 function columnChoice(given: DefaultedEntry, defaults: TableDefaults): Pick<RelationEntry, 'columns' | 'exclude'> {
   const { columns, exclude } = given.columns === undefined && given.exclude === undefined ? defaults : given;
+  if (columns !== undefined && !Array.isArray(columns)) return {};
   return { ...(columns === undefined ? {} : { columns }), ...(exclude === undefined ? {} : { exclude }) };
 }
 
@@ -139,7 +164,58 @@ function measureOf({
 function queries(given: DefaultedEntry, defaults: TableDefaults, common: Common): CompiledEntry & QueryEntry {
   const table = given.table ?? given.to ?? '';
   const to = given.to ?? defaults.to ?? table;
-  return { ...common, kind: 'queries', table, to, queries: given.queries! };
+  return { ...common, kind: 'queries', table, to, queries: given.queries!, ...declared(given) };
+}
+
+function declared({ columns }: DefaultedEntry): { declared?: readonly DeclaredColumn[] } {
+  if (columns === undefined || Array.isArray(columns)) return {};
+  return { declared: Object.entries(columns).map(([name, type]) => ({ name, type })) };
+}
+
+/** Where nothing is said, each table of a list goes to the table of its own name. */
+function list(
+  given: DefaultedEntry,
+  queriesFrom: QueriesFrom,
+  defaults: TableDefaults,
+  common: Common,
+): CompiledEntry & ListEntry {
+  const to = given.to ?? defaults.to ?? '{schema}.{table}';
+  const { table } = given;
+  return { ...common, kind: 'list', to, ...(table !== undefined && { table }), queriesFrom, ...declared(given) };
+}
+
+function listMistakes({ table, to, queriesFrom: { onCommitted } }: ListEntry & Pick<CompiledEntry, 'to'>): Mistakes {
+  const one = table === undefined && !placeholders(to).includes('table');
+  const fix = 'write e.g. dw.{table}, or table: orders for the queries of one';
+  const target = one ? [located(['to'], 'is one target for all tables of the list', fix)] : [];
+  const told = onCommitted === undefined ? NOTHING : tellingMistakes(namesIn(onCommitted));
+  const here = (each: Located) => below(['queriesFrom', 'onCommitted'], each);
+  return { problems: [...target, ...told.problems.map(here)], warnings: told.warnings.map(here) };
+}
+
+const NOTHING: Mistakes = { problems: [], warnings: [] };
+
+function tellingMistakes(names: readonly string[]): Mistakes {
+  const known: readonly string[] = TOLD_NAMES;
+  const written = known.map((name) => `:${name}`).join(', ');
+  const unknown = names.filter((name) => !known.includes(name));
+  const problems = unknown.map((name) => {
+    const meant = didYouMean(name, known);
+    return located(
+      [],
+      `uses :${name}, which is not known`,
+      meant === undefined ? `the names are ${written}` : `did you mean :${meant}?`,
+    );
+  });
+  if (unknown.length > 0) return { problems, warnings: [] };
+  if (!names.includes('query_id')) {
+    return { problems, warnings: [located([], 'says the same of every query', 'add query_id = :query_id')] };
+  }
+  const message = 'uses :query_id alone, and query ids are unique only within their table';
+  return {
+    problems,
+    warnings: names.includes('table_name') ? [] : [located([], message, 'add table_name = :table_name')],
+  };
 }
 
 function queryProblems({ table, to }: QueryEntry & Pick<CompiledEntry, 'to'>): Located[] {

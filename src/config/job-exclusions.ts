@@ -22,20 +22,54 @@ function snapshotExclusions(raw: object): Located[] {
 function entryExclusions(entry: unknown, path: readonly PropertyKey[], known: readonly Located[]): Located[] {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return [];
   const found = columnExclusions(entry, path);
-  if (has(entry, 'queries')) {
-    const foreign = ['from', 'where', 'columns', 'exclude', 'partition'].filter((key) => has(entry, key));
-    const fix = 'take it out: each query is a partition and says itself what it reads';
-    return [
-      ...found,
-      ...repeatedIds(entry.queries, [...path, 'queries']),
-      ...foreign.map((key) => located([...path, key], 'can not stand beside queries', fix)),
-    ];
-  }
+  const queries = (['queries', 'queriesFrom'] as const).filter((key) => has(entry, key));
+  if (queries.length > 0) return [...found, ...queryExclusions(entry, queries, path)];
   if (has(entry, 'table'))
     found.push(located([...path, 'table'], 'names a group of queries, and there are none', 'write from instead'));
+  if (isMapping(entry, 'columns')) {
+    const fix = 'write their names as a list: the table itself tells their types';
+    found.push(located([...path, 'columns'], 'declares columns, which only queries have need of', fix));
+  }
   const mentioned = known.some((each) => pathText(each.path).startsWith(pathText(path)));
   if (has(entry, 'from') || mentioned || found.length > 0) return found;
   return [located(path, 'says not what to copy', 'write from: schema.table, or queries: [{id, sql}]')];
+}
+
+function queryExclusions(
+  entry: object,
+  [kind, ...others]: readonly ('queries' | 'queriesFrom')[],
+  path: readonly PropertyKey[],
+): Located[] {
+  const listed = !isMapping(entry, 'columns');
+  const keys = ['from', 'where', ...(listed ? ['columns'] : []), 'exclude', 'partition'];
+  const foreign = keys.filter((key) => has(entry, key));
+  const fix = 'take it out: each query is a partition and says itself what it reads';
+  return [
+    ...(has(entry, 'queries') ? repeatedIds(entry.queries, [...path, 'queries']) : []),
+    ...(has(entry, 'queriesFrom') ? listExclusions(entry.queriesFrom, [...path, 'queriesFrom']) : []),
+    ...others.map((key) => located([...path, key], `can not stand beside ${kind}`, 'keep one of the two')),
+    ...foreign.map((key) => located([...path, key], `can not stand beside ${kind}`, fix)),
+  ];
+}
+
+const LIST = 'write {file: queries.csv}, or {connection, sql}';
+
+/** A list is a file, or what a query answers with; `connection` beside a file is only where `onCommitted` is run. */
+function listExclusions(list: unknown, path: readonly PropertyKey[]): Located[] {
+  if (typeof list !== 'object' || list === null || Array.isArray(list)) return [];
+  const [file, connection, sql, told] = ['file', 'connection', 'sql', 'onCommitted'].map((key) => has(list, key));
+  const at = (key: string, message: string, fix: string) => [located([...path, key], message, fix)];
+  return [
+    ...(file && sql ? at('sql', 'can not stand beside file', 'keep one of the two') : []),
+    ...(!file && !sql ? [located(path, 'says not where the queries are', LIST)] : []),
+    ...(sql && !connection ? at('connection', 'is missing', 'name the connection that sql is asked of') : []),
+    ...(file && told && !connection
+      ? at('connection', 'is missing', 'name the connection that onCommitted runs on')
+      : []),
+    ...(file && !sql && connection && !told
+      ? at('connection', 'has no use beside file', 'take it out, or add onCommitted')
+      : []),
+  ];
 }
 
 function columnExclusions(value: unknown, path: readonly PropertyKey[]): Located[] {
@@ -49,6 +83,12 @@ function columnExclusions(value: unknown, path: readonly PropertyKey[]): Located
     found.push(located([...path, 'partition'], `says ${measures.join(' and ')}`, 'keep one of size, rows and count'));
   }
   return found;
+}
+
+/** Names with types, where a list would be names alone. */
+function isMapping(entry: object, key: string): boolean {
+  const value = (entry as Record<string, unknown>)[key];
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function has<Key extends string>(value: unknown, key: Key): value is Record<Key, unknown> {

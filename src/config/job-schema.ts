@@ -57,6 +57,16 @@ const columns = z
   )
   .min(1, { error: 'is an empty list — name columns, or leave the key out for all' });
 
+const COLUMN_TYPES =
+  'is neither a list of columns nor types by column — write [id, amount], or {id: bigint} beside queries';
+/** A name that is a number would lose its place: such keys of a mapping are sorted before all others. */
+const declaredColumns = z
+  .record(
+    z.string().regex(/^(?!\d+$)./, { error: 'is not the name of a column — give it a name that is no number' }),
+    text("a type as the destination writes it, e.g. bigint or 'numeric(12,2)'"),
+  )
+  .refine((types) => Object.keys(types).length > 0, { error: 'is empty — write e.g. {id: bigint, name: text}' });
+
 const where = text("a condition in the source's SQL, e.g. created_at >= '2024-01-01'");
 const mode = z.enum(['replace', 'append']);
 const verify = z.enum(['counts', 'checksum']);
@@ -67,6 +77,8 @@ const BY = 'is not a way to cut a table — write auto, pages, a column, or a li
 const by = z
   .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(32)], { error: BY })
   .transform((given) => (Array.isArray(given) ? given : given === 'auto' || given === 'pages' ? given : [given]));
+
+const rejects = strict({ max: wholeNumber(1, 1_000_000_000) });
 
 const partition = strict({
   by: by.optional(),
@@ -85,24 +97,39 @@ const tableKeys = {
   partition: partition.optional(),
   verify: verify.optional(),
   publish: publish.optional(),
+  rejects: rejects.optional(),
 };
+
+/** Characters of a query's id. */
+export const LONGEST_ID = 200;
 
 /** Ids are often numbers in the control tables they come from. */
 const queryId = z
   .union([z.string(), z.int()], { error: 'is not an id — write a text or a whole number' })
   .transform(String)
-  .pipe(z.string().min(1).max(200));
+  .pipe(z.string().min(1).max(LONGEST_ID));
 
 const query = strict({ id: queryId, sql: text('the text of a query') });
 
 export const MOST_QUERIES = 100_000;
 export const MOST_TABLES = 2_000;
 
+const queriesFrom = strict({
+  file: text("the path of a file beside the worker's longhaul.yaml, e.g. queries.csv")
+    .regex(/\.(csv|json|ya?ml)$/i, { error: 'is not a list that can be read — name a .csv, .json or .yaml file' })
+    .optional(),
+  connection: connectionName.optional(),
+  sql: text('a query that answers with query_id, table_name, query').optional(),
+  onCommitted: text('a statement, e.g. UPDATE … WHERE query_id = :query_id AND table_name = :table_name').optional(),
+});
+
 const entry = strict({
   from: tablePattern.optional(),
   table: queryGroupName.optional(),
   queries: z.array(query).min(1, { error: 'is an empty list — write {id, sql} entries' }).optional(),
+  queriesFrom: queriesFrom.optional(),
   ...tableKeys,
+  columns: z.union([columns, declaredColumns], { error: silentFor(COLUMN_TYPES) }).optional(),
 });
 
 /**
@@ -131,11 +158,17 @@ const retry = strict({
 });
 
 /** Silent where one of the union's members has more to say. */
+function silentFor(message: string): (issue: { input?: unknown }) => string | undefined {
+  return ({ input }) => (typeof input === 'object' && input !== null ? undefined : message);
+}
+
 function neitherNameNorKeys({ input }: { input?: unknown }): string | undefined {
   if (typeof input === 'string' || (typeof input === 'object' && input !== null && !Array.isArray(input)))
     return undefined;
   return `is ${kindOf(input)} — write schema.table, or keys such as {from: schema.table, where: …}`;
 }
+
+const flag = z.boolean({ error: 'is not true or false — write true, or leave the key out' }).default(false);
 
 const TABLES = 'is not a list of tables — write e.g. ["public.orders", "sales.*"]';
 
@@ -152,7 +185,8 @@ export const jobSchema = strict({
   onSnapshotLost: z.enum(['restart', 'fail']).default('restart'),
   maxSnapshotAge: duration('12h', '1m').optional(),
   keepStaging: duration('7d', '1m').prefault('7d'),
-  again: z.boolean({ error: 'is not true or false — write true, or leave the key out' }).default(false),
+  again: flag,
+  allowFewer: flag,
   maxParked: wholeNumber(1, 1000).default(100),
   retry: retry.prefault({}),
   resume: z

@@ -119,6 +119,27 @@ export interface OpenOptions {
   readonly again?: boolean;
 }
 
+/** What a target's rows were published from, the last time that they were replaced by those of queries. */
+export interface LastPublished {
+  readonly to: string;
+  readonly run: string;
+  readonly queries: number;
+  /** ISO 8601. */
+  readonly publishedAt: string;
+}
+
+/** One partition of a plan and its receipt, if it has one: what a person asks of it. */
+export interface PartitionOutcome {
+  readonly ordinal: number;
+  readonly label: string;
+  readonly receipt?: Receipt;
+}
+
+/** `queries` (default false): with the queries of the specification; without them, `spec.queries` is empty where there are any. */
+export interface QueryOption {
+  readonly queries?: boolean;
+}
+
 export interface CloseOptions {
   /** ISO 8601: the latest `TableOverview.changedAt` of the run, or its start, as it was listed. Compared by the millisecond. */
   readonly unchangedSince?: string;
@@ -145,17 +166,14 @@ export interface Ledger {
   readonly rejectsTable?: string;
   /**
    * Opens a run and its tables in one step, leasing every target (exclusive for replace, shared for append), or opens them
-   * again when they are suspended or open and their fingerprints are equal. Returns the records as stored. Throws
+   * again when they are suspended or open and their fingerprints are equal. Returns the records as stored, without queries. Throws
    * TargetLeased naming the holder, TargetAppended naming the run that has appended (never of a table that this run has open, so that
    * a repeated call gives the same), ResumeRefused naming what changed.
    */
   openRun(run: RunRecord, tables: readonly NewTableRecord[], options?: OpenOptions): Promise<readonly TableRecord[]>;
-  /**
-   * Throws RunClosed when there is no such table. `queries` (default false): with the queries of the specification, which only
-   * planning needs; without them, `spec.queries` is empty where there are any.
-   */
-  table(run: string, table: string, options?: { readonly queries?: boolean }): Promise<TableRecord>;
-  tables(run: string): Promise<readonly TableRecord[]>;
+  /** Throws RunClosed when there is no such table. Only planning needs its queries. */
+  table(run: string, table: string, options?: QueryOption): Promise<TableRecord>;
+  tables(run: string, options?: QueryOption): Promise<readonly TableRecord[]>;
   /** Stores the plan in pages, all of it or nothing, if there is none; answers with the stored one. Throws RunClosed. */
   putPlan(record: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>, plan: PlanInput): Promise<PlanSummary>;
   plan(run: string, table: string): Promise<PlanSummary | undefined>;
@@ -170,6 +188,13 @@ export interface Ledger {
   skip(record: TableRecord, partition: Partition, attempt: number): Promise<Receipt>;
   /** Those of ordinals in [from, to), in order. */
   receipts(run: string, table: string, from: number, to: number): Promise<readonly Receipt[]>;
+  /** Of those of these ordinals that the plan has, in order. */
+  outcomes(run: string, table: string, ordinals: readonly number[]): Promise<readonly PartitionOutcome[]>;
+  /**
+   * How many queries these targets were last published from with mode replace, by another run than `run`: nothing of a target that never
+   * was, or last from something else than queries. There need not be a ledger yet.
+   */
+  lastPublished(run: string | undefined, targets: readonly string[]): Promise<readonly LastPublished[]>;
   /** Keeps these as all that is known to differ in partitions [from, to). They hold key values, which stay at the destination. */
   putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void>;
   /**

@@ -86,6 +86,8 @@ export interface StatementSession extends AsyncDisposable {
    * name, sent apart from the text. Throws as `query`.
    */
   execute(sql: string, values: readonly Readonly<Record<string, string>>[]): Promise<void>;
+  /** Looks whether `execute` could run this statement, as far as that can be told without running it. Throws as `query`. */
+  check(sql: string): Promise<void>;
 }
 
 /** One of a run's snapshots. */

@@ -72,6 +72,8 @@ export interface OpenedTable {
   readonly published: boolean;
   /** What was loaded is to be digested and compared before it is published. */
   readonly checksum?: true;
+  /** Others are told of its committed queries. */
+  readonly announced?: true;
 }
 
 /** Names one of a run's snapshots: they are numbered from 1 on. */
@@ -262,6 +264,16 @@ export interface TableView {
   readonly visible?: string;
 }
 
+/** What became of one partition; `open`: it is not committed, or that is not known any more. */
+export interface PartitionView {
+  readonly partition: string;
+  readonly state: 'committed' | 'skipped' | 'open';
+  readonly rows: number;
+  readonly bytes: number;
+  /** From the beginning of the attempt that committed it. */
+  readonly seconds: number;
+}
+
 export interface RunView {
   readonly run: string;
   /** The id of the workflow that ran or resumed it last. */
@@ -288,6 +300,8 @@ export interface RunsQuery {
   /** Absent: every connection of the worker that can be a destination. */
   readonly destination?: string;
   readonly run?: string;
+  /** Of the run that is asked for, the partitions of this table too. */
+  readonly table?: string;
   /** In ms: only runs that were not forgotten and of which nothing changed for so long. */
   readonly unchangedFor?: number;
   /** Of each ledger, the newest; at most 500. */
@@ -303,6 +317,8 @@ export interface LedgerView {
   /** There are older ones, beyond the limit, or beyond what an answer has room for. */
   readonly more: boolean;
   readonly orphans: readonly { readonly name: string; readonly bytes?: number }[];
+  /** Of `RunsQuery.table`, the first that an answer has room for. */
+  readonly partitions?: readonly PartitionView[];
   /** Why it could not be asked. */
   readonly problem?: string;
 }
@@ -352,6 +368,11 @@ export interface LonghaulActivities {
   /** Makes staging and the durable plan, or finds them. Idempotent. */
   prepareTable(input: TableRef): Promise<PreparedTable>;
   copyPartition(input: PartitionRef): Promise<PartitionResult>;
+  /**
+   * Runs `onCommitted` of the table's list for those of these partitions that are committed, at least once for each. A courtesy to
+   * others: nothing depends on it.
+   */
+  announceCommitted(input: TableRef & { ordinals: readonly number[] }): Promise<{ announced: number }>;
   /**
    * Sees to it that nothing of the partition is ever committed in this run, unless it is committed already: then that is the answer.
    * Idempotent.

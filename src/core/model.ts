@@ -45,6 +45,7 @@ export interface DeclaredColumn {
 export interface QueriesFrom {
   /** Path beside the worker's longhaul.yaml. Either this, or `connection` and `sql`. */
   readonly file?: string;
+  /** Where `sql` is asked and `onCommitted` is run; beside a file only for the latter. */
   readonly connection?: string;
   /** Answers with query_id, table_name, query. */
   readonly sql?: string;
@@ -119,6 +120,8 @@ export interface Job {
   readonly keepStaging: number;
   /** Appends once more what an earlier run of this name has appended already. */
   readonly again: boolean;
+  /** Replaces what more queries than now were published to. */
+  readonly allowFewer: boolean;
   readonly retry: RetrySpec;
   readonly tables: readonly TableSpec[];
   /** The run to take over, instead of starting a new one. */

@@ -35,9 +35,9 @@ export function boundedLines(lines: readonly string[], limit: number): string {
   return [...kept, ...(more > 0 ? [`… and ${more} more`] : [])].join('\n');
 }
 
-/** `1 partition`, `2 partitions`. */
-export function counted(count: number, noun: string): string {
-  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
+/** `1 partition`, `2 partitions`; irregular plurals are given. */
+export function counted(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count.toLocaleString('en-US')} ${count === 1 ? noun : nouns}`;
 }
 
 const SPANS = [

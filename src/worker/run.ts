@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import {
   GracefulShutdownPeriodExpiredError,
   NativeConnection,
@@ -97,7 +98,7 @@ function createWorkers(config: WorkerConfig, connection: NativeConnection, names
   const connectors = new Map([...config.connections].map(([name, connection]) => [name, createConnector(connection)]));
   const identity = `longhaul ${process.pid}@${hostname()}`;
   const activities = createActivities({
-    ...{ connectors, log, worker: identity },
+    ...{ connectors, log, worker: identity, folder: dirname(config.file) },
     runningRun: (workflowId) => runningRun(log, workflowId),
   });
   const common: Omit<WorkerOptions, 'taskQueue'> = {

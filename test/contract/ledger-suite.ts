@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LonghaulError } from '../../src/core/errors.js';
 import type { Consistency, Mode } from '../../src/core/model.js';
+import type { DestinationSession } from '../../src/connectors/types.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, type Scene } from './fixture.js';
 
 /** Runs that are opened onto one target at the same time. */
@@ -80,6 +81,57 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
     });
   });
 
+  describe('what became of partitions', () => {
+    it('is told with their labels, of those that are asked for and planned', async () => {
+      await using s = scene();
+      const session = await s.destination();
+      const record = await s.begun(session);
+      await s.copy(session, record, 1);
+      const receipt = (await session.ledger.receipts(s.run, s.spec.table, 1, 2))[0]!;
+      expect(receipt.state).toBe('committed');
+      expect(await session.ledger.outcomes(s.run, s.spec.table, [3, 1, 99])).toEqual([
+        { ordinal: 1, label: s.partition(1).label, receipt },
+        { ordinal: 3, label: s.partition(3).label },
+      ]);
+      expect(await session.ledger.outcomes(s.run, s.spec.table, [])).toEqual([]);
+    });
+  });
+
+  describe('what a target was published from', () => {
+    const queries = [{ id: 'all', sql: 'SELECT 1' }];
+
+    async function published(s: Scene, session: DestinationSession, queried: boolean): Promise<void> {
+      const checked = await s.checked();
+      const spec = queried ? { ...checked.spec, queries } : checked.spec;
+      const [record] = await session.ledger.openRun({ run: s.run, job: 'contract' }, [{ ...checked, spec }]);
+      await session.prepare(record!);
+      await session.ledger.putPlan(record!, { partitions: s.partitions(), reason: 'four ranges' });
+      await s.copyAll(session, record!);
+      await s.buildAll(session, record!);
+      await session.publish(record!, newMeter());
+    }
+
+    it('is the number of its last queries, also when the run was cleaned; nothing of the asking run, of appends, and of tables', async () => {
+      await using first = scene();
+      const session = await first.destination();
+      const { to } = first.spec;
+      const last = (run?: string) => session.ledger.lastPublished(run, [to, 'public.never']);
+      expect(await last()).toEqual([]);
+      await published(first, session, true);
+      const found = [{ to, run: first.run, queries: PARTITIONS, publishedAt: expect.any(String) as string }];
+      expect(await last()).toEqual(found);
+      expect(await last(first.run)).toEqual([]);
+      await using appended = scene({ mode: 'append' });
+      await published(appended, session, true);
+      expect(await session.ledger.lastPublished(undefined, [appended.spec.to])).toEqual([]);
+      expect(await session.ledger.forget(first.run)).toBe(true);
+      expect(await last()).toEqual(found);
+      await using table = scene({ to });
+      await published(table, session, false);
+      expect(await last()).toEqual([]);
+    });
+  });
+
   describe('opening a run', () => {
     it('may be repeated, and gives the same', async () => {
       await using s = scene();
@@ -102,6 +154,8 @@ export function ledgerContract(scene: (options?: SceneOptions) => Scene): void {
       const asked = await session.ledger.table(s.run, spec.table, { queries: true });
       expect(asked.spec).toEqual(spec);
       expect((await session.ledger.table(s.run, spec.table)).spec).toEqual({ ...spec, queries: [] });
+      expect((await session.ledger.tables(s.run, { queries: true }))[0]!.spec).toEqual(spec);
+      expect((await session.ledger.tables(s.run))[0]!.spec).toEqual({ ...spec, queries: [] });
     });
 
     it('leases the target: alone to replace, together to append', async () => {

@@ -31,7 +31,12 @@ export interface Checked {
 export async function check(
   urls: Readonly<Record<string, string>>,
   job: object,
-  options: { readonly on?: Partial<PostgresConnectionConfig>; readonly asking?: Asking } = {},
+  options: {
+    readonly on?: Partial<PostgresConnectionConfig>;
+    readonly asking?: Asking;
+    /** See `Dependencies.folder`. */
+    readonly folder?: string;
+  } = {},
 ): Promise<Checked> {
   const connectors = new Map(
     Object.entries(urls).map(([name, url]): [string, Connector] => [
@@ -40,6 +45,7 @@ export async function check(
     ]),
   );
   const raw = { name: 'nightly', source: 'shop', destination: 'warehouse', ...job };
-  const checked = await checkJob({ connectors, log }, raw, attemptOf(), options.asking ?? { tell: 'everything' });
+  const { folder, asking = { tell: 'everything' } } = options;
+  const checked = await checkJob({ connectors, log, ...(folder && { folder }) }, raw, attemptOf(), asking);
   return { problems: formatProblems(checked.problems), warnings: formatProblems(checked.warnings), checked };
 }

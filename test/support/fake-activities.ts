@@ -38,6 +38,8 @@ export interface FakeTable {
   /** Receipts that the ledger loses, with the publication, before it is asked for the first time whether all is published. */
   readonly fallBack?: readonly number[];
   readonly published?: boolean;
+  /** Others are told of its committed partitions; called instead of doing so at once. */
+  readonly announce?: (call: number, ordinals: readonly number[]) => MaybeAsync<void>;
   /** Digests are compared before publish; called instead of answering at once. */
   readonly verify?: (call: number) => MaybeAsync<void>;
 }
@@ -94,6 +96,8 @@ export class FakeActivities {
   /** Tables that the ledger calls published, answered for or not. */
   readonly done = new Set<string>();
   readonly verifies = new Map<string, number>();
+  /** Ordinals that others were told of, by table, in this order. */
+  readonly told = new Map<string, number[]>();
   readonly closed: { run: string; destination: string; state: string }[] = [];
   readonly opened: { run: string; workflowId: string }[] = [];
   readonly built: string[] = [];
@@ -122,6 +126,7 @@ export class FakeActivities {
       prepareTable: (input) => this.#prepare(input),
       copyPartition: (input) => this.#copy(input),
       skipPartition: (input) => this.#skip(input),
+      announceCommitted: (input) => this.#announce(input),
       pendingPartitions: ({ table, from, to }) => Promise.resolve({ ordinals: this.#missing(table, from, to) }),
       listBuildSteps: ({ table }) => Promise.resolve({ steps: this.#table(table).steps ?? [] }),
       runBuildStep: ({ table, label }) => Promise.resolve(void this.built.push(`${table} ${label}`)),
@@ -230,9 +235,10 @@ export class FakeActivities {
       ...(snapshots && { snapshot: { number: 1, ...snapshotPolicy(snapshots) } }),
       ...{ run, name: 'fake', source: 'from', destination: 'to', parallelism, onFailure, maxParked, warnings: [] },
       retry: { ...FAKE_RETRY, ...retry },
-      tables: tables.map(({ table, published = false, verify }) => ({
+      tables: tables.map(({ table, published = false, verify, announce }) => ({
         ...{ table, to: `dw.${table}`, mode: 'replace', published },
         ...(verify && { checksum: true }),
+        ...(announce && { announced: true }),
       })),
     };
   }
@@ -267,6 +273,13 @@ export class FakeActivities {
     if (rows !== undefined) return { outcome: 'committed', rows, bytes: 10, attempts: 1, seconds: 0, found: true };
     this.skipped.get(table)!.add(ordinal);
     return { outcome: 'skipped' };
+  }
+
+  async #announce({ table, ordinals }: TableRef & { ordinals: readonly number[] }): Promise<{ announced: number }> {
+    const committed = ordinals.filter((ordinal) => this.receipts.get(table)!.has(ordinal));
+    await this.#table(table).announce!(count(this.calls, `${table} announce`), ordinals);
+    this.told.set(table, [...(this.told.get(table) ?? []), ...committed]);
+    return { announced: committed.length };
   }
 
   #begin(table: string, by: 1 | -1): void {

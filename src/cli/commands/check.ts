@@ -9,12 +9,12 @@ import { failureOutcome } from '../follow/outcome.js';
 import { textTable } from '../follow/report.js';
 import { awaitResult } from '../await-result.js';
 import { plural } from '../format.js';
-import { readJobInput, taskQueueOf } from '../job-input.js';
+import { ALLOW_FEWER, readJobInput, taskQueueOf, type JobOptions } from '../job-input.js';
 import type { Registry } from '../registry.js';
 import type { Channel } from '../screen.js';
 import { withClient } from '../temporal.js';
 
-interface CheckOptions {
+interface CheckOptions extends Pick<JobOptions, 'allowFewer'> {
   readonly json?: boolean;
   readonly taskQueue?: string;
 }
@@ -25,13 +25,14 @@ export function addCheck({ command, action }: Registry): void {
     'say all that is wrong with a job',
     'longhaul check job.yaml\n\nExit code 0: nothing is wrong (there may be warnings), 2: something is.',
   )
+    .option(...ALLOW_FEWER)
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
     .option('--json', 'problems, warnings and tables as one JSON object')
     .action(action(check));
 }
 
 async function check(context: Context, file: string, options: CheckOptions): Promise<number> {
-  const { raw, parsed } = await readJobInput(file);
+  const { raw, parsed } = await readJobInput(file, options);
   const { compiled, problems, warnings } = parsed;
   // What can't be understood at all needs no server to be refused; anything else is checked there, all at once.
   const report: CheckReport =

@@ -10,29 +10,31 @@ import { askLedgers, isOpen, livenessOf, reportProblems } from '../ledgers.js';
 import type { Registry } from '../registry.js';
 import { describeIfKnown, withClient } from '../temporal.js';
 import { sizeText, statesText } from './clean.js';
+import { listPartitions, unknownRun, type PartitionOptions } from './ls-partitions.js';
 
-interface LsOptions {
-  readonly destination?: string;
+interface LsOptions extends PartitionOptions {
   readonly limit: string;
-  readonly taskQueue?: string;
-  readonly json?: boolean;
 }
 
 const MOST = 500;
 
 export function addLs({ command, action }: Registry): void {
   command(
-    'ls [run]',
+    'ls [run] [table]',
     'list runs, also those that only the ledger knows',
-    'longhaul ls\nlonghaul ls 01a2… --json\n\nWith a run: all of its tables, and how to resume it or clean up after it.',
+    'longhaul ls\nlonghaul ls 01a2… --json\n\nWith a run: all of its tables, and how to resume it or clean up after it.\n' +
+      'With a table of it: rows and time of each partition.',
   )
     .option('--destination <connection>', 'only its ledger (default: wherever the worker finds one)')
     .option('--limit <count>', `the newest so many of each ledger, at most ${MOST}`, '20')
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
     .option('--json', 'as a JSON list')
     .action(
-      action((context, run: string | undefined, options: LsOptions) =>
-        withClient(context, (client) => list(client, context, run, options)),
+      action((context, run: string | undefined, table: string | undefined, options: LsOptions) =>
+        withClient(context, (client) => {
+          if (run === undefined || table === undefined) return list(client, context, run, options);
+          return listPartitions(client, context, { run, table }, options);
+        }),
       ),
     );
 }
@@ -67,11 +69,6 @@ function limitOf({ limit }: LsOptions): number {
   const count = Number(limit);
   if (/^\d+$/.test(limit) && count >= 1 && count <= MOST) return count;
   throw new CliError(`--limit: "${limit}" is not a whole number from 1 to ${MOST}.`, EXIT.wrong);
-}
-
-function unknownRun(run: string, ledgers: readonly LedgerView[], { hint }: Context): CliError {
-  const where = ledgers.map(({ destination }) => destination).join(', ') || 'any connection';
-  return new CliError(`No ledger of ${where} knows run "${run}".`, EXIT.wrong, `The runs there are:  ${hint('ls')}`);
 }
 
 async function latestJobs(client: Client, limit: number): Promise<WorkflowExecutionInfo[]> {

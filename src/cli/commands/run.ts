@@ -7,15 +7,14 @@ import { EXIT } from '../exit-codes.js';
 import type { JobHandle } from '../follow/job-handle.js';
 import { followOnScreen } from '../follow-on-screen.js';
 import { plural, shortenText } from '../format.js';
-import { readJobInput, taskQueueOf, type JobInput } from '../job-input.js';
+import { ALLOW_FEWER, readJobInput, taskQueueOf, type JobInput, type JobOptions } from '../job-input.js';
 import type { Registry } from '../registry.js';
 import { withClient } from '../temporal.js';
 
-interface RunOptions {
+interface RunOptions extends JobOptions {
   readonly id?: string;
   readonly detach?: boolean;
   readonly print?: boolean;
-  readonly resume?: string;
   readonly json?: boolean;
   readonly taskQueue?: string;
 }
@@ -34,6 +33,7 @@ export function addRun({ command, action }: Registry): void {
       '--resume <run>',
       'take over a run that ended early, as `ls` names it: what it committed is not copied again',
     )
+    .option(...ALLOW_FEWER)
     .option('--print', 'start nothing; write the JSON that `temporal workflow start` takes')
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
     .option('--json', 'the result as one JSON object')
@@ -42,7 +42,7 @@ export function addRun({ command, action }: Registry): void {
 
 async function run(context: Context, file: string, options: RunOptions): Promise<number> {
   const { out, err } = context.screen;
-  const input = await readJobInput(file, options.resume);
+  const input = await readJobInput(file, options);
   const { problems, warnings, compiled } = input.parsed;
   if (problems.length > 0 || compiled === undefined) throw jobInvalid(problems);
   if (warnings.length > 0) err.line(`${err.colors.yellow('! warning')}  ${formatProblems(warnings)}`);
@@ -96,7 +96,7 @@ const SUMMARY_LENGTH = 180;
 
 /** `shop → warehouse: public.orders, sales.*`: names only, as everywhere in history. */
 export function summaryOf({ source, destination, entries }: CompiledJob): string {
-  const names = entries.map((entry) => (entry.kind === 'relation' ? entry.from : entry.table));
+  const names = entries.map((entry) => (entry.kind === 'relation' ? entry.from : (entry.table ?? 'a list of queries')));
   const listed = names.length <= 4 ? names.join(', ') : plural(names.length, 'table entry', 'table entries');
   return shortenText(`${source} → ${destination}: ${listed}`, SUMMARY_LENGTH);
 }

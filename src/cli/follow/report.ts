@@ -116,6 +116,7 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
     if (quiet.includes(table.phase)) return [];
     const skipped = table.skipped === 0 ? [] : [colors.yellow(`! skipped  ${table.table}: ${skippedText(table)}`)];
     const state = table.phase === 'published' ? [] : [`${phaseLabel(table, colors)}  ${table.table}${noteOf(table)}`];
+    const warning = table.warning === undefined ? [] : [colors.yellow(`! warning  ${table.table}: ${table.warning}`)];
     const parked = table.parked.slice(0, LISTED).map((each) => `    ${table.table} ${parkedText(each)}`);
     const more = parkedCount(table) - parked.length;
     const rejected = table.quarantined ? [colors.yellow(`! rejects  ${table.table}: ${rejectsText(table)}`)] : [];
@@ -126,6 +127,7 @@ export function troubleLines(progress: JobProgress, { colors }: Look): string[] 
       ...skipped,
       ...rejected,
       ...(where === undefined ? [] : [`    ${where}`]),
+      ...warning,
       ...visible,
       ...parked,
       ...(more > 0 ? [`    … and ${formatCount(more)} more (--json lists all)`] : []),

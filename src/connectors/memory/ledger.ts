@@ -14,10 +14,13 @@ import { refusedFor } from '../target-use.js';
 import type {
   CloseOptions,
   Difference,
+  LastPublished,
   Ledger,
   NewTableRecord,
   OpenOptions,
+  PartitionOutcome,
   PlanInput,
+  QueryOption,
   RunOverview,
   RunQuery,
   RunRecord,
@@ -55,19 +58,22 @@ export class MemoryLedger implements Ledger {
         if (state === 'open' || state === 'suspended' || state === 'publishing') move(entry, 'open');
       }
       if (resume) this.#startOver(opened, lastSnapshot(opened));
-      return recordsOf(opened);
+      return recordsOf(opened).map(withoutQueries);
     });
   }
 
-  table(run: string, table: string, { queries = false } = {}): Promise<TableRecord> {
+  table(run: string, table: string, { queries = false }: QueryOption = {}): Promise<TableRecord> {
     return this.#step(() => {
       const record = structuredClone(this.entry(run, table).record);
-      return queries || !record.spec.queries ? record : { ...record, spec: { ...record.spec, queries: [] } };
+      return queries ? record : withoutQueries(record);
     });
   }
 
-  tables(run: string): Promise<readonly TableRecord[]> {
-    return this.#step(() => recordsOf(this.server.runs.get(run)));
+  tables(run: string, { queries = false }: QueryOption = {}): Promise<readonly TableRecord[]> {
+    return this.#step(() => {
+      const records = recordsOf(this.server.runs.get(run));
+      return queries ? records : records.map(withoutQueries);
+    });
   }
 
   async putPlan(record: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>, plan: PlanInput): Promise<PlanSummary> {
@@ -127,6 +133,35 @@ export class MemoryLedger implements Ledger {
       const receipts = [...this.entry(run, table).receipts.values()];
       const wanted = receipts.filter(({ ordinal }) => ordinal >= from && ordinal < to);
       return wanted.sort((a, b) => a.ordinal - b.ordinal);
+    });
+  }
+
+  outcomes(run: string, table: string, ordinals: readonly number[]): Promise<readonly PartitionOutcome[]> {
+    return this.#step(() => {
+      const { plan, receipts } = this.entry(run, table);
+      const wanted = new Set(ordinals);
+      const partitions = (plan?.partitions ?? []).filter(({ ordinal }) => wanted.has(ordinal));
+      return partitions.map(({ ordinal, label }) => {
+        const receipt = receipts.get(ordinal);
+        return { ordinal, label, ...(receipt && { receipt }) };
+      });
+    });
+  }
+
+  lastPublished(run: string | undefined, targets: readonly string[]): Promise<readonly LastPublished[]> {
+    return this.#step(() => {
+      const published = [...this.server.runs.values()]
+        .flatMap(({ tables }) => [...tables.values()])
+        .filter(
+          ({ record: { state, spec, run: of } }) => state === 'published' && spec.mode === 'replace' && of !== run,
+        )
+        .sort((a, b) => b.changedAt - a.changedAt);
+      return targets.flatMap((to) => {
+        const last = published.find(({ record }) => record.spec.to === to);
+        if (last?.plan === undefined || last.record.spec.queries === undefined) return [];
+        const publishedAt = new Date(last.changedAt).toISOString();
+        return [{ to, run: last.record.run, queries: last.plan.summary.partitions, publishedAt }];
+      });
     });
   }
 
@@ -334,6 +369,10 @@ export function startedOver(
     'RunClosed',
     `Table ${spec.table} of run ${run} was started over under snapshot ${entry.record.snapshot}: this attempt wrote nothing.`,
   );
+}
+
+function withoutQueries(record: TableRecord): TableRecord {
+  return record.spec.queries ? { ...record, spec: { ...record.spec, queries: [] } } : record;
 }
 
 function recordsOf(run: LedgerRun | undefined): TableRecord[] {

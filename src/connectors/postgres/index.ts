@@ -3,6 +3,7 @@ import type { PostgresConnectionConfig } from './config.js';
 import { openDestinationSession } from './destination/index.js';
 import { openSnapshotSession } from './snapshot/session.js';
 import { openSourceSession } from './source.js';
+import { openStatements } from './statements.js';
 
 export type { PostgresConnectionConfig } from './config.js';
 
@@ -19,6 +20,7 @@ export function createPostgresConnector(config: PostgresConnectionConfig): Conne
     },
     openSource: (options) => openSourceSession(config, options),
     openSnapshots: (options) => openSnapshotSession(config, options),
+    openStatements: (options) => openStatements(config, options),
     openDestination: (options) => openDestinationSession(config, options),
   };
 }

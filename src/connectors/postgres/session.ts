@@ -8,6 +8,7 @@ import { backendPid, isPooled, refuseTransactionPooling } from './pooler.js';
 import type { Leave } from '../gate.js';
 import { enterGate, takeSlot, type SessionSide } from './slots.js';
 import { beginStatements, type TransactionKind } from './transaction.js';
+import { parseOnly } from './parse-only.js';
 import { cancelOnServer } from './wire/index.js';
 
 /** How long a clean goodbye may take, in milliseconds, before the socket is destroyed. */
@@ -45,6 +46,10 @@ export interface PgSession extends AsyncDisposable {
   fields(text: string): Promise<readonly pg.FieldDef[]>;
   /** Runs a statement for its effect; resolves with the number of rows in its command tag. */
   execute(text: string, values?: readonly unknown[]): Promise<number>;
+  /** As `query`, of exactly one statement: its columns, and each value as the server writes it. */
+  texts(text: string, values?: readonly (string | null)[]): Promise<Texts>;
+  /** Has the server read one statement without running it. Throws as `query`. */
+  parse(text: string): Promise<void>;
   /** Begins a transaction with its isolation stated and its settings pinned. */
   begin(kind: TransactionKind): Promise<void>;
   /** Resolves when the server has committed. Throws Unknown when it answered with ROLLBACK, as it does for a failed transaction. */
@@ -55,6 +60,11 @@ export interface PgSession extends AsyncDisposable {
   abandon(): void;
   /** A driver's error of this session as a LonghaulError, or the reason of the abort. */
   mapped(error: unknown, known?: Pick<ErrorContext, 'grant' | 'place'>): unknown;
+}
+
+export interface Texts {
+  readonly columns: readonly string[];
+  readonly rows: (string | null)[][];
 }
 
 /**
@@ -77,6 +87,24 @@ export async function openSession(
   }
 }
 
+/**
+ * As `openSession`, for statements in transactions of their own: any pooler will do, and no slot at the server is taken, so that no
+ * copying waits for them.
+ */
+export async function openStatementSession(
+  config: PostgresConnectionConfig,
+  options: SessionOptions,
+): Promise<PgSession> {
+  const session = await signIn(config, options, 'statements', await enterGate(config, 'statements', options.signal));
+  try {
+    await session.identify();
+    return session;
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw session.mapped(error);
+  }
+}
+
 async function signIn(
   config: PostgresConnectionConfig,
   options: SessionOptions,
@@ -90,6 +118,9 @@ async function signIn(
     throw error;
   }
 }
+
+/** The extended protocol, whose messages hold one statement: what else a text has is a syntax error. Its type lacks this option. */
+const ONE_STATEMENT: object = { queryMode: 'extended' };
 
 /** Asked when a session begins: search_path is what it is then. */
 const PLACE = `
@@ -119,11 +150,15 @@ class Session implements PgSession {
   async open(): Promise<void> {
     this.pid = await backendPid(this.client);
     if (isPooled(this.client, this.pid)) await this.refusePooling();
+    await this.identify();
+    await takeSlot(this.client, this.config, this.side, this.options.signal);
+  }
+
+  async identify(): Promise<void> {
     const [row] = await this.query<{ version: number; name: string; mayAskSystem: boolean }>(PLACE);
     const { version, ...database } = row!;
     this.serverVersion = version;
     this.database = database;
-    await takeSlot(this.client, this.config, this.side, this.options.signal);
   }
 
   get name(): string {
@@ -153,8 +188,19 @@ class Session implements PgSession {
     return (await this.#send(text)).fields;
   }
 
+  async texts(text: string, values: readonly (string | null)[] = []): Promise<Texts> {
+    const types = { getTypeParser: () => String };
+    const query = { text, values: [...values], types, rowMode: 'array' as const, ...ONE_STATEMENT };
+    const { fields, rows } = await this.#run(() => this.client.query<(string | null)[]>(query));
+    return { columns: fields.map(({ name }) => name), rows };
+  }
+
+  async parse(text: string): Promise<void> {
+    await this.#run(() => parseOnly(this.client, text));
+  }
+
   async begin(kind: TransactionKind): Promise<void> {
-    this.#readOnly = kind === 'source';
+    this.#readOnly = kind === 'source' || kind === 'list';
     await this.query(beginStatements(kind, this.serverVersion, this.config.settings));
   }
 
@@ -199,13 +245,17 @@ class Session implements PgSession {
   }
 
   async #send<R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<pg.QueryResult<R>> {
+    const result = await this.#run(() =>
+      values === undefined ? this.client.query<R>(text) : this.client.query<R>(text, [...values]),
+    );
+    return Array.isArray(result) ? (result.at(-1) as pg.QueryResult<R>) : result;
+  }
+
+  async #run<T>(work: () => Promise<T>): Promise<T> {
     this.options.signal.throwIfAborted();
     this.#running++;
     try {
-      const result = await (values === undefined
-        ? this.client.query<R>(text)
-        : this.client.query<R>(text, [...values]));
-      return Array.isArray(result) ? (result.at(-1) as pg.QueryResult<R>) : result;
+      return await work();
     } catch (error) {
       throw this.mapped(error);
     } finally {

@@ -4,13 +4,12 @@ import type pg from 'pg';
 import { LonghaulError } from '../../core/errors.js';
 import type { PostgresConnectionConfig } from './config.js';
 import { Gate, type Leave } from '../gate.js';
-import type { TransactionKind } from './transaction.js';
 
 /**
  * What a session is counted as. Those that hold a snapshot are counted apart: they last as long as a job, and the copying must not
- * keep them from beginning.
+ * keep them from beginning. So are those for a job's own statements, which must not keep the copying from beginning.
  */
-export type SessionSide = TransactionKind | 'snapshot';
+export type SessionSide = 'source' | 'destination' | 'snapshot' | 'statements';
 
 /** How long a session waits for a place in this process, before it signs in, in milliseconds. */
 const GATE_WAIT_MS = 5_000;
@@ -39,7 +38,12 @@ export async function enterGate(
   let pair = gates.get(config);
   if (pair === undefined) {
     const gate = (of: SessionSide) => new Gate(slotsOf(config, of));
-    pair = { source: gate('source'), destination: gate('destination'), snapshot: gate('snapshot') };
+    pair = {
+      source: gate('source'),
+      destination: gate('destination'),
+      snapshot: gate('snapshot'),
+      statements: gate('statements'),
+    };
     gates.set(config, pair);
   }
   const leave = await pair[side].enter(GATE_WAIT_MS, signal);
@@ -86,7 +90,7 @@ export async function takeSlot(
 const OWN_CLASS = createHash('sha256').update('longhaul session').digest().readInt32BE(0);
 
 /** The second key of that lock: 1 for those that hold snapshots. */
-const OWN_KEY: Readonly<Record<SessionSide, number>> = { source: 0, destination: 0, snapshot: 1 };
+const OWN_KEY: Readonly<Record<SessionSide, number>> = { source: 0, destination: 0, snapshot: 1, statements: 0 };
 
 /**
  * A subquery: the pids of Longhaul's own sessions in this database, of all jobs and workers. They are told by a lock that each holds
@@ -117,6 +121,7 @@ const AS: Readonly<Record<SessionSide, string>> = {
   source: 'as a source',
   destination: 'as a destination',
   snapshot: 'that hold snapshots',
+  statements: "for a job's statements",
 };
 
 function noSlot(config: PostgresConnectionConfig, side: SessionSide): LonghaulError {

@@ -1,8 +1,8 @@
 import { DESTINATION_PINS, PINNED_SETTINGS, PINS } from './pins.js';
 import { quoteIdent, quoteLiteral } from './sql.js';
 
-/** Which side of a copy a transaction is for. */
-export type TransactionKind = 'source' | 'destination';
+/** Which side of a copy a transaction is for; or for statements that a job names: one that reads a list, or one that tells others. */
+export type TransactionKind = 'source' | 'destination' | 'list' | 'telling';
 
 /**
  * A source transaction sees one point in time and can't write. The destination's statements must see what others committed
@@ -11,6 +11,18 @@ export type TransactionKind = 'source' | 'destination';
 const BEGIN: Readonly<Record<TransactionKind, string>> = {
   source: 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',
   destination: 'BEGIN ISOLATION LEVEL READ COMMITTED',
+  list: 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',
+  telling: 'BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE',
+};
+
+/** What is a job's own statement finds names and rows as its role would by itself; only how it is read and written is stated. */
+const { row_security: _rows, search_path: _path, ...PINS_OF_STATEMENTS } = PINS;
+
+const PINS_OF: Readonly<Record<TransactionKind, Readonly<Record<string, string>>>> = {
+  source: PINS,
+  destination: { ...PINS, ...DESTINATION_PINS },
+  list: PINS_OF_STATEMENTS,
+  telling: PINS_OF_STATEMENTS,
 };
 
 /** A connection's own settings may differ from these. lock_timeout is finite, so that no wait for a lock is silent. */
@@ -35,7 +47,7 @@ export function beginStatements(
   const all: [string, string][] = [
     ...Object.entries({ ...DEFAULTS, ...(serverVersion >= 170000 ? SINCE_17 : {}) }),
     ...chosen,
-    ...Object.entries({ ...PINS, ...(kind === 'destination' ? DESTINATION_PINS : {}) }),
+    ...Object.entries(PINS_OF[kind]),
   ];
   return [BEGIN[kind], ...all.map(([name, value]) => setLocal(name, value))].join('; ');
 }

@@ -7,7 +7,7 @@ import type { PgSession } from '../session.js';
 import { formatRelation } from '../sql.js';
 import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { BRIEFLY, transaction } from './queries.js';
-import { readLoaded, WITHOUT_QUERIES } from './records.js';
+import { readLoaded } from './records.js';
 import { earlierStagings, STAGING_NAMES } from './staging-name.js';
 
 /** Of one run at a time it is decided whether it opens, expires or is forgotten. */
@@ -112,7 +112,7 @@ export async function forget(session: PgSession, names: LedgerNames, run: string
     for (const kept of [names.differences, names.rejects]) {
       await session.query(`DELETE FROM ${kept} WHERE run = $1`, [run]);
     }
-    await session.query(`UPDATE ${names.runTables} SET spec = (${WITHOUT_QUERIES})::json WHERE run = $1`, [run]);
+    await session.query(`UPDATE ${names.runTables} SET queries = NULL WHERE run = $1`, [run]);
     await session.query(`UPDATE ${names.runs} SET forgotten_at = now() WHERE run = $1`, [run]);
     await reach('forget: before COMMIT');
     return true;

@@ -40,6 +40,7 @@ export function ledgerNames(schema: string): LedgerNames {
 /**
  * Receipts refer to their table by value and not by a foreign key: the key's check would lock the table's row from the first
  * statement of an attempt to its end, and whoever closes the run would wait for every COPY in flight.
+ * Queries stand apart from their specification, which every attempt reads.
  * `json` and not `jsonb`: predicates and specifications are kept as the exact text that was hashed.
  */
 function ddl(names: LedgerNames): string[] {
@@ -60,6 +61,7 @@ function ddl(names: LedgerNames): string[] {
        state text NOT NULL CHECK (state IN ('open', 'publishing', 'published', 'suspended', 'discarded')),
        source text NOT NULL,
        spec json NOT NULL,
+       queries json,
        shape json NOT NULL,
        columns json NOT NULL,
        format text NOT NULL,

@@ -2,10 +2,13 @@ import type { Partition, PlanSummary, Receipt, ReceiptTotals, TableRecord, Table
 import type {
   CloseOptions,
   Difference,
+  LastPublished,
   Ledger,
   NewTableRecord,
   OpenOptions,
+  PartitionOutcome,
   PlanInput,
+  QueryOption,
   RunOverview,
   RunQuery,
   RunRecord,
@@ -20,12 +23,13 @@ import { isInstalled, type LedgerNames } from './ledger-schema.js';
 import { readRuns } from './overview.js';
 import { putPlan, readPartition, readPlan, type Planned } from './plans.js';
 import { transaction } from './queries.js';
+import { readOutcomes } from './outcomes.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
 import { readRecord, readRecords, runClosed } from './records.js';
 import { openRun } from './runs.js';
 import { skipPartition } from './skip.js';
 import { putSnapshot, readSnapshot, startOver } from './snapshots.js';
-import { readUses } from './uses.js';
+import { readLastPublished, readUses } from './uses.js';
 
 /** The ledger in a schema of the destination's own database. Each call is one transaction; none may be made while another is open. */
 export class PostgresLedger implements Ledger {
@@ -38,7 +42,7 @@ export class PostgresLedger implements Ledger {
     return openRun(this.session, this.names, run, tables, options);
   }
 
-  async table(run: string, table: string, { queries = false } = {}): Promise<TableRecord> {
+  async table(run: string, table: string, { queries = false }: QueryOption = {}): Promise<TableRecord> {
     const record = await readRecord(this.session, this.names, { run, table }, queries);
     if (!record) throw runClosed({ run, table }, undefined);
     return record;
@@ -52,9 +56,9 @@ export class PostgresLedger implements Ledger {
     return this.names.rejects;
   }
 
-  async tables(run: string): Promise<readonly TableRecord[]> {
+  async tables(run: string, options?: QueryOption): Promise<readonly TableRecord[]> {
     if (!(await isInstalled(this.session, this.names))) return [];
-    return readRecords(this.session, this.names, run);
+    return readRecords(this.session, this.names, run, options);
   }
 
   putPlan(record: Planned, plan: PlanInput): Promise<PlanSummary> {
@@ -83,6 +87,15 @@ export class PostgresLedger implements Ledger {
 
   receipts(run: string, table: string, from: number, to: number): Promise<Receipt[]> {
     return readReceipts(this.session, this.names, { run, table, from, to });
+  }
+
+  outcomes(run: string, table: string, ordinals: readonly number[]): Promise<PartitionOutcome[]> {
+    return readOutcomes(this.session, this.names, { run, table }, ordinals);
+  }
+
+  async lastPublished(run: string | undefined, targets: readonly string[]): Promise<readonly LastPublished[]> {
+    if (!(await isInstalled(this.session, this.names))) return [];
+    return readLastPublished(this.session, this.names, run, targets);
   }
 
   putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void> {

@@ -12,7 +12,6 @@ import type { PgSession } from '../session.js';
 import { measuredStaging, stagingTables } from './housekeeping.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { quarantinedOf } from './receipts.js';
-import { WITHOUT_QUERIES } from './records.js';
 
 interface Row {
   run: string;
@@ -40,7 +39,7 @@ const overview = ({ runs, runTables, receipts }: LedgerNames) => `
       (SELECT max(changed_at) FROM ${runTables} t WHERE t.run = r.run) < now() - $2 * interval '1 millisecond')
     ORDER BY started_at DESC, run LIMIT $3)
   SELECT w.run, w.job, to_json(w.started_at) #>> '{}' AS started, w.keep_staging_ms AS keep,
-         to_json(w.forgotten_at) #>> '{}' AS forgotten, (${WITHOUT_QUERIES})::text AS spec, t.state,
+         to_json(w.forgotten_at) #>> '{}' AS forgotten, t.spec::text AS spec, t.state,
          to_json(t.changed_at) #>> '{}' AS changed, t.partitions, t.staging,
          coalesce(CASE WHEN t.state = 'published' THEN t.partitions - t.skipped END, s.committed) AS committed,
          coalesce(t.skipped, s.skipped) AS skipped, coalesce(t.quarantined, s.quarantined, 0) AS quarantined,

@@ -10,7 +10,7 @@ import { BRIEFLY, firstRow, transaction } from './queries.js';
 import { readOwnState, runClosed } from './records.js';
 
 /** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
-const PAGE_SIZE = 500;
+export const PAGE_SIZE = 500;
 
 interface Key {
   readonly run: string;

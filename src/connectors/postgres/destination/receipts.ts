@@ -4,7 +4,7 @@ import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { firstRow } from './queries.js';
 
-interface ReceiptRow {
+export interface ReceiptRow {
   partition: number;
   predicate_hash: string;
   state: Receipt['state'];
@@ -18,10 +18,10 @@ interface ReceiptRow {
 }
 
 /** to_json writes times as ISO 8601 whatever DateStyle is. */
-const FIELDS = `partition, predicate_hash, state, rows, quarantined, bytes, digest, attempt,
+export const FIELDS = `partition, predicate_hash, state, rows, quarantined, bytes, digest, attempt,
   to_json(started_at) #>> '{}' AS started_at, to_json(committed_at) #>> '{}' AS committed_at`;
 
-function toReceipt(row: ReceiptRow): Receipt {
+export function toReceipt(row: ReceiptRow): Receipt {
   return {
     ordinal: row.partition,
     predicateHash: row.predicate_hash,

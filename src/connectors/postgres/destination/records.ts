@@ -1,5 +1,6 @@
 import type { TableRecord, TableState } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import type { QueryOption } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { BRIEFLY, firstRow } from './queries.js';
 import type { LedgerNames } from './ledger-schema.js';
@@ -8,6 +9,8 @@ interface RecordRow {
   run: string;
   source: string;
   spec: string;
+  /** Absent: they were not asked for. */
+  queries?: string | null;
   shape: string;
   columns: string;
   format: string;
@@ -19,14 +22,18 @@ interface RecordRow {
 }
 
 /** JSON is fetched as text, so that its form doesn't depend on what the driver makes of json. */
-const fields = (
-  spec: string,
-) => `run, source, (${spec})::text AS spec, shape::text AS shape, columns::text AS columns, format,
+const FIELDS = `run, source, spec::text AS spec, shape::text AS shape, columns::text AS columns, format,
   fingerprint::text AS fingerprint, staging, state, expired, snapshot`;
+const WITH_QUERIES = `${FIELDS}, queries::text AS queries`;
 
-export async function readRecords(session: PgSession, names: LedgerNames, run: string): Promise<TableRecord[]> {
+export async function readRecords(
+  session: PgSession,
+  names: LedgerNames,
+  run: string,
+  { queries = false }: QueryOption = {},
+): Promise<TableRecord[]> {
   const found = await session.query<RecordRow>(
-    `SELECT ${fields('spec')} FROM ${names.runTables} WHERE run = $1 ORDER BY position`,
+    `SELECT ${queries ? WITH_QUERIES : FIELDS} FROM ${names.runTables} WHERE run = $1 ORDER BY position`,
     [run],
   );
   return found.map(toRecord);
@@ -39,15 +46,12 @@ export async function readLoaded(
   staged: readonly { readonly name: string; readonly run: string | null }[],
 ): Promise<TableRecord[]> {
   const found = await session.query<RecordRow>(
-    `SELECT ${fields(WITHOUT_QUERIES)} FROM ${names.runTables}
+    `SELECT ${FIELDS} FROM ${names.runTables}
      WHERE staging = ANY ($1::text[]) OR (snapshot > 1 AND run = ANY ($2::text[])) ORDER BY run, position`,
     [staged.map(({ name }) => name), [...new Set(staged.flatMap(({ run }) => run ?? []))]],
   );
   return found.map(toRecord);
 }
-
-/** That there are queries still shows: the list is empty instead of absent. */
-export const WITHOUT_QUERIES = `jsonb_set(spec::jsonb, '{queries}', '[]', false)`;
 
 export async function readRecord(
   session: PgSession,
@@ -57,7 +61,7 @@ export async function readRecord(
 ): Promise<TableRecord | undefined> {
   const row = await firstRow<RecordRow>(
     session,
-    `SELECT ${fields(queries ? 'spec' : WITHOUT_QUERIES)} FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
+    `SELECT ${queries ? WITH_QUERIES : FIELDS} FROM ${names.runTables} WHERE run = $1 AND table_name = $2`,
     [run, table],
   );
   return row && toRecord(row);
@@ -66,7 +70,7 @@ export async function readRecord(
 function toRecord(row: RecordRow): TableRecord {
   return {
     run: row.run,
-    spec: JSON.parse(row.spec) as TableRecord['spec'],
+    spec: toSpec(row),
     source: row.source,
     shape: JSON.parse(row.shape) as TableRecord['shape'],
     columns: JSON.parse(row.columns) as string[],
@@ -77,6 +81,12 @@ function toRecord(row: RecordRow): TableRecord {
     ...(row.expired && { expired: true }),
     ...(row.snapshot === null ? {} : { snapshot: row.snapshot }),
   };
+}
+
+/** That there are queries shows without them too: the list is empty instead of absent. */
+function toSpec({ spec, queries }: Pick<RecordRow, 'spec' | 'queries'>): TableRecord['spec'] {
+  const parsed = JSON.parse(spec) as TableRecord['spec'];
+  return queries == null ? parsed : { ...parsed, queries: JSON.parse(queries) as NonNullable<typeof parsed.queries> };
 }
 
 export async function readState(

@@ -27,7 +27,7 @@ export async function openRun(
   await reach('open: before transaction');
   const records = await transaction(session, async () => {
     await lockOpening(session, names);
-    const stored = await readRecords(session, names, run.run);
+    const stored = await readRecords(session, names, run.run, { queries: true });
     if (resume && stored.length === 0) throw unknownRun(session, run);
     if (stored.length > 0) {
       refuseChanges(run, stored, tables);
@@ -66,12 +66,27 @@ async function insertTables(
     const { spec, source, shape, columns, format, fingerprint } = table;
     const snapshot = spec.consistency === 'snapshot' ? 1 : undefined;
     const staging = formatRelation(loadedInto(run, spec, snapshot));
-    const json = [spec, shape, columns, fingerprint].map((value) => JSON.stringify(value));
+    const { queries, ...rest } = spec;
+    const kept = queries === undefined ? spec : { ...rest, queries: [] };
+    const json = [kept, shape, columns, fingerprint].map((value) => JSON.stringify(value));
+    const text = queries === undefined ? null : JSON.stringify(queries);
     await session.query(
       `INSERT INTO ${names.runTables}
-         (run, table_name, position, target, mode, state, source, format, staging, spec, shape, columns, fingerprint, snapshot)
-       VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13)`,
-      [run, spec.table, position, targetKey(spec.to), spec.mode, source, format, staging, ...json, snapshot ?? null],
+         (run, table_name, position, target, mode, state, source, format, staging, spec, shape, columns, fingerprint, snapshot, queries)
+       VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+      [
+        run,
+        spec.table,
+        position,
+        targetKey(spec.to),
+        spec.mode,
+        source,
+        format,
+        staging,
+        ...json,
+        snapshot ?? null,
+        text,
+      ],
     );
   }
 }

@@ -1,5 +1,5 @@
 import type { Mode, TableSpec } from '../../../core/model.js';
-import type { TargetUse } from '../../types.js';
+import type { LastPublished, TargetUse } from '../../types.js';
 import { quoteRelation, requireRelation } from '../sql.js';
 import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
@@ -58,4 +58,35 @@ function usesOfOne({ to, mode }: Pick<TableSpec, 'to' | 'mode'>, rows: readonly 
   const appended = mode === 'append' ? rows.find((row) => row.mode === 'append' && row.same_name) : undefined;
   const use = ({ run, job, started }: UseRow, use: TargetUse['use']) => ({ to, use, run, job, startedAt: started });
   return [...(held ? [use(held, 'held')] : []), ...(appended ? [use(appended, 'appended')] : [])];
+}
+
+/** Of each target its latest replacement, whatever that was of. Its plan's number outlives the plan. */
+const LAST = (names: LedgerNames) => `
+  SELECT DISTINCT ON (target) target, run, (spec -> 'queries') IS NOT NULL AS queried, partitions,
+         to_json(changed_at) #>> '{}' AS published
+  FROM ${names.runTables}
+  WHERE target = ANY ($1::text[]) AND run IS DISTINCT FROM $2 AND mode = 'replace' AND state = 'published'
+  ORDER BY target, changed_at DESC`;
+
+interface LastRow {
+  target: string;
+  run: string;
+  queried: boolean;
+  partitions: string;
+  published: string;
+}
+
+/** See `Ledger.lastPublished`. The ledger must be there. */
+export async function readLastPublished(
+  session: PgSession,
+  names: LedgerNames,
+  run: string | undefined,
+  targets: readonly string[],
+): Promise<LastPublished[]> {
+  const rows = await session.query<LastRow>(LAST(names), [targets.map(targetKey), run ?? null]);
+  const byTarget = new Map(rows.filter(({ queried }) => queried).map((row) => [row.target, row]));
+  return targets.flatMap((to) => {
+    const row = byTarget.get(targetKey(to));
+    return row === undefined ? [] : [{ to, run: row.run, queries: Number(row.partitions), publishedAt: row.published }];
+  });
 }
