@@ -43,8 +43,14 @@ export async function play(stage: Stage, temporalAddress: string, log: Log): Pro
   }
 }
 
+/** The job file, with a death noticed early: to have something to see in a minute. */
+async function readJob(source: string): Promise<unknown> {
+  const job = (await readJobFile(join(EXAMPLE, 'job.yaml'))) as { retry: object };
+  return { ...job, source, retry: { ...job.retry, heartbeatTimeout: '5s' } };
+}
+
 async function runJob(client: Client, { workers, source }: Stage, log: Log): Promise<JobProgress> {
-  const job = { ...((await readJobFile(join(EXAMPLE, 'job.yaml'))) as object), source };
+  const job = await readJob(source);
   const startWorker = () => workers.start();
   const handle = await startAndKillOnce({ client, workflowId: WORKFLOW_ID, job, startWorker, log });
   for (let left = MOST_RETRIES; await waitsOnParked(client, handle, log); left--) {
