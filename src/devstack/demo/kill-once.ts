@@ -7,8 +7,8 @@ import type { Supervised } from '../supervised.js';
 /** The task queue of a worker whose longhaul.yaml doesn't say another. */
 const TASK_QUEUE = 'longhaul';
 
-/** Milliseconds within which the job must have come to the point where the worker is killed. */
-const KILL_DEADLINE = 120_000;
+/** Milliseconds without a partition committed after which the job is given up. */
+const PATIENCE = 120_000;
 
 export interface Performance {
   readonly client: Client;
@@ -51,14 +51,22 @@ export interface Sum {
 
 /** Resolves when a third of the partitions is committed and others are being copied. */
 async function untilMidCopy(client: Client, handle: WorkflowHandle): Promise<Sum> {
-  const deadline = Date.now() + KILL_DEADLINE;
-  while (Date.now() < deadline) {
+  let deadline = Date.now() + PATIENCE;
+  for (let committed = 0; Date.now() < deadline;) {
     const sum = await sumOfTables(client, await handle.query<JobProgress>('progress'));
     if (sum.partitions > 0 && sum.running > 0 && sum.committed >= sum.partitions / 3) return sum;
-    if ((await handle.describe()).status.name !== 'RUNNING') await handle.result();
+    if ((await handle.describe()).status.name !== 'RUNNING') throw await overTooSoon(handle);
+    if (sum.committed > committed) deadline = Date.now() + PATIENCE;
+    committed = sum.committed;
     await sleep(100);
   }
-  throw new Error('The copy did not get to its middle in time; the log of the worker is in worker.log.');
+  throw new Error('The copy stands still before its middle; the log of the worker is in worker.log.');
+}
+
+/** Rejects with the job's own failure, if it has failed. */
+async function overTooSoon(handle: WorkflowHandle): Promise<Error> {
+  await handle.result();
+  return new Error('The copy was over before its worker could be killed.');
 }
 
 /** Of tables that are running, what they say themselves: the job hears of it later. */
