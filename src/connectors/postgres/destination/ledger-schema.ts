@@ -97,7 +97,7 @@ function ddl(names: LedgerNames): string[] {
        state text NOT NULL CHECK (state IN ('committed', 'skipped')),
        rows bigint NOT NULL,
        quarantined bigint NOT NULL DEFAULT 0,
-       xids bigint[] NOT NULL,
+       xids bigint[] NOT NULL DEFAULT '{}',
        bytes bigint NOT NULL,
        digest text,
        attempt int NOT NULL,
