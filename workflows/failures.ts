@@ -7,7 +7,7 @@ import {
 } from '@temporalio/workflow';
 import { HANDED_BACK, labelIn } from '../src/core/activities.js';
 import { handlingOf, isErrorCode, type ErrorCode, type Handling } from '../src/core/errors.js';
-import { bounded } from '../src/core/text.js';
+import { bounded, boundedAmid } from '../src/core/text.js';
 
 /** What became of an activity that did not answer. */
 export type Ending =
@@ -64,7 +64,7 @@ function crashMessage({ timeoutType }: TimeoutFailure): string {
 }
 
 export function short(message: string): string {
-  return bounded(message.replace(/\s+/g, ' ').trim(), SHORT);
+  return boundedAmid(message.replace(/\s+/g, ' ').trim(), SHORT);
 }
 
 /** A deliberate end of a workflow: never retried, without a stack, since it is no bug and has to stay short. */

@@ -11,6 +11,18 @@ export function bounded(text: string, limit: number): string {
   return `${kept}…`;
 }
 
+/** As `bounded`, but what is cut out is in the middle: of an error that repeats what a program said, its last words tell most. */
+export function boundedAmid(text: string, limit: number): string {
+  if (utf8Length(text) <= limit) return text;
+  const begin = Math.floor(limit / 3);
+  const backwards = Array.from(text).reverse().join('');
+  const end = Array.from(bounded(backwards, limit - begin))
+    .slice(0, -1)
+    .reverse()
+    .join('');
+  return `${bounded(text, begin)} ${end.trimStart()}`;
+}
+
 /** Bytes of a text in UTF-8; a lone surrogate counts as the three bytes it becomes. */
 export function utf8Length(text: string): number {
   let bytes = 0;

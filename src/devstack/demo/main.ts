@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
-import Table from 'cli-table3';
-import type { JobReport } from '../../../workflows/messages.js';
-import { compareTable, type Difference } from '../compare.js';
+import { compareTable } from '../compare.js';
 import { DevstackError, logToStderr } from '../report.js';
+import { conduct, untilInterrupted } from './conduct.js';
+import { count, resultTable, tableResults, totals } from './results.js';
 import { runJob, WORKFLOW_ID } from './run.js';
 import { fillTables, startStack, type DemoStack } from './stack.js';
 
@@ -17,48 +17,6 @@ Copies three tables between two Postgres servers under Temporal, kills the worke
   --json     print one JSON object last
   --help     this text
 `;
-
-interface TableResult extends Difference {
-  readonly table: string;
-  readonly read: number;
-  readonly partitions: number;
-  readonly attempts: number;
-  readonly seconds: number;
-}
-
-const count = (value: number): string => value.toLocaleString('en-US');
-
-async function compareAll(stack: DemoStack, report: JobReport): Promise<TableResult[]> {
-  const results: TableResult[] = [];
-  for (const table of report.tables) {
-    const difference = await compareTable(stack.sourceUrl, stack.destinationUrl, table.table, table.to);
-    const partitions = table.partitions ?? 0;
-    const seconds = (Date.parse(table.endedAt ?? '') - Date.parse(table.startedAt ?? '')) / 1000;
-    results.push({
-      table: table.table,
-      read: table.rows,
-      partitions,
-      attempts: partitions + table.retries,
-      seconds,
-      ...difference,
-    });
-  }
-  return results;
-}
-
-function resultTable(results: readonly TableResult[]): string {
-  const head = ['table', 'rows read', 'rows written', 'missing', 'doubled', 'partitions', 'attempts', 'time', 'rows/s'];
-  const table = new Table({
-    head,
-    style: { head: [], border: [] },
-    colAligns: ['left', ...head.slice(1).map(() => 'right' as const)],
-  });
-  for (const r of results) {
-    const numbers = [r.read, r.destinationRows, r.missing, r.extra, r.partitions, r.attempts].map(count);
-    table.push([r.table, ...numbers, `${r.seconds.toFixed(1)} s`, count(Math.round(r.read / r.seconds))]);
-  }
-  return table.toString();
-}
 
 function farewell(stack: DemoStack, kept: boolean): string {
   const address = `--address ${stack.temporal.address}`;
@@ -76,12 +34,6 @@ Your own tables:
 `;
 }
 
-function untilInterrupted(): Promise<void> {
-  return new Promise((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
-  });
-}
-
 /** Runs the demo on a started stack; answers whether every row arrived once. */
 async function demonstrate(
   stack: DemoStack,
@@ -96,26 +48,27 @@ async function demonstrate(
   const { report, workerKills } = await runJob(new Client({ connection }), stack, logToStderr);
   await connection.close();
   logToStderr('Comparing every row of source and destination …');
-  const results = await compareAll(stack, report);
-  const sum = (of: (result: TableResult) => number): number => results.reduce((total, result) => total + of(result), 0);
-  const [missing, doubled] = [sum((r) => r.missing), sum((r) => r.extra)];
+  const results = await tableResults(report, ({ table, to }) =>
+    compareTable(stack.sourceUrl, stack.destinationUrl, table, to),
+  );
+  const { rows, missing, duplicated } = totals(results);
   const seconds = Math.round((Date.now() - began) / 1000);
   process.stdout.write(
-    `${resultTable(results)}\nmissing ${missing}, doubled ${doubled}, worker killed ${workerKills} time, ${seconds} s in all\n`,
+    `${resultTable(results)}\nmissing ${missing}, doubled ${duplicated}, worker killed ${workerKills} time, ${seconds} s in all\n`,
   );
   process.stdout.write(farewell(stack, options.keep));
   if (options.json) {
     const summary = {
-      rows: sum((r) => r.destinationRows),
+      rows,
       missing,
-      duplicated: doubled,
+      duplicated,
       workerKills,
       seconds,
       workflowId: WORKFLOW_ID,
     };
     process.stdout.write(`${JSON.stringify(summary)}\n`);
   }
-  return missing === 0 && doubled === 0;
+  return missing === 0 && duplicated === 0;
 }
 
 async function main(): Promise<void> {
@@ -143,9 +96,4 @@ async function main(): Promise<void> {
   }
 }
 
-main().catch((error: unknown) => {
-  const known = error instanceof DevstackError || process.env.LONGHAUL_DEBUG === undefined;
-  logToStderr(known && error instanceof Error ? error.message : String(error instanceof Error ? error.stack : error));
-  // Ends servers that a failed start has left up: their supervisors notice.
-  process.exit(1);
-});
+conduct(main);

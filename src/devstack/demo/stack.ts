@@ -1,13 +1,12 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import { startPostgres, type PostgresServer } from '../postgres.js';
 import { removePostgresData } from '../postgres-data.js';
 import type { Log } from '../report.js';
-import { spawnSupervised, type Supervised } from '../supervised.js';
 import { startTemporalServer, type TemporalServer } from '../temporal-server.js';
+import { execute } from './sql.js';
 import { DEMO_TABLES } from './tables.js';
+import { makeWorkers, type Workers } from './workers.js';
 
 const CONFIG = `# The worker's side of the demo: names for endpoints. Secrets come from the environment.
 connections:
@@ -19,15 +18,12 @@ connections:
     url: \${DEMO_DESTINATION_URL}
 `;
 
-export const TASK_QUEUE = 'longhaul';
-
 /** Two Postgres servers, a Temporal server, and workers that can be killed. All of them end with this process. */
 export interface DemoStack {
   readonly temporal: TemporalServer;
   readonly sourceUrl: string;
   readonly destinationUrl: string;
-  /** Starts one more worker process. */
-  startWorker(): Promise<Supervised>;
+  readonly workers: Workers;
   /** Ends everything and removes the data. */
   stop(): Promise<void>;
 }
@@ -51,18 +47,14 @@ export async function startStack(dir: string, log: Log): Promise<DemoStack> {
     DEMO_SOURCE_URL: sourceUrl,
     DEMO_DESTINATION_URL: destinationUrl,
   };
-  const workers: Supervised[] = [];
+  const workers = makeWorkers(dir, config, env);
   return {
     temporal,
     sourceUrl,
     destinationUrl,
-    startWorker: async () => {
-      const worker = await startWorker(dir, config, env);
-      workers.push(worker);
-      return worker;
-    },
+    workers,
     stop: async () => {
-      await Promise.all(workers.map((worker) => worker.stop()));
+      await workers.stop();
       await Promise.all([temporal.stop(), source.stop(), destination.stop()]);
       await removeData(dir);
     },
@@ -75,30 +67,9 @@ async function removeData(dir: string): Promise<void> {
   await rm(dir, { recursive: true, force: true });
 }
 
-function startWorker(dir: string, config: string, env: NodeJS.ProcessEnv): Promise<Supervised> {
-  const cli = fileURLToPath(new URL('../../../../bin/longhaul.js', import.meta.url));
-  return spawnSupervised(process.execPath, [cli, 'worker', '--config', config], {
-    logFile: join(dir, 'worker.log'),
-    cwd: dir,
-    env,
-    stopSignal: 'SIGTERM',
-    graceMs: 15_000,
-  });
-}
-
 async function createDatabase(server: PostgresServer, name: string): Promise<string> {
   await execute(server.url(), [`CREATE DATABASE ${name}`]);
   return server.url(name);
-}
-
-async function execute(url: string, statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }
 
 /** Makes and fills the demo's tables: about `rows` rows in all. */
