@@ -2,12 +2,12 @@ import type { EntryOf, ListedTables } from '../src/config/expand.js';
 import type { CompiledEntry, ListEntry } from '../src/config/compiled-job.js';
 import { readQueryFile } from '../src/config/query-file.js';
 import { LIST_COLUMNS, QueryListReader, type QueryList } from '../src/config/query-list.js';
+import { errorFinding } from '../src/connectors/findings.js';
 import type { Connector, Finding, StatementSession } from '../src/connectors/types.js';
 import { LonghaulError, type Problem } from '../src/core/errors.js';
 import type { QueriesFrom, TableRecord } from '../src/core/model.js';
 import { lowerFirst } from '../src/core/text.js';
 import type { Attempt } from './attempt.js';
-import { errorFinding } from '../src/connectors/findings.js';
 import { isTold, type Tell } from './check-sides.js';
 import { unknownConnection, type Dependencies } from './dependencies.js';
 

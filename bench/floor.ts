@@ -7,26 +7,16 @@
  *
  * `ranges`: partitions of Longhaul for each slot. psql has one range a session.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Verify } from '../src/core/model.js';
 import { startPostgres } from '../src/devstack/postgres.js';
-import { startLonghaul, type LonghaulContestant } from './longhaul-worker.js';
 import { prepare, run } from './lineitem.js';
-
-/** One contestant's one run. Memory is that of the copying process, or 0 where it is not measured. */
-export interface Usage {
-  readonly wallSeconds: number;
-  readonly cpuSeconds: number;
-  readonly peakRssMB: number;
-  readonly idleRssMB: number;
-  /** Seconds of each kind of activity, of Longhaul alone. */
-  readonly phases?: ReadonlyMap<string, number>;
-}
+import { startLonghaul, type LonghaulContestant, type Usage } from './longhaul-worker.js';
+import { median, positive, rounded } from './numbers.js';
+import { requirePsql, timePsql } from './psql.js';
 
 /** What is to be copied at once: one select a session. */
 export interface FloorTask {
@@ -52,11 +42,7 @@ const PARALLELISM = [1, 4];
 
 async function main(): Promise<void> {
   const options = parseOptions();
-  if (spawnSync('psql', ['--version']).error) {
-    throw new Error(
-      'psql is not installed here (or not on PATH), and it is what Longhaul is compared with: install postgresql-client.',
-    );
-  }
+  requirePsql();
   await using servers = await openServers(options);
   await prepare(servers.source, servers.destination, options.rows);
   await using longhaul = await startLonghaul(servers.source, servers.destination);
@@ -85,12 +71,6 @@ function parseOptions() {
     destination,
     json,
   };
-}
-
-function positive(text: string): number {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`"${text}" is not a positive whole number.`);
-  return number;
 }
 
 interface Servers extends AsyncDisposable {
@@ -154,21 +134,12 @@ async function emptied(task: FloorTask, contestant: Contestant): Promise<Usage> 
   return usage;
 }
 
-/** bash's `time` gives the CPU of all psql processes, which nothing in Node does for children. */
-async function copyWithPsql({ source, destination, parallelism, rows }: FloorTask): Promise<Usage> {
+function copyWithPsql({ source, destination, parallelism, rows }: FloorTask): Promise<Usage> {
   const pipes = selects(rows, parallelism).map(
     (select) =>
-      `psql -qXc "COPY (${select}) TO STDOUT (FORMAT binary)" "$SOURCE" | psql -qXc "COPY lineitem FROM STDIN (FORMAT binary)" "$DESTINATION" &`,
+      `psql -qXc "COPY (${select}) TO STDOUT (FORMAT binary)" "$SOURCE" | psql -qXc "COPY lineitem FROM STDIN (FORMAT binary)" "$DESTINATION"`,
   );
-  const script = `TIMEFORMAT='%R %U %S'; time { ${pipes.join(' ')} wait; }`;
-  const env = { ...process.env, LC_ALL: 'C', SOURCE: source, DESTINATION: destination };
-  const bash = spawn('bash', ['-c', script], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  bash.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-  await once(bash, 'close');
-  const times = /^([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(said);
-  if (!times) throw new Error(`psql failed: ${said.trim()}`);
-  return { wallSeconds: Number(times[1]), cpuSeconds: Number(times[2]) + Number(times[3]), peakRssMB: 0, idleRssMB: 0 };
+  return timePsql(pipes, { SOURCE: source, DESTINATION: destination });
 }
 
 function report(rounds: readonly Round[], json: boolean): void {
@@ -198,16 +169,6 @@ function line(name: string, { parallelism, psql, longhaul }: Round): string {
   const added = (longhaul.peakRssMB - longhaul.idleRssMB).toFixed(0);
   const phases = [...(longhaul.phases ?? [])].map(([type, seconds]) => `${type} ${seconds.toFixed(2)}`).join(', ');
   return `${name}, ${parallelism} at a time:  psql ${show(psql)}  |  Longhaul ${show(longhaul)}, +${added} MB (${phases})`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const last = sorted.length - 1;
-  return rounded((sorted[Math.floor(last / 2)]! + sorted[Math.ceil(last / 2)]!) / 2);
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 100) / 100;
 }
 
 try {

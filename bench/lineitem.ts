@@ -1,11 +1,20 @@
 import pg from 'pg';
 
 /** TPC-H's lineitem, by its columns; 4 lines an order, in the order of the key. */
-const COLUMNS = `l_orderkey bigint, l_partkey int, l_suppkey int, l_linenumber int, l_quantity numeric(15,2),
-  l_extendedprice numeric(15,2), l_discount numeric(15,2), l_tax numeric(15,2), l_returnflag char(1), l_linestatus char(1),
-  l_shipdate date, l_commitdate date, l_receiptdate date, l_shipinstruct char(25), l_shipmode char(10), l_comment varchar(44)`;
+export const LINEITEM: Readonly<Record<string, string>> = {
+  ...{ l_orderkey: 'bigint', l_partkey: 'int', l_suppkey: 'int', l_linenumber: 'int', l_quantity: 'numeric(15,2)' },
+  ...{ l_extendedprice: 'numeric(15,2)', l_discount: 'numeric(15,2)', l_tax: 'numeric(15,2)', l_returnflag: 'char(1)' },
+  ...{ l_linestatus: 'char(1)', l_shipdate: 'date', l_commitdate: 'date', l_receiptdate: 'date' },
+  ...{ l_shipinstruct: 'char(25)', l_shipmode: 'char(10)', l_comment: 'varchar(44)' },
+};
 
-const FILL = `INSERT INTO lineitem SELECT g / 4, g * 7919 % 200000, g * 104729 % 10000, g % 4 + 1, g % 50 + 1,
+const COLUMNS = Object.entries(LINEITEM)
+  .map(([name, type]) => `${name} ${type}`)
+  .join(', ');
+
+export const CREATE = `DROP TABLE IF EXISTS lineitem; CREATE TABLE lineitem (${COLUMNS})`;
+
+export const FILL = `INSERT INTO lineitem SELECT g / 4, g * 7919 % 200000, g * 104729 % 10000, g % 4 + 1, g % 50 + 1,
   (g * 31 % 10000000) / 100.0, g % 11 / 100.0, g % 9 / 100.0, substr('RAN', (g % 3 + 1)::int, 1),
   substr('OF', (g % 2 + 1)::int, 1), date '1992-01-02' + (g % 2526)::int, date '1992-01-31' + (g % 2466)::int,
   date '1992-01-03' + (g % 2554)::int,
@@ -15,8 +24,7 @@ const FILL = `INSERT INTO lineitem SELECT g / 4, g * 7919 % 200000, g * 104729 %
 
 /** Makes `lineitem` with `rows` rows and an index on its key at the source, and an empty one at the destination. */
 export async function prepare(source: string, destination: string, rows: number): Promise<void> {
-  const create = `DROP TABLE IF EXISTS lineitem; CREATE TABLE lineitem (${COLUMNS})`;
-  await Promise.all([run(source, create), run(destination, create)]);
+  await Promise.all([run(source, CREATE), run(destination, CREATE)]);
   console.log(`Making lineitem with ${rows.toLocaleString('en')} rows.`);
   await run(source, FILL, [rows]);
   await run(source, 'CREATE INDEX ON lineitem (l_orderkey)');

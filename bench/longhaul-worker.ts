@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,40 +7,67 @@ import { Client, Connection } from '@temporalio/client';
 import { spawnSupervised } from '../src/devstack/supervised.js';
 import { startTemporalServer } from '../src/devstack/temporal-server.js';
 import type { JobReport } from '../workflows/messages.js';
-import type { FloorTask, Usage } from './floor.js';
+import type { FloorTask } from './floor.js';
 import { activitySpans } from './phases.js';
+import { cpuSeconds, descendantsMB, memoryMB, resetPeak } from './proc.js';
 
-const CONFIG = `connections:
-  source: {type: postgres, url: "\${BENCH_SOURCE_URL}"}
-  destination: {type: postgres, url: "\${BENCH_DESTINATION_URL}"}
-worker: {taskQueue: bench}
-`;
-
-/** Linux counts CPU in ticks of 1/100 s. */
-const TICKS = 100;
+/** One contestant's one run. Memory is that of the copying process, or 0 where it is not measured. */
+export interface Usage {
+  readonly wallSeconds: number;
+  readonly cpuSeconds: number;
+  readonly peakRssMB: number;
+  readonly idleRssMB: number;
+  /** Seconds of each kind of activity, of Longhaul alone. */
+  readonly phases?: ReadonlyMap<string, number>;
+  /** The most that processes which the worker started took together, looked at now and then. */
+  readonly programsMB?: number;
+}
 
 /** One worker process for the whole benchmark, as it runs in production. */
-export interface LonghaulContestant extends AsyncDisposable {
+export interface BenchWorker extends AsyncDisposable {
   /** Resident memory once it polls, before its first job. */
+  readonly idleRssMB: number;
+  run(job: Readonly<Record<string, unknown>>): Promise<Usage>;
+}
+
+export interface LonghaulContestant extends AsyncDisposable {
   readonly idleRssMB: number;
   copy(task: FloorTask): Promise<Usage>;
 }
 
+const CONFIG = `  source: {type: postgres, url: "\${BENCH_SOURCE_URL}"}
+  destination: {type: postgres, url: "\${BENCH_DESTINATION_URL}"}
+`;
+
 export async function startLonghaul(source: string, destination: string): Promise<LonghaulContestant> {
+  const worker = await startWorker(CONFIG, { BENCH_SOURCE_URL: source, BENCH_DESTINATION_URL: destination });
+  return {
+    idleRssMB: worker.idleRssMB,
+    copy: (task) => worker.run(jobOf(task)),
+    [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
+  };
+}
+
+function jobOf({ parallelism, verify, partitions = parallelism }: FloorTask) {
+  const partition = { by: 'l_orderkey', count: partitions };
+  const tables = [{ from: 'public.lineitem', partition, ...(verify && { verify }) }];
+  return { name: 'floor', source: 'source', destination: 'destination', parallelism, tables };
+}
+
+/** `connections`: of longhaul.yaml, indented. */
+export async function startWorker(
+  connections: string,
+  variables: Readonly<Record<string, string>>,
+): Promise<BenchWorker> {
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-bench-'));
   const config = join(folder, 'longhaul.yaml');
-  await writeFile(config, CONFIG);
+  await writeFile(config, `connections:\n${connections}worker: {taskQueue: bench}\n`);
   const temporal = await startTemporalServer({ dbFile: join(folder, 'temporal.db'), headless: true });
   const cli = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
   const worker = await spawnSupervised(process.execPath, [cli, 'worker', '--config', config], {
     logFile: join(folder, 'worker.log'),
     cwd: folder,
-    env: {
-      ...process.env,
-      TEMPORAL_ADDRESS: temporal.address,
-      BENCH_SOURCE_URL: source,
-      BENCH_DESTINATION_URL: destination,
-    },
+    env: { ...process.env, TEMPORAL_ADDRESS: temporal.address, ...variables },
     stopSignal: 'SIGTERM',
     graceMs: 10_000,
   });
@@ -51,7 +78,7 @@ export async function startLonghaul(source: string, destination: string): Promis
   const idleRssMB = await memoryMB(worker.pid, 'VmRSS');
   return {
     idleRssMB,
-    copy: (task) => copy(client, worker.pid, task),
+    run: (job) => runJob(client, worker.pid, job),
     async [Symbol.asyncDispose]() {
       await connection.close();
       await worker.stop();
@@ -61,39 +88,21 @@ export async function startLonghaul(source: string, destination: string): Promis
   };
 }
 
-async function copy(client: Client, pid: number, task: FloorTask): Promise<Usage> {
-  const { parallelism, verify, partitions = parallelism } = task;
-  const partition = { by: 'l_orderkey', count: partitions };
-  const tables = [{ from: 'public.lineitem', partition, ...(verify && { verify }) }];
-  const job = { name: 'floor', source: 'source', destination: 'destination', parallelism, tables };
-  // 5: the highest resident memory is counted anew (proc(5), clear_refs).
-  await writeFile(`/proc/${pid}/clear_refs`, '5');
+async function runJob(client: Client, pid: number, job: Readonly<Record<string, unknown>>): Promise<Usage> {
+  await resetPeak(pid);
   const idleRssMB = await memoryMB(pid, 'VmRSS');
   const before = await cpuSeconds(pid);
-  const workflowId = `floor-${Date.now()}`;
-  const report = (await client.workflow.execute('copyJob', {
-    taskQueue: 'bench',
-    workflowId,
-    args: [job],
-  })) as JobReport;
+  const workflowId = `${String(job.name)}-${Date.now()}`;
+  let programsMB = 0;
+  const look = setInterval(() => void descendantsMB(pid).then((now) => (programsMB = Math.max(programsMB, now))), 500);
+  const options = { taskQueue: 'bench', workflowId, args: [job] };
+  const report = (await client.workflow.execute('copyJob', options).finally(() => clearInterval(look))) as JobReport;
   const children = report.tables.flatMap(({ child }) => (child === undefined ? [] : [child]));
   return {
     phases: await activitySpans(client, [workflowId, ...children]),
     wallSeconds: (Date.parse(report.endedAt!) - Date.parse(report.startedAt)) / 1000,
     cpuSeconds: (await cpuSeconds(pid)) - before,
     peakRssMB: await memoryMB(pid, 'VmHWM'),
-    idleRssMB,
+    ...{ idleRssMB, programsMB },
   };
-}
-
-async function memoryMB(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)![1]) / 1024;
-}
-
-/** User and system time of all threads: fields 14 and 15, counted behind the name, which may hold spaces. */
-async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }

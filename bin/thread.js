@@ -3,9 +3,12 @@
 // workerData  { module: the module's file URL, data: what the module finds as its workerData }
 //
 // It lives in bin/, not in src/, because it must be plain JavaScript at the same place for sources, dist and packages.
-import { createJiti } from 'jiti';
 import { workerData } from 'node:worker_threads';
 
 const { module } = workerData;
-if (module.endsWith('.ts')) await createJiti(import.meta.url).import(module);
-else await import(module);
+if (module.endsWith('.ts')) {
+  const { createJiti } = await import('jiti');
+  await createJiti(import.meta.url).import(module);
+} else {
+  await import(module);
+}

@@ -2,6 +2,8 @@ import type { Copied, Digested, Verdict } from './digest.js';
 import type { OnFailure, OnSnapshotLost, PlanSummary, Publish, RetrySpec, Mode, TableState } from './model.js';
 import type { Problem } from './errors.js';
 
+export * from './attempt-details.js';
+
 /**
  * The activity contract: what passes between workflows and activities, and so through workflow history. Names and counters
  * only: no row, credential, key value, query text, or list that grows with the table.
@@ -147,29 +149,6 @@ export type PartitionResult =
  * was paused. Not an error of the copy, and not counted as one.
  */
 export const HANDED_BACK = 'HandedBack';
-
-/** Heartbeat details of copyPartition: what the web UI shows of an attempt in flight. */
-export interface CopyProgress {
-  readonly rows: number;
-  readonly bytes: number;
-  readonly phase: string;
-  /** The partition's label, once the ledger told it. */
-  readonly partition?: string;
-}
-
-/** Among the details of a failure of copyPartition: whose it is, as the plan calls it. */
-export interface PartitionDetail {
-  readonly partition: string;
-}
-
-/** The label in an attempt's failure details or last heartbeat; undefined when it ended before the ledger told it. */
-export function labelIn(details: readonly unknown[]): string | undefined {
-  for (const detail of details) {
-    const { partition } = (typeof detail === 'object' && detail !== null ? detail : {}) as Partial<PartitionDetail>;
-    if (typeof partition === 'string') return partition;
-  }
-  return undefined;
-}
 
 /** One piece of work between the load and the swap, e.g. a primary key; its label names no customer data but the object. */
 export interface BuildStep {

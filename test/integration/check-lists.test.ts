@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createActivities } from '../../activities/index.js';
+import { openRun } from '../../activities/open-run.js';
+import { prepareTable } from '../../activities/prepare-table.js';
 import { createPostgresConnector } from '../../src/connectors/postgres/index.js';
 import type { OpenedRun, PreparedTable } from '../../src/core/activities.js';
 import type { LonghaulError } from '../../src/core/errors.js';
@@ -149,14 +150,14 @@ describe('a check', () => {
 });
 
 describe('a run', () => {
-  const activities = () => {
+  const deps = () => {
     const connectors = new Map(
       Object.entries(urls).map(([name, url]) => [name, createPostgresConnector(connectionTo(name, url))]),
     );
-    return createActivities({ connectors, log, folder });
+    return { connectors, log, folder };
   };
   const open = (run: string, raw: object): Promise<OpenedRun> =>
-    new MockActivityEnvironment().run(activities().openRun, { job: raw, run, workflowId: 'nightly' });
+    new MockActivityEnvironment().run(() => openRun(deps(), { job: raw, run, workflowId: 'nightly' }));
   const ledger = async () => {
     const { signal } = new AbortController();
     const connector = createPostgresConnector(connectionTo('warehouse', urls.warehouse));
@@ -171,7 +172,7 @@ describe('a run', () => {
     ['erp.lines', 'q0,q1,q2,q3'],
     ['orders', 'q0,q1,q2,q3'],
   ];
-  const messageOf = (work: Promise<unknown>) => work.then(String, (error: LonghaulError) => error.message);
+  const messageOf = (work: Promise<unknown>) => work.then(String, (error: unknown) => (error as LonghaulError).message);
 
   it('keeps the list that it was opened with, when it is opened again and when it is resumed', async () => {
     const opened = await open('r1', job({ ...LIST, onCommitted: MARK }));
@@ -185,6 +186,20 @@ describe('a run', () => {
     await runSql(urls.shop, 'TRUNCATE _extract');
     expect((await open('r1', job({ ...LIST, onCommitted: MARK }, { resume: 'r1' }))).tables).toHaveLength(2);
     expect(await idsOf('r1')).toEqual(ALL);
+  });
+
+  it('is told from another by what its job declares, and not by what its list says', async () => {
+    const specifications = async (queriesFrom: object) => {
+      const { checked } = await check(urls, job(queriesFrom));
+      return checked.records.map(({ fingerprint }) => fingerprint.specification);
+    };
+    const before = await specifications(LIST);
+    await runSql(
+      urls.shop,
+      `DELETE FROM _extract WHERE query_id = 'q3'; UPDATE _extract SET query = query || ' AND true'`,
+    );
+    expect(await specifications(LIST)).toEqual(before);
+    expect(await specifications({ ...LIST, onCommitted: MARK })).not.toEqual(before);
   });
 
   it('is not resumed by a job that declares something else', async () => {
@@ -237,7 +252,7 @@ describe('a run', () => {
     await writeFile(join(folder, 'many.csv'), ['query_id,table_name,query', ...lines].join('\n'));
     const opened = await open('r5', job({ file: 'many.csv' }));
     const ref = { run: 'r5', table: 'orders', source: 'shop', destination: 'warehouse' };
-    const prepared: PreparedTable = await new MockActivityEnvironment().run(activities().prepareTable, ref);
+    const prepared: PreparedTable = await new MockActivityEnvironment().run(() => prepareTable(deps(), ref));
     expect(prepared.plan).toMatchObject({ partitions: 10_000, pages: 20 });
     expect(JSON.stringify([opened, prepared]).length).toBeLessThan(3_000);
     await using session = await ledger();

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobProgress, JobReport } from '../../workflows/messages.js';
+import type { JobReport } from '../../workflows/messages.js';
 import { createApi, YEARS } from '../../examples/module-source/api.js';
 import { readJobFile } from '../../src/config/index.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
@@ -51,7 +51,7 @@ describe('the example of a module', () => {
   it('is copied whole, though the API fails now and then', async () => {
     const handle = await start();
     const report = (await handle.result()) as JobReport;
-    expect(report.tables).toMatchObject([{ table: 'public.orders', state: 'published' }]);
+    expect(report.rows).toBe(Object.values(YEARS).reduce((sum, count) => sum + count, 0));
     const years = await runSql<{ year: string; rows: number; ids: number; sum: string }>(
       url,
       `SELECT to_char(ordered_at AT TIME ZONE 'UTC', 'YYYY') AS year, count(*)::int AS rows,

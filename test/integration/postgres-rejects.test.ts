@@ -91,7 +91,7 @@ it('rows that can not be written as their types, and malformed ones, are set asi
     {
       file: null,
       line: '2',
-      error: expect.stringContaining('column amount: a number of JavaScript'),
+      error: 'column amount: a number of JavaScript has its fraction in binary: give a text such as 12.50',
       raw: '[2,2.5,"x"]',
     },
     {

@@ -45,7 +45,7 @@ async function rowsOf(session: StatementSession, sql: string) {
 const codeOf = (work: Promise<unknown>) =>
   work.then(
     () => 'done',
-    (error: LonghaulError) => error.code,
+    (error: unknown) => (error as LonghaulError).code,
   );
 
 describe('a query', () => {

@@ -20,7 +20,10 @@ afterAll(() => worlds.stop());
 const ALL = { rows: ROWS, ids: ROWS };
 const MARK = `UPDATE _extract SET completed = now(), got = got || :rows || ','
   WHERE query_id = :query_id AND table_name = :table_name`;
-const LIST = { connection: 'shop', sql: 'SELECT * FROM _extract WHERE completed IS NULL ORDER BY table_name, query_id' };
+const LIST = {
+  connection: 'shop',
+  sql: 'SELECT * FROM _extract WHERE completed IS NULL ORDER BY table_name, query_id',
+};
 const TABLES = [{ queriesFrom: { ...LIST, onCommitted: MARK }, to: 'public.{table}' }];
 
 /** The world's four queries, of which `c` fails while the gate is shut, and one table more. */

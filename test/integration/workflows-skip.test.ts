@@ -222,3 +222,19 @@ test('what a person asked for is begun however many are parked, and the rest whe
   });
   expect(fake.callsOf('a')).toEqual([1, 2, 2, 2, 1, 1]);
 });
+
+test('a job that set rows aside is complete with rejects, unless something was skipped too', async () => {
+  await during(
+    {
+      tables: [
+        { table: 'a', partitions: 2, quarantined: 3 },
+        { table: 'b', partitions: 1 },
+      ],
+    },
+    async (handle) => {
+      const report = await handle.result();
+      expect(report).toMatchObject({ phase: 'complete with rejects', rows: sum(2) + sum(1), quarantined: 6 });
+      expect(report.tables[1]).not.toHaveProperty('quarantined');
+    },
+  );
+});

@@ -37,6 +37,25 @@ test('300 partitions over several executions: each copied exactly once, and the 
   expect(fake.built).toEqual(['t primary key']);
 });
 
+test('rows that were set aside are summed over executions, and have to be those of the ledger', async () => {
+  const fake = fakes({ partitions: 30, quarantined: 2 });
+  await tests.during(fake.activities, async (queue) => {
+    const result = await (await tests.startTable(queue, { table: 't', continueAfter: 10 })).result();
+    expect(result).toMatchObject({ phase: 'published', rows: sumOfRows(30), quarantined: 60 });
+    expect(result).toMatchObject({ rejectsTable: 'longhaul.rejects' });
+  });
+  const wrong = fakes({ partitions: 3, quarantined: 2, quarantinedInLedger: 5 });
+  await tests.during(wrong.activities, async (queue) => {
+    const handle = await tests.startTable(queue, { table: 't' });
+    expect(await failureOfWorkflow(handle)).toMatchObject({
+      type: 'CountMismatch',
+      message: expect.stringMatching(
+        /its attempts committed \d+ rows and set 6 aside, and the ledger has \d+ rows and set 5 aside/,
+      ) as string,
+    });
+  });
+});
+
 async function executionsOf(workflowId: string): Promise<{ executions: number }> {
   const { client } = tests.temporal;
   let executions = 0;

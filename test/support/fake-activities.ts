@@ -40,6 +40,10 @@ export interface FakeTable {
   readonly published?: boolean;
   /** Others are told of its committed partitions; called instead of doing so at once. */
   readonly announce?: (call: number, ordinals: readonly number[]) => MaybeAsync<void>;
+  /** Rows that each partition sets aside. */
+  readonly quarantined?: number;
+  /** Those that the ledger says were set aside, where it differs. */
+  readonly quarantinedInLedger?: number;
   /** Digests are compared before publish; called instead of answering at once. */
   readonly verify?: (call: number) => MaybeAsync<void>;
 }
@@ -263,7 +267,9 @@ export class FakeActivities {
     }
     this.receipts.get(table)!.set(ordinal, rowsOf(ordinal));
     const { attempt } = Context.current().info;
-    return { outcome: 'committed', rows: rowsOf(ordinal), bytes: 10, attempts: attempt, seconds: 0, found: false };
+    const { quarantined } = this.#table(table);
+    const counts = { rows: rowsOf(ordinal), ...(quarantined && { quarantined }), bytes: 10 };
+    return { outcome: 'committed', ...counts, attempts: attempt, seconds: 0, found: false };
   }
 
   async #skip({ table, ordinal }: TableRef & { ordinal: number }): Promise<PartitionResult> {
@@ -305,7 +311,9 @@ export class FakeActivities {
     this.done.add(table);
     const rows = [...receipts.values()].reduce((sum, each) => sum + each, 0);
     const skipped = this.skipped.get(table)!.size;
-    return { outcome: 'published', committed: receipts.size, skipped, rows, bytes: receipts.size * 10 };
+    const { quarantined: each = 0, quarantinedInLedger: quarantined = each * receipts.size } = this.#table(table);
+    const aside = quarantined > 0 && { quarantined, rejectsTable: 'longhaul.rejects' };
+    return { outcome: 'published', committed: receipts.size, skipped, rows, ...aside, bytes: receipts.size * 10 };
   }
 }
 

@@ -114,6 +114,18 @@ test('parked partitions are listed with their last error, the many only counted'
   expect(lines.slice(-2)).toEqual(['    … and 2 more (--json lists all)', '· queued  1 table']);
 });
 
+test('rows that were set aside are counted, and shown by a statement once it is known where they are', () => {
+  const aside = table('erp.items', { phase: 'published', quarantined: 12, rejectsTable: '"longhaul".rejects' });
+  const { job } = view([aside, table('b', { quarantined: 1 }), table('c', { phase: 'published' })]);
+  expect(troubleLines(job, { width: () => 80, colors })).toEqual([
+    '! rejects  erp.items: 12 rows refused and set aside',
+    `    SELECT * FROM "longhaul".rejects WHERE run = 'r1' AND table_name = 'erp.items' ORDER BY partition, number`,
+    '▸ copying  b',
+    '! rejects  b: 1 row refused and set aside',
+  ]);
+  expect(tableNews(undefined, aside, 0).join()).toMatch(/; 12 rows refused and set aside$/);
+});
+
 test('exit codes', () => {
   const named = { workflowId: 'nightly', runId: 'r1' };
   const failed = (code?: string): Outcome => ({
@@ -127,9 +139,10 @@ test('exit codes', () => {
     failed('JobInvalid'),
     { ...named, kind: 'waiting on parked' },
     { ...named, kind: 'complete with skips' },
+    { ...named, kind: 'complete with rejects' },
     { ...named, kind: 'cancelled', failure: { message: 'The job was cancelled.' } },
   ];
-  expect(all.map(exitCodeOf)).toEqual([0, 1, 2, 3, 4, 1]);
+  expect(all.map(exitCodeOf)).toEqual([0, 1, 2, 3, 4, 4, 1]);
 });
 
 test('the JSON of an outcome has totals and every table, and nothing of the moment', () => {

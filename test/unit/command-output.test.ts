@@ -67,6 +67,13 @@ describe('secrets', () => {
     expect(redact('at odbc://u:p@ss@host:1/db')).toBe('at odbc://[secret]@host:1/db');
   });
 
+  it('of a query are put out however long it is, also where a program prints but its beginning', () => {
+    const keys = Array.from({ length: 300_000 }, (_, n) => `key-${n}`).join(', ');
+    const redact = redactor([], `SELECT *\nFROM people WHERE name IN (${keys})\n${'-- \\ a line\n'.repeat(100_000)}`);
+    expect(redact(`failed: FROM people WHERE name IN (${keys.slice(0, 900)}`)).toBe('failed: [secret]');
+    expect(redact('SELECT is not allowed')).toBe('SELECT is not allowed');
+  });
+
   it("of the worker's are not the program's", async () => {
     vi.stubEnv('TEMPORAL_API_KEY', 'key-of-the-worker');
     vi.stubEnv('WAREHOUSE_URL', 'postgres://u:p@h/d');

@@ -213,7 +213,7 @@ describe('the rows of a list', () => {
     const secret = 'hunter2';
     const wrong = [
       [null, 'SELECT 1', 'orders', '1'],
-      [null, `${secret}`, 'orders', '1'],
+      [null, secret, 'orders', '1'],
       [null, '  ', 'orders', '2'],
       [null, null, 'orders', '3'],
       [null, 'SELECT 1', `a.b.${secret}`, '4'],

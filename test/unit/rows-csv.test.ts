@@ -91,7 +91,7 @@ describe('readCsv', () => {
 
   it('reads on behind a record that is none', async () => {
     const bytes = Buffer.concat([
-      Buffer.from('1,x\n2\n3,y,"z\nz"\n\n4,a"b"\n5,"a"b\n6,"\0"\n7,'),
+      Buffer.from('1,x\n2\n3,y,"z\nz"\n\n4,a"b"\n5,"a"b\n5,a\rb\n6,"\0"\n7,'),
       Buffer.of(0xff),
       Buffer.from('\n8,é\n'),
     ]);
@@ -104,14 +104,24 @@ describe('readCsv', () => {
       [2, 'it has 1 field, and there are 2 columns'],
       [3, 'it has 3 fields, and there are 2 columns'],
       [5, 'it is an empty line'],
-      [6, 'field 2 has a quote in it'],
+      [6, 'field 2 has a quote in it, and none around it'],
       [7, 'field 2 goes on behind its closing quote'],
-      [8, 'column "b" has a NUL character'],
-      [9, 'column "b" is not UTF-8'],
+      [8, 'field 2 has a carriage return in it, and no quotes around it'],
+      [9, 'column "b" has a NUL character'],
+      [10, 'column "b" is not UTF-8'],
     ]);
-    expect(seen.malformed.map(({ raw }) => raw)).toEqual(['2', '3,y,"z\nz"', '', '4,a"b"', '5,"a"b', '6,"␀"', '7,�']);
-    expect(seen.places).toEqual([1, 10].map((line) => ({ file: 'part-3.csv', line })));
-    expect(seen.count).toBe(9);
+    expect(seen.malformed.map(({ raw }) => raw)).toEqual([
+      '2',
+      '3,y,"z\nz"',
+      '',
+      '4,a"b"',
+      '5,"a"b',
+      '5,a\rb',
+      '6,"␀"',
+      '7,�',
+    ]);
+    expect(seen.places).toEqual([1, 11].map((line) => ({ file: 'part-3.csv', line })));
+    expect(seen.count).toBe(10);
   });
 
   it('takes columns by the names in each header, in any order', async () => {
@@ -129,7 +139,7 @@ describe('readCsv', () => {
     ['A_,b\n', 'lacks the column "a" (it has "A_").'],
     ['a,b,c,d\n', 'has the columns "c", "d", which the table to be copied has not.'],
     ['a,b,a\n', 'has the column "a" twice.'],
-    ['a,b"\n"\n', 'is no CSV: field 2 has a quote in it.'],
+    ['a,b"\n"\n', 'is no CSV: field 2 has a quote in it, and none around it.'],
   ])('refuses the header %j', async (header, problem) => {
     const reading = read([input(`${header}1,2\n`, { name: 'x.csv' })], WITH_HEADER);
     await expect(reading).rejects.toMatchObject({

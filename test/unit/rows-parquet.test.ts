@@ -212,7 +212,7 @@ describe('readParquet', () => {
       const reading = read(ROWS, 'codec-snappy', path);
       await expect(reading).rejects.toMatchObject({
         code: 'SourceFailed',
-        message: expect.stringContaining('file "cut.parquet" is no Parquet file, or not all of one') as string,
+        message: expect.stringContaining('file "cut.parquet" can\'t be read as a Parquet file') as string,
       });
     }
     await expect(read(ROWS, join(folder, 'gone.parquet'))).rejects.toMatchObject({ code: 'SourceFailed' });

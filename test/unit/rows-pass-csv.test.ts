@@ -67,19 +67,20 @@ describe('passCsv', () => {
 
   it('knows where a line of the stream stands, as Postgres counts them', async () => {
     const inputs = [
-      input('a,b\r\n1,"x\r\ny"\r\n2,"x\ny\nz"\r\n3,x\r\n', { name: '1.csv' }),
+      input('a,b\r\n1,"x\r\ny\nz"\r\n2,"x\ny\nz"\r\n3,x\r\n', { name: '1.csv' }),
       input('', { name: '2.csv' }),
       input('a,"b"\n4,x\n5,"\n"\n', { name: '3.csv' }),
     ];
     const { stream } = await pass(inputs, WITH_HEADER);
-    // Within the first record it counts no line breaks; a record of several lines is told by its last.
-    const places = [1, 2, 3, 4, 5, 6, 7, 8].map((line) => stream.place!(line));
+    // Within the first record it counts carriage returns, and no line feeds; any other of several lines is told by its last.
+    const places = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((line) => stream.place!(line));
     expect(places).toEqual([
       { file: '1.csv', line: 2 },
-      { file: '1.csv', line: 4 },
+      { file: '1.csv', line: 2 },
       { file: '1.csv', line: 5 },
       { file: '1.csv', line: 6 },
       { file: '1.csv', line: 7 },
+      { file: '1.csv', line: 8 },
       { file: '3.csv', line: 2 },
       { file: '3.csv', line: 3 },
       { file: '3.csv', line: 4 },
@@ -107,8 +108,8 @@ describe('passCsv', () => {
   });
 
   it('refuses a record that some servers take for the end, wherever it is cut, and not what only looks like it', async () => {
-    for (const lineBreak of ['\n', '\r\n']) {
-      const bytes = `1,"x\n\\.\n"${lineBreak}\\.${lineBreak}2,y${lineBreak}`;
+    for (const lineBreak of ['\n', '\r\n', '\r']) {
+      const bytes = `1,"x\n\\.\n"\n\\.${lineBreak}2,y\n`;
       for (let cut = 0; cut < bytes.length; cut++) {
         await expect(pass([input(bytes, { cuts: [cut, cut + 1] })])).rejects.toMatchObject({
           code: 'SourceRefused',

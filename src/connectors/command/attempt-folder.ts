@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { shortHash } from '../hash.js';
 import type { Output } from './config.js';
@@ -37,7 +37,12 @@ export class AttemptFolder {
     this.done = output === 'files' ? join(this.files, '_done') : at('done');
   }
 
-  async make(): Promise<void> {
+  async make(request: string): Promise<void> {
+    await this.#makeFolders();
+    await writeFile(this.request, request, { mode: 0o600 });
+  }
+
+  async #makeFolders(): Promise<void> {
     for (let tries = 5; ; tries--) {
       try {
         await mkdir(this.tmp, { recursive: true, mode: 0o700 });

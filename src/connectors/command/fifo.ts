@@ -5,7 +5,12 @@ import { promisify } from 'node:util';
 
 /** Makes named pipes that nobody else may open. */
 export async function makeFifos(paths: readonly string[]): Promise<void> {
-  await promisify(execFile)('mkfifo', ['-m', '600', ...paths]);
+  try {
+    await promisify(execFile)('mkfifo', ['-m', '600', ...paths]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Error("there is no program mkfifo in this worker's PATH", { cause: error });
+  }
 }
 
 /** Bytes that wait in this process at most; as many wait in the kernel, and then the writer waits. */

@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../core/errors.js';
 import type { AttemptFolder } from './attempt-folder.js';
@@ -72,10 +71,8 @@ export class Program {
     if (signal.aborted) this.#endNow();
   }
 
-  /** Throws ConnectionFailed when it can't be started. `onGroup` is called before anything else can happen. */
+  /** The request lies in the folder. Throws ConnectionFailed when it can't be started. `onGroup` is called before anything else can happen. */
   static async start(start: Start, onGroup: (group: GroupName) => void): Promise<Program> {
-    const { folder, request } = start;
-    await writeFile(folder.request, JSON.stringify(request), { mode: 0o600 });
     const pipes = await openPipes(start);
     try {
       const child = await spawnProgram(start, pipes, onGroup);
@@ -154,7 +151,7 @@ async function openPipes({ config: { name, output }, folder }: Start): Promise<P
     };
   } catch (error) {
     for (const fifo of opened) fifo.close();
-    throw error;
+    throw notStarted(name, `its named pipes can not be opened (${codeOf(error)})`);
   }
 }
 
@@ -195,5 +192,6 @@ function whyOf(config: CommandConnectionConfig, error: unknown): string {
 
 function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' || typeof code === 'number' ? String(code) : String(error);
+  if (typeof code === 'string' || typeof code === 'number') return String(code);
+  return error instanceof Error ? error.message : String(error);
 }

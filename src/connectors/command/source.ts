@@ -1,8 +1,9 @@
-import { jobInvalid, LonghaulError } from '../../core/errors.js';
+import { jobInvalid } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
 import type { Gate, Leave } from '../gate.js';
 import { shortHash } from '../hash.js';
 import { planQueries } from '../queries.js';
+import { redactor } from '../redact.js';
 import {
   findingToProblem,
   type Demand,
@@ -20,9 +21,8 @@ import type { CommandConnectionConfig } from './config.js';
 import { noFolder, type Subject } from './errors.js';
 import { Program } from './program.js';
 import { entrust, type Ward } from './reaper.js';
-import { redactor } from '../redact.js';
 import { PARENTS, removeAttempt } from './remove.js';
-import { requestFor } from './request.js';
+import { requestFor, type Request } from './request.js';
 import { openStream } from './stream.js';
 import { defaultTmpDir, tmpRoot } from './tmp-root.js';
 
@@ -30,6 +30,8 @@ import { defaultTmpDir, tmpRoot } from './tmp-root.js';
 interface Holding {
   readonly folder: AttemptFolder;
   readonly ward: Ward;
+  /** What is in its request. */
+  readonly request: Request;
   program?: Program;
 }
 
@@ -76,23 +78,23 @@ export class CommandSource implements SourceSession {
     const { signal, meter } = this.options;
     const subject = { connection: config.name, query: partition.label, table: record.spec.table };
     const holding = await this.#settle(record, partition);
-    const program = await this.#start(record, partition, subject, holding);
+    const program = await this.#start(holding, subject);
     return openStream(record, { config, subject, folder: holding.folder, program, signal, meter });
   }
 
-  /** A folder of the attempt's own, of which the reaper knows before it is there. */
-  async #settle({ run, spec: { table } }: TableRecord, { label: query }: Partition): Promise<Holding> {
-    const { name, tmpDir, output } = this.config;
+  /** A folder of the attempt's own, of which the reaper knows before it is there, with the request in it. */
+  async #settle(record: TableRecord, partition: Partition): Promise<Holding> {
+    const { config } = this;
     const { attempt = 1, log } = this.options;
+    const names = { run: record.run, table: record.spec.table, query: partition.label, attempt };
     try {
-      const root = await tmpRoot(tmpDir, log);
-      const folder = new AttemptFolder(attemptPath(root, { run, table, query, attempt }), output);
-      const ward = entrust(this.#charge(folder));
-      this.#holding = { folder, ward };
-      await folder.make();
+      const folder = new AttemptFolder(attemptPath(await tmpRoot(config.tmpDir, log), names), config.output);
+      const request = requestFor(config, record, partition, { attempt, folder });
+      this.#holding = { folder, request, ward: entrust(this.#charge(folder)) };
+      await folder.make(JSON.stringify(request));
       return this.#holding;
     } catch (error) {
-      throw error instanceof LonghaulError ? error : noFolder(name, whyNot(tmpDir ?? defaultTmpDir(), error));
+      throw noFolder(config.name, whyNot(config.tmpDir ?? defaultTmpDir(), error));
     }
   }
 
@@ -100,14 +102,12 @@ export class CommandSource implements SourceSession {
     return { path, parents: PARENTS, graceMs: this.config.stopGrace };
   }
 
-  async #start(record: TableRecord, partition: Partition, subject: Subject, holding: Holding): Promise<Program> {
+  async #start(holding: Holding, subject: Subject): Promise<Program> {
     const { config } = this;
-    const { signal, attempt = 1, log } = this.options;
-    const { folder, ward } = holding;
+    const { signal, log } = this.options;
+    const { folder, ward, request } = holding;
     const fields = { connection: subject.connection, query: subject.query };
-    const redact = redactor(Object.values(config.env), partition.predicate);
-    const chatter = new Chatter({ log, fields, redact });
-    const request = requestFor(config, record, partition, { attempt, folder });
+    const chatter = new Chatter({ log, fields, redact: redactor(Object.values(config.env), request.query) });
     signal.throwIfAborted();
     holding.program = await Program.start({ config, subject, folder, request, chatter, signal }, (group) =>
       ward.update({ ...this.#charge(folder), group }),

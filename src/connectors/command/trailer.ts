@@ -1,5 +1,6 @@
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { trailerMalformed, type Subject } from './errors.js';
+import { filesUnreadable, trailerMalformed, type Subject } from './errors.js';
 
 /** Bytes of a trailer that are read. */
 const LONGEST = 65_536;
@@ -11,7 +12,7 @@ export interface Trailer {
 
 /** What a program left at `done`; undefined when there is nothing. Text that is no JSON object is taken for a mark without a count. */
 export async function readTrailer(path: string, subject: Subject): Promise<Trailer | undefined> {
-  const text = await startOf(path);
+  const text = await startOf(path, subject);
   if (text === undefined) return undefined;
   if (!text.trimStart().startsWith('{')) return {};
   const rows = rowsIn(text, subject);
@@ -28,13 +29,15 @@ function rowsIn(json: string, subject: Subject): unknown {
   }
 }
 
-async function startOf(path: string): Promise<string | undefined> {
+async function startOf(path: string, subject: Subject): Promise<string | undefined> {
   try {
-    await using file = await open(path, 'r');
+    // Whatever the program made of it, nobody is waited for.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(LONGEST), 0, LONGEST, 0);
     return buffer.toString('utf8', 0, bytesRead);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw code === undefined ? error : filesUnreadable(subject, code);
   }
 }

@@ -28,7 +28,7 @@ import type {
   TargetUse,
 } from '../types.js';
 import { claim } from './claim.js';
-import { pendingOf, sumsOf, tableOverview, totalsOf } from './overview.js';
+import { lastPublishedOf, outcomesOf, pendingOf, sumsOf, tableOverview, totalsOf } from './overview.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -137,32 +137,12 @@ export class MemoryLedger implements Ledger {
   }
 
   outcomes(run: string, table: string, ordinals: readonly number[]): Promise<readonly PartitionOutcome[]> {
-    return this.#step(() => {
-      const { plan, receipts } = this.entry(run, table);
-      const wanted = new Set(ordinals);
-      const partitions = (plan?.partitions ?? []).filter(({ ordinal }) => wanted.has(ordinal));
-      return partitions.map(({ ordinal, label }) => {
-        const receipt = receipts.get(ordinal);
-        return { ordinal, label, ...(receipt && { receipt }) };
-      });
-    });
+    return this.#step(() => outcomesOf(this.entry(run, table), ordinals));
   }
 
   lastPublished(run: string | undefined, targets: readonly string[]): Promise<readonly LastPublished[]> {
-    return this.#step(() => {
-      const published = [...this.server.runs.values()]
-        .flatMap(({ tables }) => [...tables.values()])
-        .filter(
-          ({ record: { state, spec, run: of } }) => state === 'published' && spec.mode === 'replace' && of !== run,
-        )
-        .sort((a, b) => b.changedAt - a.changedAt);
-      return targets.flatMap((to) => {
-        const last = published.find(({ record }) => record.spec.to === to);
-        if (last?.plan === undefined || last.record.spec.queries === undefined) return [];
-        const publishedAt = new Date(last.changedAt).toISOString();
-        return [{ to, run: last.record.run, queries: last.plan.summary.partitions, publishedAt }];
-      });
-    });
+    const entries = () => [...this.server.runs.values()].flatMap(({ tables }) => [...tables.values()]);
+    return this.#step(() => lastPublishedOf(entries(), run, targets));
   }
 
   putDifferences(run: string, table: string, from: number, to: number, found: readonly Difference[]): Promise<void> {

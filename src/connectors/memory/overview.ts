@@ -1,5 +1,12 @@
 import type { ReceiptTotals } from '../../core/model.js';
-import { VISIBLE_RANGES, type OrdinalRange, type StateSums, type TableOverview } from '../types.js';
+import {
+  VISIBLE_RANGES,
+  type LastPublished,
+  type OrdinalRange,
+  type PartitionOutcome,
+  type StateSums,
+  type TableOverview,
+} from '../types.js';
 import type { LedgerEntry } from './server.js';
 
 /** What the ledger's entries add up to. */
@@ -21,6 +28,31 @@ export function someQuarantined(quarantined: number): { quarantined?: number } {
 
 export function pendingOf({ plan, receipts }: LedgerEntry): number[] {
   return (plan?.partitions ?? []).map(({ ordinal }) => ordinal).filter((ordinal) => !receipts.has(ordinal));
+}
+
+export function outcomesOf({ plan, receipts }: LedgerEntry, ordinals: readonly number[]): PartitionOutcome[] {
+  const wanted = new Set(ordinals);
+  const partitions = (plan?.partitions ?? []).filter(({ ordinal }) => wanted.has(ordinal));
+  return partitions.map(({ ordinal, label }) => {
+    const receipt = receipts.get(ordinal);
+    return { ordinal, label, ...(receipt && { receipt }) };
+  });
+}
+
+export function lastPublishedOf(
+  entries: readonly LedgerEntry[],
+  run: string | undefined,
+  targets: readonly string[],
+): LastPublished[] {
+  const published = entries
+    .filter(({ record: { state, spec, run: of } }) => state === 'published' && spec.mode === 'replace' && of !== run)
+    .sort((a, b) => b.changedAt - a.changedAt);
+  return targets.flatMap((to) => {
+    const last = published.find(({ record }) => record.spec.to === to);
+    if (last?.plan === undefined || last.record.spec.queries === undefined) return [];
+    const publishedAt = new Date(last.changedAt).toISOString();
+    return [{ to, run: last.record.run, queries: last.plan.summary.partitions, publishedAt }];
+  });
 }
 
 export function tableOverview(entry: LedgerEntry, staged: number | undefined, sizes: boolean): TableOverview {

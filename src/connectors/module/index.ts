@@ -1,4 +1,4 @@
-import { jobInvalid } from '../../core/errors.js';
+import { LonghaulError } from '../../core/errors.js';
 import type { Connector } from '../types.js';
 import type { ModuleConnectionConfig } from './config.js';
 import type { SourceDefinition } from './define.js';
@@ -13,13 +13,14 @@ export function createModuleConnector(
   config: ModuleConnectionConfig,
   load: () => Promise<SourceDefinition> = () => loadSource(config),
 ): Connector {
-  const message = `a connection of type ${config.type} can not be a destination`;
   return {
     name: config.name,
     type: config.type,
     capabilities: { formats: ['rows'], source: true, destination: false },
     openSource: (options) => Promise.resolve(new ModuleSource(config, options, load)),
     openDestination: () =>
-      Promise.reject(jobInvalid([{ path: 'destination', message, fix: 'name another connection' }])),
+      Promise.reject(
+        new LonghaulError('ServerUnsuitable', `Connection "${config.name}" is a module, which can only be a source.`),
+      ),
   };
 }

@@ -5,9 +5,10 @@ const NUL = 0x00;
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BACKSLASH = 0x5c;
+const DOT = 0x2e;
 const END_MARK = '\\.';
-/** With its line break, at most. */
-const END_MARK_BYTES = `${END_MARK}\r\n`.length;
+/** With what has to be behind it: some kind of line break. */
+const END_MARK_BYTES = END_MARK.length + 1;
 
 /** What is ready to be sent of what came. */
 export interface Framed {
@@ -15,6 +16,8 @@ export interface Framed {
   readonly chunk: Buffer;
   /** Of each record that ends in it, the line in which it began. */
   readonly lines: readonly number[];
+  /** Where the first of them ends in `chunk`. */
+  readonly firstEnd: number | undefined;
 }
 
 /** Looks at the chunks of one input on their way to Postgres. Throws SourceRefused for what Postgres would misread. */
@@ -24,7 +27,7 @@ export class CsvFraming {
   readonly #options: ReadOptions;
   /** A carriage return at the end of the last chunk, which the next may make a line break of. */
   #heldBack: Buffer = Buffer.alloc(0);
-  /** The beginning of the record that has not ended: all of it, as long as it could be the end mark. */
+  /** The beginning of the record that has not ended: the bytes that could be the end mark. */
   #open: Buffer = Buffer.alloc(0);
 
   constructor(scanner: RecordScanner, input: Pick<Input, 'name'>, options: ReadOptions) {
@@ -46,7 +49,9 @@ export class CsvFraming {
     this.#refuseNul(chunk);
     const { ends, lines } = this.#scanner.scan(chunk);
     this.#refuseEndMark(chunk, ends, lines);
-    return { chunk: chunk.includes(CARRIAGE_RETURN) ? withLineFeeds(chunk, ends) : chunk, lines };
+    if (!chunk.includes(CARRIAGE_RETURN)) return { chunk, lines, firstEnd: ends[0] };
+    const firstEnd = ends[0] && ends[0] - (chunk[ends[0] - 2] === CARRIAGE_RETURN ? 1 : 0);
+    return { chunk: withLineFeeds(chunk, ends), lines, firstEnd };
   }
 
   #refuseNul(chunk: Buffer): void {
@@ -63,17 +68,15 @@ export class CsvFraming {
 
   /** Before version 18, Postgres takes `\.` in a line of its own for the end of the data, and says nothing of the rows behind it. */
   #refuseEndMark(chunk: Buffer, ends: readonly number[], lines: readonly number[]): void {
-    if (chunk.includes(BACKSLASH) || this.#open.includes(BACKSLASH)) {
-      const first = Buffer.concat([this.#open, chunk.subarray(0, ends[0] ?? 0)]);
-      const mark = ends.findIndex((end, index) => {
-        const start = index === 0 ? end - first.length : ends[index - 1]!;
-        return end - start <= END_MARK_BYTES && isEndMark(index === 0 ? first : chunk.subarray(start, end));
-      });
-      if (mark >= 0) throw this.#endMark(lines[mark]!);
+    const { recordLine } = this.#scanner;
+    const begun = Buffer.concat([this.#open, chunk.subarray(0, END_MARK_BYTES)]);
+    if (isEndMark(begun, 0)) throw this.#endMark(lines[0] ?? recordLine);
+    if (chunk.includes(BACKSLASH)) {
+      const before = ends.findIndex((start) => isEndMark(chunk, start));
+      if (before >= 0) throw this.#endMark(lines[before + 1] ?? recordLine);
     }
-    const rest = chunk.subarray(ends.at(-1) ?? 0);
-    const begun = ends.length === 0 ? this.#open : Buffer.alloc(0);
-    this.#open = Buffer.concat([begun, rest.subarray(0, END_MARK_BYTES)]);
+    const start = ends.at(-1);
+    this.#open = Buffer.from((start === undefined ? begun : chunk.subarray(start)).subarray(0, END_MARK_BYTES));
   }
 
   #endMark(line: number): Error {
@@ -86,9 +89,10 @@ export class CsvFraming {
   }
 }
 
-function isEndMark(record: Buffer): boolean {
-  const text = record.toString('latin1');
-  return text === `${END_MARK}\n` || text === `${END_MARK}\r\n`;
+function isEndMark(bytes: Buffer, start: number): boolean {
+  if (bytes[start] !== BACKSLASH || bytes[start + 1] !== DOT) return false;
+  const next = bytes[start + 2];
+  return next === LINE_FEED || next === CARRIAGE_RETURN;
 }
 
 /** A copy in which records end in LF. What is within quotes stays as it is. */

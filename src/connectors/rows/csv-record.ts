@@ -3,14 +3,18 @@ export type Fields = { readonly fields: readonly (string | null)[] } | { readonl
 
 /** Cuts one record, without its line break, into fields. */
 export function splitRecord(record: string, delimiter: string): Fields {
-  if (!record.includes('"')) return { fields: record.split(delimiter).map((field) => (field === '' ? null : field)) };
+  if (record.includes('"') || record.includes('\r')) return splitWithCare(record, delimiter);
+  return { fields: record.split(delimiter).map((field) => (field === '' ? null : field)) };
+}
+
+function splitWithCare(record: string, delimiter: string): Fields {
   const fields: (string | null)[] = [];
   for (let at = 0; at <= record.length;) {
     const quoted = record[at] === '"';
     const end = quoted ? endOfQuoted(record, at) : endOf(record, delimiter, at);
     const field = record.slice(at, end);
-    const error = quoted ? quotedError(record, end, delimiter) : field.includes('"') && 'has a quote in it';
-    if (error !== false) return { error: `field ${fields.length + 1} ${error}` };
+    const wrong = quoted ? wrongBehind(record[end], delimiter) : wrongUnquoted(field);
+    if (wrong !== undefined) return { error: `field ${fields.length + 1} ${wrong}` };
     fields.push(quoted ? field.slice(1, -1).replaceAll('""', '"') : field === '' ? null : field);
     at = end + 1;
   }
@@ -33,6 +37,11 @@ function endOfQuoted(record: string, start: number): number {
   }
 }
 
-function quotedError(record: string, end: number, delimiter: string): string | false {
-  return end < record.length && record[end] !== delimiter && 'goes on behind its closing quote';
+function wrongBehind(next: string | undefined, delimiter: string): string | undefined {
+  return next === undefined || next === delimiter ? undefined : 'goes on behind its closing quote';
+}
+
+function wrongUnquoted(field: string): string | undefined {
+  if (field.includes('"')) return 'has a quote in it, and none around it';
+  return field.includes('\r') ? 'has a carriage return in it, and no quotes around it' : undefined;
 }

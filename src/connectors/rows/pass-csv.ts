@@ -1,8 +1,9 @@
-import type { ByteStream, Place } from '../types.js';
+import type { ByteStream } from '../types.js';
 import { withCount } from './count.js';
 import { CsvFraming } from './csv-framing.js';
 import { brokenOff, inputName, streamError, type CsvDialect, type Input, type ReadOptions } from './input.js';
 import { openCsv } from './open-csv.js';
+import { PostgresLines } from './postgres-lines.js';
 import { RecordScanner } from './record-scanner.js';
 
 /**
@@ -25,7 +26,7 @@ export async function passCsv(
     format: 'csv',
     rows: count,
     ...(pass.names === undefined ? {} : { columns: pass.names }),
-    place: (line) => pass.place(line),
+    place: (line) => pass.lines.place(line),
     [Symbol.asyncIterator]: () => items[Symbol.asyncIterator](),
   };
 }
@@ -39,19 +40,10 @@ async function* resumed<T>(first: IteratorResult<T>, rest: AsyncGenerator<T>): A
   }
 }
 
-/** From a line of the stream on, until the next mark: where it stands. */
-interface Mark {
-  readonly line: number;
-  readonly file?: string;
-  readonly fileLine: number;
-}
-
 class CsvPass {
   records = 0;
   names: readonly string[] | undefined;
-  readonly #marks: Mark[] = [];
-  /** Of the stream, as Postgres counts: the next one. */
-  #line = 1;
+  readonly lines = new PostgresLines();
 
   constructor(
     private readonly dialect: CsvDialect,
@@ -62,35 +54,20 @@ class CsvPass {
     for await (const input of inputs) yield* this.#pass(input);
   }
 
-  place(line: number): Place {
-    const mark = this.#marks.findLast((candidate) => candidate.line <= line);
-    if (mark === undefined) return { line };
-    return { ...(mark.file === undefined ? {} : { file: mark.file }), line: line - mark.line + mark.fileLine };
-  }
-
   async *#pass(input: Input): AsyncGenerator<Uint8Array> {
     const { names, line, chunks } = await openCsv(input, this.dialect, this.options);
     const scanner = new RecordScanner({ quotes: true, line });
     const framing = new CsvFraming(scanner, input, this.options);
     if (names !== undefined) this.#agree(names, input);
-    this.#mark(input, line);
+    this.lines.begin(input.name, line);
     for await (const bytes of chunks) {
       const framed = framing.pass(bytes);
-      if (this.records === 0 && framed.lines.length > 0) this.#mark(input, framed.lines[1] ?? scanner.recordLine, 2);
+      this.lines.sent(framed, scanner.recordLine);
       this.records += framed.lines.length;
       if (framed.chunk.length > 0) yield framed.chunk;
     }
     if (framing.inRecord) throw brokenOff(input, scanner, this.options);
-    const last = this.#marks.at(-1)!;
-    this.#line = last.line + scanner.line - last.fileLine;
-  }
-
-  /**
-   * Postgres counts the line breaks in a stream's records, but not those within its first record, before which it doesn't know yet what a
-   * line ends in: so the second has a mark of its own.
-   */
-  #mark({ name }: Input, fileLine: number, line = this.#line): void {
-    this.#marks.push({ ...(name === undefined ? {} : { file: name }), line, fileLine });
+    this.lines.end(scanner.line);
   }
 
   #agree(names: readonly string[], input: Input): void {

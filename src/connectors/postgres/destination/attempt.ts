@@ -2,8 +2,11 @@ import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import type { Meter, PartitionKey, PartitionWriter, SourceStream } from '../../types.js';
+import { serverFieldsOf } from '../errors.js';
 import type { PgSession } from '../session.js';
+import { requireRelation } from '../sql.js';
 import { claimPartition, keyOf } from './claim.js';
+import { culpritsOf, isDuplicate, refusedByKey } from './duplicates.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { loadStream, type Loaded } from './load.js';
 import { completeReceipt } from './receipts.js';
@@ -60,7 +63,11 @@ class PostgresPartitionWriter implements PartitionWriter {
   async load(stream: SourceStream, meter: Meter): Promise<number> {
     const before = meter.bytes;
     const { session, names, record, key, label } = this;
-    this.#loaded = await loadStream({ session, names, record, key, label }, stream, meter);
+    try {
+      this.#loaded = await loadStream({ session, names, record, key, label }, stream, meter);
+    } catch (cause) {
+      throw isDuplicate(cause) ? await this.#notUnique(cause) : cause;
+    }
     this.#bytes = meter.bytes - before;
     return this.#loaded.written;
   }
@@ -69,8 +76,8 @@ class PostgresPartitionWriter implements PartitionWriter {
     const loaded = this.#loaded;
     if (!loaded || rowsRead !== loaded.written + loaded.quarantined)
       throw countMismatch(this.record, this.key, rowsRead, loaded);
-    const { written, quarantined } = loaded;
-    const done = { rows: written, quarantined, bytes: this.#bytes, digest };
+    const { written, quarantined, xids } = loaded;
+    const done = { rows: written, quarantined, xids, bytes: this.#bytes, digest };
     const receipt = await completeReceipt(this.session, this.names, this.key, done);
     await reach('copy: after completion');
     const state = await readOwnState(this.session, this.names, this.record, 'FOR SHARE');
@@ -80,6 +87,17 @@ class PostgresPartitionWriter implements PartitionWriter {
     this.#over = true;
     await reach('copy: after COMMIT');
     return receipt;
+  }
+
+  /** Rows that others have committed can be looked at only when this transaction is over. */
+  async #notUnique(cause: unknown): Promise<unknown> {
+    const { session, names, record, label } = this;
+    await this[Symbol.asyncDispose]();
+    const index = serverFieldsOf(cause)?.constraint;
+    const rows = requireRelation(record.staging);
+    const duplicate = { index: index === undefined ? undefined : { schema: rows.schema, name: index }, rows };
+    const culprits = await culpritsOf(session, names, record, cause, duplicate);
+    return culprits ? refusedByKey(record, label, culprits) : cause;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,6 +38,7 @@ export function ledgerNames(schema: string): LedgerNames {
 }
 
 /**
+ * `xids`: what its rows have as xmin, the transaction's own and those of its savepoints; it tells whose a row is.
  * Receipts refer to their table by value and not by a foreign key: the key's check would lock the table's row from the first
  * statement of an attempt to its end, and whoever closes the run would wait for every COPY in flight.
  * Queries stand apart from their specification, which every attempt reads.
@@ -96,6 +97,7 @@ function ddl(names: LedgerNames): string[] {
        state text NOT NULL CHECK (state IN ('committed', 'skipped')),
        rows bigint NOT NULL,
        quarantined bigint NOT NULL DEFAULT 0,
+       xids bigint[] NOT NULL DEFAULT '{}',
        bytes bigint NOT NULL,
        digest text,
        attempt int NOT NULL,

@@ -10,6 +10,7 @@ import { quoteColumns, quoteRelation, requireRelation } from '../sql.js';
 import { CopyIn, feedOf, frameCopyData, pipe, pipeFrames, send } from '../wire/index.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { Quarantine } from './quarantine.js';
+import { savepointXid } from './receipts.js';
 import { loadSettingAside } from './rejects.js';
 import { rowFeed } from './row-feed.js';
 import { findRelation } from './target.js';
@@ -29,6 +30,8 @@ export interface Loading {
 export interface Loaded {
   readonly written: number;
   readonly quarantined: number;
+  /** What rows have as xmin, beside the transaction's own. */
+  readonly xids: readonly string[];
 }
 
 /** The whole stream, in whatever form the record says. Moves the meter. */
@@ -43,7 +46,7 @@ export async function loadStream(loading: Loading, stream: SourceStream, meter: 
       ? loadCsv(loading, stream, meter)
       : loadFrames(loading, stream, meter));
   meter.rows = written;
-  return { written, quarantined: 0 };
+  return { written, quarantined: 0, xids: [] };
 }
 
 function loadFrames(loading: Loading, stream: ByteStream, meter: Meter): Promise<number> {
@@ -83,8 +86,10 @@ async function loadAround(loading: Loading, stream: RowStream, meter: Meter, max
   const encoder = await encoderFor(loading, stream);
   const quarantine = new Quarantine(loading, max);
   const sql = copyStatement(loading, stream, 'text');
-  const written = await loadSettingAside(loading.session, stream, { sql, encoder, quarantine, meter });
-  return { written, quarantined: quarantine.count };
+  const { session, names, key } = loading;
+  const xid = () => savepointXid(session, names, key);
+  const { written, xids } = await loadSettingAside(session, stream, { sql, xid, encoder, quarantine, meter });
+  return { written, quarantined: quarantine.count, xids };
 }
 
 async function counted(

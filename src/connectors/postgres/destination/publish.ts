@@ -3,8 +3,10 @@ import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import type { Meter } from '../../types.js';
+import { serverFieldsOf } from '../errors.js';
 import type { PgSession } from '../session.js';
 import { quoteColumns, quoteRelation, requireRelation, type Relation } from '../sql.js';
+import { culpritsOf, culpritsText, isDuplicate, mendText, notUnique, targetIndex } from './duplicates.js';
 import { endAllOf, relationHolders, stagingWriters } from './locks.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { readPlan } from './plans.js';
@@ -110,12 +112,28 @@ async function swapWhenFree(publication: Publication, totals: ReceiptTotals, las
       await transaction(session, () => swap(publication, totals, last));
       return;
     } catch (cause) {
+      if (isDuplicate(cause)) throw await notAppended(publication, cause);
       if (!(cause instanceof LonghaulError && cause.code === 'LockTimeout')) throw cause;
     }
     meter.phase = await blockedBy(session, record);
     session.options.log.info({ connection: session.name, table: record.spec.table }, meter.phase);
     await sleep(pause, undefined, { signal: session.options.signal });
   }
+}
+
+/** Appending met the target's own index. */
+async function notAppended({ session, names, record }: Publication, cause: unknown): Promise<unknown> {
+  const name = serverFieldsOf(cause)?.constraint;
+  const index = name === undefined ? undefined : targetIndex(record, name);
+  const culprits = await culpritsOf(session, names, record, cause, { index, rows: requireRelation(record.staging) });
+  if (!culprits) return cause;
+  // One row of the key here: the other was in the target.
+  const what = culpritsText(record, culprits, culprits.rows === 1);
+  if (what === undefined) return cause;
+  return notUnique(record, culprits, what, {
+    left: 'Nothing was appended.',
+    next: `${mendText(record)} Until then the rows are in ${record.staging}.`,
+  });
 }
 
 async function blockedBy(session: PgSession, record: TableRecord): Promise<string> {

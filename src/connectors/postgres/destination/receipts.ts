@@ -53,8 +53,8 @@ export async function claimReceipt(
 ): Promise<boolean> {
   const claimed = await session.query(
     `INSERT INTO ${names.receipts}
-       (run, table_name, partition, predicate_hash, state, rows, bytes, attempt, started_at, committed_at)
-     VALUES ($1, $2, $3, $4, $6, 0, 0, $5, now(), now())
+       (run, table_name, partition, predicate_hash, state, rows, bytes, attempt, started_at, committed_at, xids)
+     VALUES ($1, $2, $3, $4, $6, 0, 0, $5, now(), now(), ARRAY[txid_current() % 4294967296])
      ON CONFLICT DO NOTHING RETURNING 1`,
     [run, table, ordinal, receipt.predicateHash, receipt.attempt, receipt.state],
   );
@@ -83,15 +83,49 @@ export async function completeReceipt(
   session: PgSession,
   names: LedgerNames,
   { run, table, ordinal }: PartitionKey,
-  done: { rows: number; quarantined?: number; bytes: number; digest?: string | undefined },
+  done: { rows: number; quarantined?: number; bytes: number; digest?: string | undefined; xids?: readonly string[] },
 ): Promise<Receipt> {
   const row = await firstRow<ReceiptRow>(
     session,
-    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, digest = $6, quarantined = $7, committed_at = clock_timestamp()
+    `UPDATE ${names.receipts} SET rows = $4, bytes = $5, digest = $6, quarantined = $7, xids = xids || $8::bigint[],
+       committed_at = clock_timestamp()
      WHERE run = $1 AND table_name = $2 AND partition = $3 RETURNING ${FIELDS}`,
-    [run, table, ordinal, done.rows, done.bytes, done.digest ?? null, done.quarantined ?? 0],
+    [run, table, ordinal, done.rows, done.bytes, done.digest ?? null, done.quarantined ?? 0, done.xids ?? []],
   );
   return toReceipt(row!);
+}
+
+/**
+ * Within a savepoint of the transaction that claimed the receipt: what all rows written since have as xmin, which is not the
+ * transaction's own.
+ */
+export async function savepointXid(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table, ordinal }: PartitionKey,
+): Promise<string> {
+  const row = await firstRow<{ xid: string }>(
+    session,
+    `UPDATE ${names.receipts} SET attempt = attempt
+     WHERE run = $1 AND table_name = $2 AND partition = $3 RETURNING xmin::text AS xid`,
+    [run, table, ordinal],
+  );
+  return row!.xid;
+}
+
+/** By xmin, the partitions of a table whose rows have it. */
+export async function partitionsOf(
+  session: PgSession,
+  names: LedgerNames,
+  { run, table }: { run: string; table: string },
+  xids: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await session.query<{ xid: string; partition: number }>(
+    `SELECT xid::text AS xid, partition FROM ${names.receipts}, unnest(xids) AS xid
+     WHERE run = $1 AND table_name = $2 AND xids && $3::bigint[] AND xid = ANY ($3::bigint[]) ORDER BY partition`,
+    [run, table, xids],
+  );
+  return new Map(rows.map(({ xid, partition }) => [xid, partition]));
 }
 
 export async function readTotals(

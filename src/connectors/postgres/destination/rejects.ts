@@ -29,21 +29,28 @@ interface Pending {
 interface Aside {
   /** A COPY in text. */
   readonly sql: string;
+  /** Within a savepoint: what its rows have as xmin. */
+  readonly xid: () => Promise<string>;
   readonly encoder: RowEncoder;
   readonly quarantine: Quarantine;
   readonly meter: Meter;
 }
 
-/** Loads a stream without the rows that are refused, which go to the quarantine. Answers with the rows written. */
-export async function loadSettingAside(session: PgSession, stream: RowStream, aside: Aside): Promise<number> {
+/** Loads a stream without the rows that are refused, which go to the quarantine. Answers with the rows written, and each xmin of theirs. */
+export async function loadSettingAside(
+  session: PgSession,
+  stream: RowStream,
+  aside: Aside,
+): Promise<{ readonly written: number; readonly xids: readonly string[] }> {
   const loader = new SettingAside(session, aside);
   for await (const batch of stream) await loader.take(batch);
   await loader.flush();
-  return loader.written;
+  return loader;
 }
 
 class SettingAside {
   written = 0;
+  readonly xids: string[] = [];
   #position = 0;
   #pending: Pending[] = [];
 
@@ -119,6 +126,7 @@ class SettingAside {
       await session.query('ROLLBACK TO SAVEPOINT batch; RELEASE SAVEPOINT batch');
       return cause as ServerFields;
     }
+    this.xids.push(await aside.xid());
     await session.query('RELEASE SAVEPOINT batch');
     return undefined;
   }

@@ -149,7 +149,7 @@ function unreadable(file: string, options: FileOptions, error: unknown): Error {
   return streamError(
     'SourceFailed',
     options,
-    `${inputName({ name: file })} is no Parquet file, or not all of one (${reason})`,
+    `${inputName({ name: file })} can't be read as a Parquet file (${reason})`,
     'The next attempt reads it anew. A file must be written and closed before it is handed over.',
   );
 }
