@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import type { JobProgress, TableProgress } from '../../../workflows/messages.js';
+import { parkedCount, type JobProgress, type TableProgress } from '../../../workflows/messages.js';
 import type { Log } from '../report.js';
 import type { Supervised } from '../supervised.js';
 
@@ -47,20 +47,25 @@ export interface Sum {
   readonly committed: number;
   readonly partitions: number;
   readonly running: number;
+  readonly parked: number;
 }
 
-/** Resolves when a third of the partitions is committed and others are being copied. */
+/** Resolves when a third of the partitions is committed, or parked, and others are being copied or wait for a person. */
 async function untilMidCopy(client: Client, handle: WorkflowHandle): Promise<Sum> {
   let deadline = Date.now() + PATIENCE;
   for (let committed = 0; Date.now() < deadline;) {
     const sum = await sumOfTables(client, await handle.query<JobProgress>('progress'));
-    if (sum.partitions > 0 && sum.running > 0 && sum.committed >= sum.partitions / 3) return sum;
+    if (isMiddle(sum)) return sum;
     if ((await handle.describe()).status.name !== 'RUNNING') throw await overTooSoon(handle);
     if (sum.committed > committed) deadline = Date.now() + PATIENCE;
     committed = sum.committed;
     await sleep(100);
   }
   throw new Error('The copy stands still before its middle; the log of the worker is in worker.log.');
+}
+
+function isMiddle({ committed, partitions, running, parked }: Sum): boolean {
+  return partitions > 0 && running + parked > 0 && committed + parked >= partitions / 3;
 }
 
 /** Rejects with the job's own failure, if it has failed. */
@@ -77,6 +82,7 @@ export async function sumOfTables(client: Client, job: JobProgress): Promise<Sum
   return {
     committed: sum((table) => table.committed),
     running: sum((table) => table.running),
+    parked: sum(parkedCount),
     partitions: planned ? sum((table) => table.partitions ?? 0) : 0,
   };
 }
