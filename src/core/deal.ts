@@ -166,12 +166,16 @@ export class Allowance {
     return { slots: this.#slots, sequence: this.#acknowledged };
   }
 
-  /** A later grant overrules an earlier one, in whatever order they arrive. */
+  /**
+   * A later grant overrules an earlier one, in whatever order they arrive. One that was overtaken, however large, counts as taken until
+   * the parent hears of it.
+   */
   take({ slots, sequence }: Grant): void {
     if (sequence <= this.#acknowledged) return;
+    const overtaken = sequence > this.#acknowledged + 1;
     this.#slots = slots;
     this.#acknowledged = sequence;
-    this.#believedHolds = Math.max(this.#believedHolds, slots);
+    this.#believedHolds = overtaken ? Number.POSITIVE_INFINITY : Math.max(this.#believedHolds, slots);
   }
 
   /**

@@ -199,7 +199,8 @@ test('once messages have arrived no slot is idle while a partition could use it,
       expect(job.running).toBe(Math.min(slots, possible));
       for (const model of models) expect(model.running > 0 || model.left === 0).toBe(true);
     }),
-    { numRuns: 1_000 },
+    // A grant is overtaken by one that takes it back from a table that needs neither.
+    { numRuns: 1_000, examples: [[9, [5, 1, 2], [685, 452, 902, 959, 512, 100, 322]]] },
   );
 });
 
