@@ -9,6 +9,8 @@ import { backoff } from './steady.js';
 
 /** Partitions that are told of at a time. */
 const BATCH = 500;
+/** Milliseconds in which more is gathered before a batch is told: each is an activity in the table's history. */
+const GATHERING = 3_000;
 /** So many ranges of what is not told yet are carried on; the last takes in all that is left, and some are told a second time. */
 const MOST_RANGES = 100;
 /** Failures in a row after which nothing is tried any more, once the table is about to end. */
@@ -92,6 +94,7 @@ export class Announcer {
   async #tellAll(): Promise<void> {
     try {
       while (this.#untold.size > 0) {
+        await condition(() => this.#last, GATHERING);
         await this.#tellSome([...this.#untold].slice(0, BATCH));
         if (this.#failures === 0) continue;
         if (this.#last && this.#failures >= LAST_TRIES) return;

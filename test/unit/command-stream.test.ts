@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LonghaulError } from '../../src/core/errors.js';
 import type { CommandConnectionConfig } from '../../src/connectors/command/config.js';
@@ -160,6 +161,14 @@ describe('rows in files', () => {
     expect(`${message} ${next}`).toMatchInlineSnapshot(
       `"Query q017 of orders: the program of connection "legacy" exited with code 0 and left no file _done beside its files; nothing was committed. Let it make _done when all files are complete: it is tried again."`,
     );
+  });
+
+  it('are Parquet too, in the order of their names', async () => {
+    const fixture = fileURLToPath(new URL('../fixtures/parquet/plain.parquet', import.meta.url));
+    const config = files(`cp ${fixture} b.parquet; cp ${fixture} a.parquet; touch _done`, { format: 'parquet' });
+    const { rows, count } = await commands.read(config, { columns: { note: 'text', id: 'bigint', word: 'text' } });
+    expect(count).toBe(5_000);
+    expect([rows[0], rows[1], rows[2_500]]).toEqual(['note 0,0,null', 'note 7919,1,word 1', 'note 0,0,null']);
   });
 
   it('are files and nothing else', async () => {
