@@ -3,10 +3,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'test/protocol/**/*.test.ts'];
 
-/** Those that take minutes, the longest first. */
+/** Those that take minutes, the longest first. That of all fail points begins when that of all faults is over: both wait for workers. */
 const LONG = [
-  ...['chaos/chaos', 'chaos/fail-points', 'protocol/protocol', 'integration/resume', 'integration/snapshot-job'],
-  ...['integration/workflows-snapshot', 'integration/snapshot-survives', 'chaos/rules', 'integration/copy-end-to-end'],
+  ...['chaos/chaos', 'integration/resume', 'integration/snapshot-job', 'integration/snapshot-survives'],
+  ...['chaos/fail-points', 'chaos/rules', 'protocol/protocol', 'integration/workflows-snapshot'],
+  ...['integration/copy-end-to-end', 'integration/command-end-to-end', 'integration/query-lists'],
 ];
 
 /** The long ones begin first: at the end, one of them alone would leave the other place empty. */
