@@ -28,7 +28,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongFirst },
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 360_000,
     projects: [
       { extends: true, test: { name: 'unit', include: needNoServer } },

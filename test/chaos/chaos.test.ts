@@ -22,7 +22,7 @@ afterAll(() => {
 
 test(
   'whatever goes wrong, every row arrives exactly once, and nothing is left over',
-  { timeout: 900_000 },
+  { timeout: 1_500_000 },
   async () => {
     for (const kind of KINDS) {
       if ((await kind.unavailable?.()) === undefined) kinds.push(kind);

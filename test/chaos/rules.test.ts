@@ -79,7 +79,7 @@ test('every rule that can be taken out has a case', () => {
 
 for (const [index, play] of PLAYS.entries()) {
   const title = play.without.length === 0 ? 'with every rule' : `without ${play.without.join(' and ')}`;
-  test(`${title}: ${play.scenario.about}: ${play.finding}`, { timeout: 180_000 }, async () => {
+  test(`${title}: ${play.scenario.about}: ${play.finding}`, { timeout: 300_000 }, async () => {
     const env = without(...play.without);
     stack.taskQueue = queueOf(play);
     await workerOf(play);

@@ -73,7 +73,7 @@ export interface Expected {
 }
 
 /** Milliseconds within which a job has to end once nothing strikes it any more. */
-const END_WITHIN = 120_000;
+const END_WITHIN = 240_000;
 
 /** One job on a stack: its tables, what is done to it, and what has become of it. */
 export class Scene implements AsyncDisposable {
@@ -217,7 +217,7 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Awaits a condition, looked at every 50 ms. False: the job ended, or it took longer than `within` milliseconds. */
-  async until(condition: () => boolean | Promise<boolean>, within = 30_000): Promise<boolean> {
+  async until(condition: () => boolean | Promise<boolean>, within = 60_000): Promise<boolean> {
     const deadline = Date.now() + within;
     for (let look = 0; Date.now() < deadline; look++) {
       this.mustGoOn();

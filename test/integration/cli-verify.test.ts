@@ -60,7 +60,7 @@ describe('longhaul verify', () => {
       ['1/4', 0],
       ['4/4', 0],
     ]);
-  }, 120_000);
+  }, 300_000);
 
   test('takes the run that a job has resumed, and one that is named', async () => {
     await using world = await worlds.make('verify_resumed');
@@ -76,7 +76,7 @@ describe('longhaul verify', () => {
     const named = await world.longhaul('verify', 'forgotten', '--run', run, '--destination', 'warehouse', '--json');
     expect([named.code, named.err], named.out).toEqual([0, '']);
     expect(JSON.parse(named.out)).toMatchObject({ run, equal: true });
-  }, 120_000);
+  }, 300_000);
 
   test('says what it does not know, and touches nothing', async () => {
     await using world = await worlds.make('verify_unknown');
@@ -95,5 +95,5 @@ describe('longhaul verify', () => {
     await wrong(['nobody'], 'There is no job "nobody"', '--run', '--destination');
     await wrong([name, '--parallelism', '0'], 'It must be a whole number from 1 to 1000.');
     await wrong([name, '--destination', 'nowhere'], 'There is no connection "nowhere"');
-  }, 120_000);
+  }, 300_000);
 });

@@ -54,7 +54,7 @@ describe('longhaul skip', () => {
     expect(verified.code, verified.err).toBe(4);
     expect(verified.out).toContain('items: 1 partition skipped at the copy, and not compared');
     expect(verified.out).toMatch(/^! equal but for skips .*; 1 partition skipped and not compared$/m);
-  }, 120_000);
+  }, 300_000);
 
   test('stands when the run is resumed; what verify compares are the other partitions, each with its digest', async () => {
     await using world = await worlds.make('skip_resumed');
@@ -90,5 +90,5 @@ describe('longhaul skip', () => {
     const differs = await world.longhaul('verify', name, 'public.items');
     expect(differs.code).toBe(1);
     expect(differs.out).toMatch(/^✖ not equal .*; 1 partition skipped and not compared$/m);
-  }, 120_000);
+  }, 300_000);
 });

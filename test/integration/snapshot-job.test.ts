@@ -55,7 +55,7 @@ test('a snapshot outlives the SIGKILL and the SIGTERM of its worker: no table st
   expect(report.snapshot).toMatchObject({ number: 1, restarts: 0 });
   expect(await copied(here)).toEqual(await seen());
   expect(await sessionsLeft(here)).toHaveLength(0);
-}, 120_000);
+}, 300_000);
 
 test('when the sessions that hold it are ended, all starts over under a new snapshot, once', async () => {
   const here = await scene();
@@ -157,7 +157,7 @@ test('a table that is rewritten while nobody locks it starts over under a new sn
   expect(report.snapshot).toMatchObject({ number: 2, restarts: 1 });
   expect(report.snapshot!.note).toContain('s.b was truncated, rewritten or replaced');
   expect(await copied(here)).toEqual(await seen());
-}, 120_000);
+}, 300_000);
 
 test('a table that is truncated while nobody locks it ends a job with onSnapshotLost: fail; resumed, it starts over', async () => {
   const here = await scene();
@@ -175,4 +175,4 @@ test('a table that is truncated while nobody locks it ends a job with onSnapshot
   const report = (await again.result()) as JobReport;
   expect(report.snapshot).toMatchObject({ number: 2, restarts: 0 });
   expect(await copied(here)).toEqual(await seen());
-}, 120_000);
+}, 300_000);

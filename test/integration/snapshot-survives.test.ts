@@ -70,7 +70,7 @@ test('a snapshot outlives its workers, killed in turn again and again', async ()
   await here.workers.start();
   await openGate();
   await expectFirst(here, handle, seen);
-}, 120_000);
+}, 300_000);
 
 test('a snapshot outlives the sessions of its holders, ended one after the other again and again', async () => {
   const here = await scene();
@@ -88,7 +88,7 @@ test('a snapshot outlives the sessions of its holders, ended one after the other
   }
   await openGate();
   await expectFirst(here, handle, seen);
-}, 120_000);
+}, 300_000);
 
 test('all holders ended at once are a loss: the job starts over once, or fails', async () => {
   const here = await scene();
@@ -105,4 +105,4 @@ test('all holders ended at once are a loss: the job starts over once, or fails',
   await endAtOnce(here, await bothHold(here, await runOf(failing), 1));
   expect((await failureOfWorkflow(failing)).type).toBe('SnapshotLost');
   expect(await sessionsLeft(here)).toHaveLength(0);
-}, 120_000);
+}, 300_000);

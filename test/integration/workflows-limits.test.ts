@@ -43,7 +43,7 @@ test('2,000 small tables would fit into one history', async () => {
     expect(events / TABLES).toBeLessThan(EVENTS_OF_A_TABLE / 2);
     expect(signals / TABLES).toBeLessThan(SIGNALS_OF_A_TABLE / 2);
   });
-}, 180_000);
+}, 300_000);
 
 test('a table with 100 parked partitions sends few and small reports, and all of them can be tried again', async () => {
   let broken = true;
