@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- the type of what this schema makes, and nothing else of the connector
 import type { CommandConnectionConfig } from '../connectors/command/config.js';
-import { located, strict, type Located } from './problems.js';
+import { located, strict, type Compiled, type Located } from './problems.js';
 import { duration, wholeNumberOrDigits } from './quantities.js';
 import { withSecrets } from './secrets.js';
 
@@ -56,12 +56,7 @@ export const commandSchema = strict({
 
 export type DefaultedCommand = z.output<typeof commandSchema>;
 
-export interface CompiledCommand {
-  /** Absent when there are problems. */
-  readonly connection?: CommandConnectionConfig;
-  readonly problems: readonly Located[];
-  readonly warnings: readonly Located[];
-}
+export type CompiledCommand = Compiled<CommandConnectionConfig>;
 
 /** `folder`: of the configuration's file. `shutdownGrace`: the worker's. Paths are below the connection's own. */
 export function compileCommand(

@@ -2,7 +2,7 @@ import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- the type of what this schema makes, and nothing else of the connector
 import type { ModuleConnectionConfig } from '../connectors/module/config.js';
 import type { FindFile } from './postgres.js';
-import { located, strict, type Located } from './problems.js';
+import { located, strict, type Compiled } from './problems.js';
 import { withSecrets } from './secrets.js';
 
 /** A connection of type `module` in `longhaul.yaml`, references resolved. */
@@ -12,12 +12,7 @@ export const moduleSchema = strict({
   options: z.record(z.string(), z.unknown()).prefault({}),
 });
 
-export interface CompiledModule {
-  /** Absent when there are problems. */
-  readonly connection?: ModuleConnectionConfig;
-  readonly problems: readonly Located[];
-  readonly warnings: readonly Located[];
-}
+export type CompiledModule = Compiled<ModuleConnectionConfig>;
 
 /** The module itself is loaded by the first attempt that needs it. */
 export function compileModule(

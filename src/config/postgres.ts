@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { PostgresConnectionConfig, PostgresTls } from '../connectors/postgres/config.js';
 // eslint-disable-next-line no-restricted-imports -- names alone, so that one list says what is pinned and what is refused
 import { PINNED_SETTINGS } from '../connectors/postgres/pins.js';
-import { below, located, strict, type Located } from './problems.js';
+import { below, located, strict, type Compiled, type Located } from './problems.js';
 import { parsePostgresUrl, type ParsedUrl } from './postgres-url.js';
 import { wholeNumberOrDigits } from './quantities.js';
 import { withSecrets } from './secrets.js';
@@ -52,12 +52,7 @@ export const postgresSchema = strict({
 
 export type DefaultedPostgres = z.output<typeof postgresSchema>;
 
-export interface CompiledPostgres {
-  /** Absent when there are problems. */
-  readonly connection?: PostgresConnectionConfig;
-  readonly problems: readonly Located[];
-  readonly warnings: readonly Located[];
-}
+export type CompiledPostgres = Compiled<PostgresConnectionConfig>;
 
 /** Makes an absolute path of one beside the configuration file; undefined for a file that can't be read. */
 export type FindFile = (path: string) => string | undefined;

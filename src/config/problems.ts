@@ -17,6 +17,14 @@ export interface Located {
   readonly meant?: string;
 }
 
+/** What a connection of longhaul.yaml comes to. */
+export interface Compiled<Connection> {
+  /** Absent when there are problems. */
+  readonly connection?: Connection;
+  readonly problems: readonly Located[];
+  readonly warnings: readonly Located[];
+}
+
 /** A file of the worker's configuration that can't be used. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
