@@ -6,7 +6,7 @@ export type CompiledEntry = {
   readonly path: string;
   readonly mode: Mode;
   readonly to: string;
-} & Pick<TableSpec, 'consistency' | 'verify' | 'publish' | 'rejects'> &
+} & Pick<TableSpec, 'consistency' | 'verify' | 'publish' | 'rejects' | 'partitionBy' | 'types'> &
   (RelationEntry | QueryEntry | ListEntry);
 
 export interface RelationEntry {

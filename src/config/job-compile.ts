@@ -93,13 +93,18 @@ function mistakesIn(entry: CompiledEntry): Mistakes {
   return { problems: entry.kind === 'queries' ? queryProblems(entry) : relationProblems(entry), warnings: [] };
 }
 
-type Common = Pick<CompiledEntry, 'path' | 'mode' | 'consistency' | 'verify' | 'publish' | 'rejects'>;
+type Common = Pick<
+  CompiledEntry,
+  'path' | 'mode' | 'consistency' | 'verify' | 'publish' | 'rejects' | 'partitionBy' | 'types'
+>;
 
 /** What is the default is left out, so that a specification says only what is special about its table. */
 function commonOf(given: DefaultedEntry, { defaults, mode, consistency }: DefaultedJob, path: string): Common {
   const verify = given.verify ?? defaults.verify;
   const publish = given.publish ?? defaults.publish;
   const rejects = given.rejects ?? defaults.rejects;
+  const partitionBy = given.partitionBy ?? defaults.partitionBy;
+  const types = given.types ?? defaults.types;
   return {
     path,
     mode: given.mode ?? defaults.mode ?? mode,
@@ -107,6 +112,8 @@ function commonOf(given: DefaultedEntry, { defaults, mode, consistency }: Defaul
     ...(verify === 'checksum' && { verify }),
     ...(publish === 'partition' && { publish }),
     ...(rejects !== undefined && { rejects }),
+    ...(partitionBy !== undefined && { partitionBy }),
+    ...(types !== undefined && { types }),
   };
 }
 

@@ -78,6 +78,13 @@ const by = z
   .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(32)], { error: BY })
   .transform((given) => (Array.isArray(given) ? given : given === 'auto' || given === 'pages' ? given : [given]));
 
+const LAKE_TYPES = "is not a mapping of columns to types — write e.g. {amount: 'decimal(38,9)'}";
+const types = z
+  .record(z.string().min(1), text("a type of the destination, e.g. 'decimal(38,9)' or string"), {
+    error: silentFor(LAKE_TYPES),
+  })
+  .refine((given) => Object.keys(given).length > 0, { error: 'is empty — name columns, or leave the key out' });
+
 const rejects = strict({ max: wholeNumber(1, 1_000_000_000) });
 
 const partition = strict({
@@ -98,6 +105,8 @@ const tableKeys = {
   verify: verify.optional(),
   publish: publish.optional(),
   rejects: rejects.optional(),
+  partitionBy: columns.optional(),
+  types: types.optional(),
 };
 
 /** Characters of a query's id. */

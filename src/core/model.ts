@@ -75,6 +75,10 @@ export interface TableSpec {
   readonly rejects?: { readonly max: number };
   readonly mode: Mode;
   readonly partition: PartitionHint;
+  /** Columns by whose values a lake keeps the rows of its table in files apart. */
+  readonly partitionBy?: readonly string[];
+  /** Types at the destination, in its own notation, by column: where the source's type does not say enough. */
+  readonly types?: Readonly<Record<string, string>>;
   /** Absent: per-partition. */
   readonly consistency?: Consistency;
   /** Absent: counts. */

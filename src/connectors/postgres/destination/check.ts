@@ -21,6 +21,7 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
   if (source.columns.length === 0 && !source.inferred) {
     return { fingerprint: '', findings: [problem('columns', 'no column is left to copy', 'copy at least one')] };
   }
+  const lake = lakeFindings(spec);
   return transaction(session, async () => {
     const target = await findTarget(session, spec.to);
     // Rows that go straight into a table that is there need no other beside it.
@@ -33,9 +34,15 @@ export async function checkTarget(session: PgSession, spec: TableSpec, source: S
     const rights = target ? await existingFindings(session, spec, columns, target) : [];
     const fingerprint = await targetFingerprint(session, target, spec);
     const format = source.formats.find((offered) => fit.formats.includes(offered));
-    const findings = [...schema, ...fit.findings, ...rights, ...formatFindings(spec, source, fit, format)];
+    const findings = [...lake, ...schema, ...fit.findings, ...rights, ...formatFindings(spec, source, fit, format)];
     return { fingerprint, findings, ...(format && { format }), ...(fit.shape && { shape: fit.shape }) };
   });
+}
+
+/** Keys of a table that only a lake honours. */
+function lakeFindings(spec: TableSpec): Finding[] {
+  const given = (['partitionBy', 'types'] as const).filter((key) => spec[key] !== undefined);
+  return given.map((key) => problem(key, 'is for a lake: a table in Postgres is not made by it', 'take it out'));
 }
 
 function formatFindings(
