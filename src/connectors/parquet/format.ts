@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto';
+import { reach } from '../../core/fail-points.js';
+import { LonghaulError } from '../../core/errors.js';
+import type { ColumnShape, TableSpec } from '../../core/model.js';
+import { shortHash } from '../hash.js';
+import type { FormatCheck, Publication, Publishing, TableFormat } from '../lake/format.js';
+import type { LakeColumn } from '../lake/model.js';
+import { tablePath } from '../lake/table-path.js';
+import { typeText } from '../lake/types/index.js';
+import type { ObjectStore } from '../objects/store.js';
+import type { Finding } from '../types.js';
+import { point } from './pointer.js';
+import { current, Versions, type PublishedEntry } from './versions.js';
+
+/** Tables of Parquet files that a list names: see `pointer.ts` for who reads it. */
+export class ParquetFormat implements TableFormat {
+  constructor(
+    private readonly name: string,
+    private readonly store: ObjectStore,
+  ) {}
+
+  async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<FormatCheck> {
+    const [newest] = await current(this.#versions(spec));
+    const findings = newest && spec.mode === 'append' ? differences(newest, columns) : [];
+    return { fingerprint: fingerprintOf(spec, columns), findings: [...findings, ...partitioned(spec)] };
+  }
+
+  async columns(spec: TableSpec): Promise<readonly ColumnShape[] | undefined> {
+    const [newest] = await current(this.#versions(spec));
+    return newest?.columns.map(({ name, type, nullable }) => ({
+      ...{ name, type, definition: type, notNull: !nullable, generated: false },
+    }));
+  }
+
+  async publish(publication: Publication): Promise<void> {
+    const { spec } = publication;
+    const versions = this.#versions(spec);
+    let entry: PublishedEntry | undefined;
+    for (;;) {
+      const { last, outcome } = await this.#sight(versions, publication);
+      if (outcome === 'published') break;
+      if (outcome === 'closed') throw runClosed(publication);
+      await this.#refuseChanged(versions, publication);
+      entry ??= await entryOf(publication);
+      await reach('publish: before COMMIT');
+      if (await versions.put(last + 1, entry)) break;
+    }
+    await point(this.store, tablePath(spec.to)!, versions);
+  }
+
+  async settle(publishing: Publishing): Promise<'published' | 'closed'> {
+    const { run, spec, epoch } = publishing;
+    const versions = this.#versions(spec);
+    for (;;) {
+      const { last, outcome } = await this.#sight(versions, publishing);
+      if (outcome === 'published') await point(this.store, tablePath(spec.to)!, versions);
+      if (outcome !== undefined) return outcome;
+      const fence = { kind: 'closed' as const, run, table: spec.table, epoch, token: randomUUID() };
+      if (await versions.put(last + 1, fence)) return 'closed';
+    }
+  }
+
+  /** The newest state and the one before it, which readers may still be at. */
+  async referenced(spec: TableSpec): Promise<ReadonlySet<string>> {
+    const files = new Set<string>();
+    let states = 0;
+    for await (const entry of this.#versions(spec).backwards()) {
+      if (entry.kind !== 'published') continue;
+      for (const file of entry.files) files.add(file);
+      if (entry.mode === 'replace' && ++states === 2) break;
+    }
+    return files;
+  }
+
+  /** What has become of the run's table, as the entries up to the last one say. */
+  async #sight(
+    versions: Versions,
+    { run, spec, epoch }: Publishing,
+  ): Promise<{ last: number; outcome?: 'published' | 'closed' }> {
+    const last = await versions.last();
+    for await (const entry of versions.backwards(last)) {
+      if (entry.run !== run || entry.table !== spec.table) continue;
+      if (entry.kind === 'published') return { last, outcome: 'published' };
+      if (entry.epoch >= epoch) return { last, outcome: 'closed' };
+    }
+    return { last };
+  }
+
+  async #refuseChanged(versions: Versions, { spec, columns }: Publication): Promise<void> {
+    if (spec.mode === 'replace') return;
+    const [newest] = await current(versions);
+    if (newest === undefined || differences(newest, columns).length === 0) return;
+    throw new LonghaulError(
+      'TargetChanged',
+      `Connection "${this.name}": ${spec.to} has other columns than when the run was opened; it was left as it is.`,
+      { next: 'Start the job anew, without resume.' },
+    );
+  }
+
+  #versions({ to }: TableSpec): Versions {
+    return new Versions(this.store, tablePath(to)!);
+  }
+}
+
+async function entryOf({ run, spec, epoch, mode, columns, rows, files }: Publication): Promise<PublishedEntry> {
+  const paths: string[] = [];
+  for await (const { path } of files()) paths.push(path);
+  return {
+    ...{ kind: 'published', run, table: spec.table, epoch, token: randomUUID(), mode },
+    publishedAt: new Date().toISOString(),
+    columns: columns.map(({ name, type, nullable }) => ({ name, type: typeText(type), nullable })),
+    ...{ rows, files: paths },
+  };
+}
+
+/** Rows are appended only to rows of the same columns, and replace any. */
+function fingerprintOf({ mode }: TableSpec, columns: readonly LakeColumn[]): string {
+  return mode === 'replace' ? 'any' : shortHash(JSON.stringify(columns.map(({ name, type }) => [name, type])));
+}
+
+function differences({ columns }: PublishedEntry, wanted: readonly LakeColumn[]): Finding[] {
+  const there = columns.map(({ name, type }) => `${name} ${type}`);
+  const given = wanted.map(({ name, type }) => `${name} ${typeText(type)}`);
+  if (there.join() === given.join()) return [];
+  const message = `its files have the columns ${there.join(', ')}, and the source gives ${given.join(', ')}`;
+  return [{ severity: 'problem', path: 'to', message, fix: 'give the same columns and types, or use mode: replace' }];
+}
+
+function partitioned({ partitionBy }: TableSpec): Finding[] {
+  if (partitionBy === undefined) return [];
+  const message = 'a list of Parquet files has no place for the values of partitions';
+  return [{ severity: 'problem', path: 'partitionBy', message, fix: 'take it out, or use a connection of type delta' }];
+}
+
+function runClosed({ run, spec }: Publication): LonghaulError {
+  return new LonghaulError('RunClosed', `Table ${spec.table} of run ${run} was closed: nothing of it was published.`);
+}

@@ -1,0 +1,21 @@
+import type { ObjectStore } from '../objects/store.js';
+import { current, type Versions } from './versions.js';
+
+/** The form that Hive's SymlinkTextInputFormat has, which Trino, Athena and Presto read too: the URL of a file in each line. */
+export function pointerPath(table: string): string {
+  return `${table}/_symlink_format_manifest/manifest`;
+}
+
+/**
+ * Points readers to the newest state of the table. Whoever comes late with an older one can't undo it: the pointer is replaced only if
+ * it is still what it was before the state was looked up.
+ */
+export async function point(store: ObjectStore, table: string, versions: Versions): Promise<void> {
+  const path = pointerPath(table);
+  for (;;) {
+    const before = await store.head(path);
+    const files = (await current(versions)).reverse().flatMap((entry) => entry.files);
+    const lines = files.map((file) => `${store.url}/${file.split('/').map(encodeURIComponent).join('/')}\n`);
+    if (await store.replace(path, Buffer.from(lines.join('')), before?.tag)) return;
+  }
+}
