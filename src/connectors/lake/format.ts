@@ -1,19 +1,17 @@
-import type { ColumnShape, Mode, TableSpec } from '../../core/model.js';
+import type { TableRecord, TableSpec } from '../../core/model.js';
 import type { Finding } from '../types.js';
-import type { DataFile, LakeColumn } from './model.js';
+import type { DataFile, LakeColumn, LakeType } from './model.js';
 
-/**
- * What makes files a table, for everybody who reads it. Its methods are idempotent. They throw as a session does.
- */
+/** What makes files a table, for everybody who reads it. Its methods are idempotent. They throw as a session does. */
 export interface TableFormat {
   /** What a table of these columns would meet. Writes nothing. */
-  check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<FormatCheck>;
-  /** The columns of the table that is there, types as it writes them. Undefined: there is none. */
-  columns(spec: TableSpec): Promise<readonly ColumnShape[] | undefined>;
+  check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]>;
+  /** The columns of the table that is there. Undefined: there is none. Throws TargetChanged for one of a type that is not known here. */
+  columns(spec: TableSpec): Promise<readonly NamedType[] | undefined>;
   /**
    * Makes the files the table's content (`replace`), or adds them to it, in one step that every reader sees whole or not at all, and
    * records it as the run's: once, whoever calls it how often. Throws RunClosed when `settle` was here before, TargetChanged when
-   * the table is no longer what `check` told the fingerprint of.
+   * the table can't take the columns any more.
    */
   publish(publication: Publication): Promise<void>;
   /** Whether the run has published the table; if it has not, no publisher of this epoch or an earlier one can do it any more. */
@@ -22,25 +20,22 @@ export interface TableFormat {
   referenced(spec: TableSpec, folder: string): Promise<ReadonlySet<string>>;
 }
 
-export interface FormatCheck {
-  readonly fingerprint: string;
-  readonly findings: readonly Finding[];
+export interface NamedType {
+  readonly name: string;
+  readonly type: LakeType;
+  readonly nullable: boolean;
 }
 
 /** A table of a run that is being published. */
 export interface Publishing {
-  readonly run: string;
-  readonly spec: TableSpec;
+  readonly record: TableRecord;
+  readonly columns: readonly LakeColumn[];
   /** Grows with each time that the table began to be published. */
   readonly epoch: number;
 }
 
 export interface Publication extends Publishing {
-  readonly mode: Mode;
-  readonly columns: readonly LakeColumn[];
-  /** As `check` told it when the run was opened. */
-  readonly fingerprint: string;
   readonly rows: number;
-  /** In the order of partitions. Asked for once. */
-  files(): AsyncIterable<DataFile>;
+  /** Those that receipts name, in the order of partitions. Asked for once. Each is to be looked at before anybody is pointed to it. */
+  readonly files: AsyncIterable<DataFile>;
 }

@@ -1,3 +1,4 @@
+import type { TableSpec } from '../../core/model.js';
 import { parseWrittenName } from '../../core/table-name.js';
 
 /**
@@ -16,7 +17,12 @@ function encoded(name: string): string {
   );
 }
 
-/** The folder of what a run loads into a table, from the store's root. Nothing else is ever written there. */
-export function runFolder(record: { readonly run: string; readonly spec: { readonly to: string } }): string {
-  return `${tablePath(record.spec.to)!}/_longhaul/${encodeURIComponent(record.run)}/`;
+/** The folder of everything that a run writes below a table, from the store's root. Nothing else is ever written there. */
+export function runFolder(spec: Pick<TableSpec, 'to'>, run: string): string {
+  return `${tablePath(spec.to)!}/_longhaul/${encodeURIComponent(run)}/`;
+}
+
+/** Of its data files, another for each snapshot: see `TableRecord.staging`. */
+export function stagingFolder(spec: Pick<TableSpec, 'to'>, run: string, snapshot: number | undefined): string {
+  return `${runFolder(spec, run)}${snapshot ?? 0}/`;
 }

@@ -1,16 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { reach } from '../../core/fail-points.js';
 import { LonghaulError } from '../../core/errors.js';
-import type { ColumnShape, TableSpec } from '../../core/model.js';
-import { shortHash } from '../hash.js';
-import type { FormatCheck, Publication, Publishing, TableFormat } from '../lake/format.js';
-import type { LakeColumn } from '../lake/model.js';
+import type { TableSpec } from '../../core/model.js';
+import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
+import { inOrder } from '../lake/in-order.js';
+import type { DataFile, LakeColumn } from '../lake/model.js';
 import { tablePath } from '../lake/table-path.js';
-import { typeText } from '../lake/types/index.js';
+import { printedType } from '../lake/types/index.js';
 import type { ObjectStore } from '../objects/store.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
 import { current, Versions, type PublishedEntry } from './versions.js';
+
+/** Looks at so many files at the same time. */
+const LOOKS = 32;
 
 /** Tables of Parquet files that a list names: see `pointer.ts` for who reads it. */
 export class ParquetFormat implements TableFormat {
@@ -19,21 +22,18 @@ export class ParquetFormat implements TableFormat {
     private readonly store: ObjectStore,
   ) {}
 
-  async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<FormatCheck> {
+  async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
     const [newest] = await current(this.#versions(spec));
     const findings = newest && spec.mode === 'append' ? differences(newest, columns) : [];
-    return { fingerprint: fingerprintOf(spec, columns), findings: [...findings, ...partitioned(spec)] };
+    return [...findings, ...partitioned(spec)];
   }
 
-  async columns(spec: TableSpec): Promise<readonly ColumnShape[] | undefined> {
-    const [newest] = await current(this.#versions(spec));
-    return newest?.columns.map(({ name, type, nullable }) => ({
-      ...{ name, type, definition: type, notNull: !nullable, generated: false },
-    }));
+  async columns(spec: TableSpec): Promise<readonly NamedType[] | undefined> {
+    return (await current(this.#versions(spec)))[0]?.columns;
   }
 
   async publish(publication: Publication): Promise<void> {
-    const { spec } = publication;
+    const { spec } = publication.record;
     const versions = this.#versions(spec);
     let entry: PublishedEntry | undefined;
     for (;;) {
@@ -41,7 +41,7 @@ export class ParquetFormat implements TableFormat {
       if (outcome === 'published') break;
       if (outcome === 'closed') throw runClosed(publication);
       await this.#refuseChanged(versions, publication);
-      entry ??= await entryOf(publication);
+      entry ??= await this.#entryOf(publication);
       await reach('publish: before COMMIT');
       if (await versions.put(last + 1, entry)) break;
     }
@@ -49,7 +49,8 @@ export class ParquetFormat implements TableFormat {
   }
 
   async settle(publishing: Publishing): Promise<'published' | 'closed'> {
-    const { run, spec, epoch } = publishing;
+    const { record, epoch } = publishing;
+    const { run, spec } = record;
     const versions = this.#versions(spec);
     for (;;) {
       const { last, outcome } = await this.#sight(versions, publishing);
@@ -75,7 +76,7 @@ export class ParquetFormat implements TableFormat {
   /** What has become of the run's table, as the entries up to the last one say. */
   async #sight(
     versions: Versions,
-    { run, spec, epoch }: Publishing,
+    { record: { run, spec }, epoch }: Publishing,
   ): Promise<{ last: number; outcome?: 'published' | 'closed' }> {
     const last = await versions.last();
     for await (const entry of versions.backwards(last)) {
@@ -86,7 +87,7 @@ export class ParquetFormat implements TableFormat {
     return { last };
   }
 
-  async #refuseChanged(versions: Versions, { spec, columns }: Publication): Promise<void> {
+  async #refuseChanged(versions: Versions, { record: { spec }, columns }: Publication): Promise<void> {
     if (spec.mode === 'replace') return;
     const [newest] = await current(versions);
     if (newest === undefined || differences(newest, columns).length === 0) return;
@@ -97,30 +98,37 @@ export class ParquetFormat implements TableFormat {
     );
   }
 
+  async #entryOf({ record: { run, spec }, epoch, columns, rows, files }: Publication): Promise<PublishedEntry> {
+    const paths: string[] = [];
+    for await (const file of inOrder(files, LOOKS, (each) => this.#lookedAt(spec, each))) paths.push(file.path);
+    return {
+      ...{ kind: 'published', run, table: spec.table, epoch, token: randomUUID(), mode: spec.mode },
+      publishedAt: new Date().toISOString(),
+      columns: columns.map(({ name, type, nullable }) => ({ name, type, nullable })),
+      ...{ rows, files: paths },
+    };
+  }
+
+  /** A receipt promises its files: one that is gone or cut short is found before anybody is pointed to it. */
+  async #lookedAt({ to }: TableSpec, file: DataFile): Promise<DataFile> {
+    const found = await this.store.head(file.path);
+    if (found?.size === file.size) return file;
+    const what = found === undefined ? 'is gone' : `has ${found.size} bytes, and ${file.size} were written`;
+    throw new LonghaulError(
+      'TargetChanged',
+      `Connection "${this.name}": ${file.path} ${what}; ${to} was left as it is.`,
+      { next: 'See who removes or writes files below _longhaul/ of the table, then start the job anew.' },
+    );
+  }
+
   #versions({ to }: TableSpec): Versions {
     return new Versions(this.store, tablePath(to)!);
   }
 }
 
-async function entryOf({ run, spec, epoch, mode, columns, rows, files }: Publication): Promise<PublishedEntry> {
-  const paths: string[] = [];
-  for await (const { path } of files()) paths.push(path);
-  return {
-    ...{ kind: 'published', run, table: spec.table, epoch, token: randomUUID(), mode },
-    publishedAt: new Date().toISOString(),
-    columns: columns.map(({ name, type, nullable }) => ({ name, type: typeText(type), nullable })),
-    ...{ rows, files: paths },
-  };
-}
-
-/** Rows are appended only to rows of the same columns, and replace any. */
-function fingerprintOf({ mode }: TableSpec, columns: readonly LakeColumn[]): string {
-  return mode === 'replace' ? 'any' : shortHash(JSON.stringify(columns.map(({ name, type }) => [name, type])));
-}
-
 function differences({ columns }: PublishedEntry, wanted: readonly LakeColumn[]): Finding[] {
-  const there = columns.map(({ name, type }) => `${name} ${type}`);
-  const given = wanted.map(({ name, type }) => `${name} ${typeText(type)}`);
+  const there = columns.map(({ name, type }) => `${name} ${printedType(type)}`);
+  const given = wanted.map(({ name, type }) => `${name} ${printedType(type)}`);
   if (there.join() === given.join()) return [];
   const message = `its files have the columns ${there.join(', ')}, and the source gives ${given.join(', ')}`;
   return [{ severity: 'problem', path: 'to', message, fix: 'give the same columns and types, or use mode: replace' }];
@@ -132,6 +140,6 @@ function partitioned({ partitionBy }: TableSpec): Finding[] {
   return [{ severity: 'problem', path: 'partitionBy', message, fix: 'take it out, or use a connection of type delta' }];
 }
 
-function runClosed({ run, spec }: Publication): LonghaulError {
+function runClosed({ record: { run, spec } }: Publication): LonghaulError {
   return new LonghaulError('RunClosed', `Table ${spec.table} of run ${run} was closed: nothing of it was published.`);
 }

@@ -1,4 +1,5 @@
 import type { Mode } from '../../core/model.js';
+import type { NamedType } from '../lake/format.js';
 import type { ObjectStore } from '../objects/store.js';
 
 /**
@@ -19,7 +20,7 @@ export interface PublishedEntry extends Named {
   readonly kind: 'published';
   readonly mode: Mode;
   readonly publishedAt: string;
-  readonly columns: readonly { readonly name: string; readonly type: string; readonly nullable: boolean }[];
+  readonly columns: readonly NamedType[];
   readonly rows: number;
   /** Paths from the store's root. */
   readonly files: readonly string[];

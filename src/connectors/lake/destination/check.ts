@@ -1,10 +1,12 @@
-import type { TableShape, TableSpec } from '../../../core/model.js';
+import type { ColumnShape, TableShape, TableSpec } from '../../../core/model.js';
 import { selectColumns } from '../../columns.js';
 import type { Finding, Format, SourceTable, TargetCheck } from '../../types.js';
+import { shortHash } from '../../hash.js';
 import { canDecodeBinary } from '../columns/index.js';
-import type { TableFormat } from '../format.js';
+import type { NamedType, TableFormat } from '../format.js';
 import type { LakeColumn } from '../model.js';
 import { tablePath } from '../table-path.js';
+import { printedType } from '../types/index.js';
 import { lakeColumns, problem } from './columns.js';
 
 /** Forms of data that a lake takes, the better first. */
@@ -20,20 +22,28 @@ export async function checkTable(format: TableFormat, spec: TableSpec, source: S
   if (names.length === 0) return { fingerprint: '', findings: inferred };
   const { columns, findings } = lakeColumns(spec, shape, names);
   const told = [...notSupported(spec), ...inferred, ...findings];
-  // What a column without a type would meet can't be told; the others' mistakes are.
-  const { fingerprint, findings: met } = await format.check(spec, columns);
+  // What a column without a type would meet can't be told.
+  const met = findings.length > 0 ? [] : await format.check(spec, columns);
   const chosen = formatOf(source.formats, columns);
   const none =
     chosen === undefined ? [problem('', 'source and destination have no form of data in common', SOURCE)] : [];
   return {
-    fingerprint,
-    findings: [...told, ...(findings.length > 0 ? [] : met), ...none],
+    fingerprint: fingerprintOf(spec, columns),
+    findings: [...told, ...met, ...none],
     ...(chosen && { format: chosen }),
     ...(source.inferred && { shape }),
   };
 }
 
 const SOURCE = 'choose another source';
+
+/**
+ * Of what is written, not of the table that is there: whether that can take it is asked again at the very moment of publishing, and
+ * the run's own word that it is closed may have been what made the table.
+ */
+function fingerprintOf({ partitionBy = [] }: TableSpec, columns: readonly LakeColumn[]): string {
+  return shortHash(JSON.stringify([partitionBy, columns.map(({ name, type, nullable }) => [name, type, nullable])]));
+}
 
 function formatOf(offered: readonly Format[], columns: readonly LakeColumn[]): Format | undefined {
   const taken = LAKE_FORMATS.filter((form) => form !== 'postgres.copy.binary' || canDecodeBinary(columns));
@@ -57,8 +67,14 @@ async function shapeOf(
     const fix = 'declare them, as in columns: {id: bigint, note: string}';
     return { shape: shapeFrom([]), columns: [], findings: [problem('columns', message, fix)] };
   }
-  const { selected, findings } = selectColumns(spec, there);
+  const { selected, findings } = selectColumns(spec, there.map(columnOf));
   return { shape: shapeFrom(selected), columns: selected.map(({ name }) => name), findings };
+}
+
+/** A column whose values are those of a lake's type. */
+function columnOf({ name, type, nullable }: NamedType): ColumnShape {
+  const printed = printedType(type);
+  return { name, type: printed, definition: printed, notNull: !nullable, generated: false };
 }
 
 function shapeFrom(columns: TableShape['columns']): TableShape {

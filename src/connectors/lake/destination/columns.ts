@@ -1,4 +1,4 @@
-import type { ColumnShape, TableShape, TableSpec } from '../../../core/model.js';
+import type { ColumnShape, TableRecord, TableShape, TableSpec } from '../../../core/model.js';
 import { unknownColumn } from '../../columns.js';
 import type { Finding } from '../../types.js';
 import type { LakeColumn } from '../model.js';
@@ -12,7 +12,7 @@ export interface LakeColumns {
 /** As what the copied columns arrive: by the job's `types`, else by the source's own. */
 export function lakeColumns(spec: TableSpec, shape: TableShape, names: readonly string[]): LakeColumns {
   const copied = names.map((name) => shape.columns.find((column) => column.name === name)!);
-  const types = copied.map((column) => lakeTypeOf(column, shape.system, spec.types?.[column.name]));
+  const types = copied.map((column) => lakeTypeOf(column, spec.types?.[column.name]));
   const columns = copied.flatMap((source, place) => {
     const found = types[place]!;
     return 'problem' in found ? [] : [{ name: source.name, type: found.type, nullable: !source.notNull, source }];
@@ -28,6 +28,11 @@ export function lakeColumns(spec: TableSpec, shape: TableShape, names: readonly 
       ...partitionFindings(spec, columns, names),
     ],
   };
+}
+
+/** As the run was opened with: nothing was wrong with them. */
+export function columnsOf({ spec, shape, columns }: TableRecord): readonly LakeColumn[] {
+  return lakeColumns(spec, shape, columns).columns;
 }
 
 /** Engines that read a lake fold the case of names. */

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../objects/store.js';
+import type { OpenStore } from '../../objects/store.js';
 import type { SessionOptions } from '../../types.js';
 import type { TableFormat } from '../format.js';
 import type { LakeLedger } from '../ledger/index.js';
@@ -18,7 +18,7 @@ export interface FileSettings {
 export interface LakeContext {
   readonly config: FileSettings;
   readonly options: SessionOptions;
-  readonly store: ObjectStore;
+  readonly store: OpenStore;
   readonly ledger: LakeLedger;
   readonly format: TableFormat;
 }

@@ -1,12 +1,16 @@
 import { reach } from '../../../core/fail-points.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { TableRecord } from '../../../core/model.js';
+import type { ObjectStore } from '../../objects/store.js';
 import type { StagingTable } from '../../types.js';
 import { runFolder } from '../table-path.js';
 import type { LakeContext } from './context.js';
 
 /** Paths that one request to a store may name. */
 const BATCH = 1_000;
+
+/** Milliseconds after which what a writer has begun and not ended is taken to be nobody's: no attempt is given longer by default. */
+const ABANDONED = 48 * 3_600_000;
 
 /**
  * Removes what a run has in a table's folder and nobody can read: all of it when the run gave the table up, and of a published table what
@@ -15,7 +19,7 @@ const BATCH = 1_000;
 export async function discard(context: LakeContext, record: TableRecord): Promise<void> {
   const { state } = await context.ledger.table(record.run, record.spec.table);
   if (state !== 'discarded' && state !== 'published') throw notDiscarded(record, state);
-  const folder = runFolder(record);
+  const folder = runFolder(record.spec, record.run);
   const referenced = await context.format.referenced(record.spec, folder);
   let removed: string[] = [];
   for await (const page of context.store.list(folder)) {
@@ -26,21 +30,18 @@ export async function discard(context: LakeContext, record: TableRecord): Promis
     }
   }
   if (removed.length > 0) await context.store.delete(removed);
+  await context.store.sweep(new Date(Date.now() - ABANDONED));
   await reach('discard: after COMMIT');
 }
 
-/** What a run has loaded into a table's folder, as long as it is not published. */
-export async function stagingOf(
-  context: Pick<LakeContext, 'store'>,
-  record: TableRecord,
-): Promise<StagingTable | undefined> {
-  const folder = runFolder(record);
+/** The data files of a table's present snapshot. */
+export async function stagingOf(store: ObjectStore, { staging }: TableRecord): Promise<StagingTable | undefined> {
   let [bytes, some] = [0, false];
-  for await (const page of context.store.list(folder)) {
+  for await (const page of store.list(staging)) {
     some ||= page.length > 0;
     for (const { size } of page) bytes += size;
   }
-  return some ? { name: folder, bytes } : undefined;
+  return some ? { name: staging, bytes } : undefined;
 }
 
 function notDiscarded({ run, spec, staging }: TableRecord, state: string): LonghaulError {

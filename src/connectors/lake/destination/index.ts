@@ -73,7 +73,7 @@ export class LakeDestination implements DestinationSession {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.resolve();
+    await this.context.store[Symbol.asyncDispose]();
   }
 }
 

@@ -6,8 +6,7 @@ import { predicateHash } from '../../hash.js';
 import type { Meter, PartitionWriter, SourceStream } from '../../types.js';
 import { writeDataFiles } from '../columns/index.js';
 import type { DataFile } from '../model.js';
-import { runFolder } from '../table-path.js';
-import { lakeColumns } from './columns.js';
+import { columnsOf } from './columns.js';
 import type { LakeContext } from './context.js';
 
 /**
@@ -33,15 +32,15 @@ export class LakeWriter implements PartitionWriter {
 
   async load(stream: SourceStream, meter: Meter): Promise<number> {
     const { config, store, options } = this.context;
-    const { spec, shape, columns } = this.record;
+    const { spec } = this.record;
     await reach('copy: before first row');
     const { rows, files } = await writeDataFiles(
       stream,
       {
-        columns: lakeColumns(spec, shape, columns).columns,
+        columns: columnsOf(this.record),
         partitionBy: spec.partitionBy ?? [],
         ...{ compression: config.compression, targetFileSize: config.targetFileSize, outOfRange: config.outOfRange },
-        ...{ table: spec.table, connection: config.name, signal: options.signal },
+        ...{ table: `table ${spec.to} of connection "${config.name}"`, signal: options.signal },
         nextPath: () => this.#nextPath(),
         create: (path) => store.create(path),
       },
@@ -65,7 +64,7 @@ export class LakeWriter implements PartitionWriter {
     };
     await reach('copy: before COMMIT');
     this.#told = true;
-    const stands = await this.context.ledger.commit(this.record, receipt, this.#files, this.#token);
+    const stands = await this.context.ledger.commit(this.record, receipt, this.#files);
     await reach('copy: after COMMIT');
     return stands;
   }
@@ -79,7 +78,7 @@ export class LakeWriter implements PartitionWriter {
 
   #nextPath(): string {
     const { ordinal } = this.partition;
-    const path = `${runFolder(this.record)}${ordinal}-${this.#token}-${this.#begun.length}.parquet`;
+    const path = `${this.record.staging}${ordinal}-${this.#token}-${this.#begun.length}.parquet`;
     this.#begun.push(path);
     return path;
   }

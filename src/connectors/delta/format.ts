@@ -1,0 +1,93 @@
+import { LonghaulError } from '../../core/errors.js';
+import type { TableRecord, TableSpec } from '../../core/model.js';
+import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
+import type { LakeColumn } from '../lake/model.js';
+import { tablePath } from '../lake/table-path.js';
+import type { OpenStore } from '../objects/store.js';
+import type { Finding, Log } from '../types.js';
+import { writeCheckpoint } from './log/checkpoint.js';
+import { publishCommit, settle, type FencedTarget } from './log/commit.js';
+import { inspectTable } from './log/inspect.js';
+import { referencedFiles } from './log/references.js';
+import { fieldsOf, lakeType, typeText, type Written } from './log/schema.js';
+import { readState, tableOf } from './log/snapshot.js';
+
+/** Tables of Delta Lake: what files are a table's is said by the log beside them. */
+export class DeltaFormat implements TableFormat {
+  constructor(
+    private readonly name: string,
+    private readonly store: OpenStore,
+    private readonly log: Log,
+    /** Of Longhaul, for the table's history. */
+    private readonly version: string,
+  ) {}
+
+  async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
+    const { findings } = await inspectTable(this.store, tablePath(spec.to)!, written(spec, columns));
+    return findings;
+  }
+
+  async columns({ to }: TableSpec): Promise<readonly NamedType[] | undefined> {
+    const path = tablePath(to)!;
+    const read = await readState(this.store, path);
+    if (read === undefined) return undefined;
+    const { metadata } = tableOf(read.state, path);
+    return fieldsOf(metadata).map(({ name, type, nullable }) => {
+      const known = lakeType(type);
+      if (known === undefined) throw unknownType(this.name, to, name, typeText(type));
+      return { name, type: known, nullable };
+    });
+  }
+
+  async publish(publication: Publication): Promise<void> {
+    const { record, columns, files } = publication;
+    const target = { ...this.#target(publication), ...written(record.spec, columns), files };
+    const { version, checkpointDue } = await publishCommit(target);
+    if (checkpointDue && version !== undefined) await this.#checkpoint(target.tablePath, version);
+  }
+
+  settle(publishing: Publishing): Promise<'published' | 'closed'> {
+    const create = written(publishing.record.spec, publishing.columns);
+    return settle({ ...this.#target(publishing), create });
+  }
+
+  async referenced({ to }: TableSpec, folder: string): Promise<ReadonlySet<string>> {
+    const paths = new Set<string>();
+    for await (const path of referencedFiles(this.store, tablePath(to)!)) if (path.startsWith(folder)) paths.add(path);
+    return paths;
+  }
+
+  #target({ record, epoch }: Publishing): FencedTarget {
+    return {
+      ...{ store: this.store, tablePath: tablePath(record.spec.to)!, epoch, engine: `Longhaul/${this.version}` },
+      ...{ appId: appId('longhaul', record), closedAppId: appId('longhaul-closed', record) },
+    };
+  }
+
+  /** Readers are faster with one, and right without. */
+  async #checkpoint(path: string, version: number): Promise<void> {
+    try {
+      await writeCheckpoint(this.store, path, version);
+    } catch (error) {
+      if (!(error instanceof LonghaulError)) throw error;
+      this.log.warn({ connection: this.name, table: path, version, reason: error.message }, 'No checkpoint was written');
+    }
+  }
+}
+
+/** One that no other table or run has, and each attempt at publishing the same. */
+function appId(kind: string, { run, spec }: TableRecord): string {
+  return `${kind}:${run}:${spec.table}`;
+}
+
+function written({ mode, partitionBy = [] }: TableSpec, columns: readonly LakeColumn[]): Written {
+  return { columns, partitionBy, mode };
+}
+
+function unknownType(connection: string, to: string, column: string, type: string): LonghaulError {
+  return new LonghaulError(
+    'TargetChanged',
+    `Connection "${connection}": column "${column}" of ${to} is of type ${type}, which is not written here.`,
+    { next: 'Declare the columns of the source, without this one.' },
+  );
+}

@@ -1,0 +1,78 @@
+import { errorFinding } from '../findings.js';
+import { LonghaulError } from '../../core/errors.js';
+import { openStore } from '../objects/open.js';
+import { probeStore } from '../objects/probe.js';
+import type { OpenStore } from '../objects/store.js';
+import type { Connector, DestinationSession, Finding, SessionOptions } from '../types.js';
+import type { LakeConnectionConfig } from './config.js';
+import { columnsOf } from './destination/columns.js';
+import { LAKE_FORMATS } from './destination/check.js';
+import type { FileSettings } from './destination/context.js';
+import { stagingOf } from './destination/discard.js';
+import { LakeDestination } from './destination/index.js';
+import type { TableFormat } from './format.js';
+import { LakeLedger, RunCache } from './ledger/index.js';
+import { stagingFolder } from './table-path.js';
+
+/** How a store's files become tables. */
+export type MakeFormat = (store: OpenStore, options: SessionOptions) => TableFormat;
+
+/** A destination in an object store. */
+export function createLakeConnector(config: LakeConnectionConfig, makeFormat: MakeFormat): Connector {
+  const cache = new RunCache();
+  return {
+    name: config.name,
+    type: config.type,
+    capabilities: { formats: LAKE_FORMATS, source: false, destination: true },
+    openSource: () => Promise.reject(notASource(config)),
+    openDestination: (options) => Promise.resolve(openLake(config, options, makeFormat, cache)),
+  };
+}
+
+function openLake(
+  config: LakeConnectionConfig,
+  options: SessionOptions,
+  makeFormat: MakeFormat,
+  cache: RunCache,
+): DestinationSession {
+  const { name, location } = config;
+  const store = openStore(location, { name, signal: options.signal, log: options.log });
+  const endpoint = location.kind === 's3' ? (location.endpoint ?? '') : '';
+  return openLakeIn(store, config, options, makeFormat(store, options), cache, {
+    identity: `${store.url} ${endpoint}`,
+    check: () => checkStore(store, name),
+  });
+}
+
+/** On a store that is open, which is ended with the session. */
+export function openLakeIn(
+  store: OpenStore,
+  config: FileSettings,
+  options: SessionOptions,
+  format: TableFormat,
+  cache: RunCache,
+  place: { readonly identity: string; check(): Promise<Finding[]> },
+): DestinationSession {
+  const ledger = new LakeLedger({
+    ...{ name: config.name, store, cache },
+    targets: { settle: (record, epoch) => format.settle({ record, columns: columnsOf(record), epoch }) },
+    stagingName: stagingFolder,
+    stagingOf: (record) => stagingOf(store, record),
+  });
+  return new LakeDestination({ config, options, store, ledger, format }, place);
+}
+
+/** With small objects that are removed again: what was not tried is not known of a store. */
+async function checkStore(store: OpenStore, connection: string): Promise<Finding[]> {
+  try {
+    await probeStore(store, connection);
+    return [];
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || error.code !== 'PermissionDenied') throw error;
+    return [errorFinding(error)];
+  }
+}
+
+function notASource({ name, type }: LakeConnectionConfig): LonghaulError {
+  return new LonghaulError('ServerUnsuitable', `Connection "${name}" of type ${type} can not be a source.`);
+}
