@@ -18,7 +18,7 @@ import { addWorker } from './commands/worker.js';
 import { makeContext, type GlobalOptions } from './context.js';
 import { EXIT_HELP } from './exit-codes.js';
 import type { Registry } from './registry.js';
-import { packageVersion } from './version.js';
+import { packageVersion } from '../package-version.js';
 
 const NEXT_STEPS = `
 New here?

@@ -70,7 +70,10 @@ export class DeltaFormat implements TableFormat {
       await writeCheckpoint(this.store, path, version);
     } catch (error) {
       if (!(error instanceof LonghaulError)) throw error;
-      this.log.warn({ connection: this.name, table: path, version, reason: error.message }, 'No checkpoint was written');
+      this.log.warn(
+        { connection: this.name, table: path, version, reason: error.message },
+        'No checkpoint was written',
+      );
     }
   }
 }

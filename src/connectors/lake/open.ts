@@ -3,7 +3,7 @@ import { LonghaulError } from '../../core/errors.js';
 import { openStore } from '../objects/open.js';
 import { probeStore } from '../objects/probe.js';
 import type { OpenStore } from '../objects/store.js';
-import type { Connector, DestinationSession, Finding, SessionOptions } from '../types.js';
+import type { Capabilities, Connector, DestinationSession, Finding, SessionOptions } from '../types.js';
 import type { LakeConnectionConfig } from './config.js';
 import { columnsOf } from './destination/columns.js';
 import { LAKE_FORMATS } from './destination/check.js';
@@ -14,6 +14,12 @@ import type { TableFormat } from './format.js';
 import { LakeLedger, RunCache } from './ledger/index.js';
 import { stagingFolder } from './table-path.js';
 
+/** Two attempts at a partition may both write their files; the receipt of one of them counts. */
+export const LAKE_CAPABILITIES = {
+  ...{ formats: LAKE_FORMATS, source: false, destination: true },
+  ...{ publishes: ['table'], rejects: false, attempts: 'raced' },
+} as const satisfies Capabilities;
+
 /** How a store's files become tables. */
 export type MakeFormat = (store: OpenStore, options: SessionOptions) => TableFormat;
 
@@ -23,7 +29,7 @@ export function createLakeConnector(config: LakeConnectionConfig, makeFormat: Ma
   return {
     name: config.name,
     type: config.type,
-    capabilities: { formats: LAKE_FORMATS, source: false, destination: true },
+    capabilities: LAKE_CAPABILITIES,
     openSource: () => Promise.reject(notASource(config)),
     openDestination: (options) => Promise.resolve(openLake(config, options, makeFormat, cache)),
   };

@@ -66,7 +66,13 @@ export class LakeWriter implements PartitionWriter {
     this.#told = true;
     const stands = await this.context.ledger.commit(this.record, receipt, this.#files);
     await reach('copy: after COMMIT');
-    return stands;
+    if (stands === receipt) return receipt;
+    this.#told = false;
+    throw new LonghaulError(
+      'ConnectionFailed',
+      `${spec.table} ${label} of run ${run} was committed by another attempt; the files of this one are removed.`,
+      { next: 'The next attempt finds it committed.' },
+    );
   }
 
   /** Files of an attempt that came to nothing are removed; what a crash leaves is found by `clean`. */

@@ -1,0 +1,2 @@
+export { lakeTypeOf } from './lake-type-of.js';
+export { printedType } from './printed-type.js';
