@@ -2,7 +2,7 @@ import type { SessionOptions } from '../types.js';
 import type { ModuleConnectionConfig } from './config.js';
 import type { SourceDefinition } from './define.js';
 import { messageOf, moduleError, redactorOf, type Doing } from './errors.js';
-import { endsWithin, Interruptible, untilAborted } from './wait.js';
+import { endsWithin, Interruptible, untilAborted } from '../wait.js';
 
 /** How long a module gets to close an iteration or a session, in ms each: together less than a worker's shutdownGrace. */
 const CLOSE_WITHIN = 3_000;

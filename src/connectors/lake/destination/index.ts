@@ -44,10 +44,11 @@ export class LakeDestination implements DestinationSession {
   }
 
   /** Files need no preparation, but for the run to be open. */
-  async prepare({ run, spec }: TableRecord): Promise<void> {
+  async prepare({ run, spec, snapshot }: TableRecord): Promise<void> {
     await reach('prepare: before lock');
-    const { state } = await this.ledger.table(run, spec.table);
-    if (state === 'suspended' || state === 'discarded') throw runClosed(run, spec.table, state);
+    const { state, snapshot: now } = await this.ledger.table(run, spec.table);
+    if (state === 'publishing' || state === 'published') return;
+    if (state !== 'open' || now !== snapshot) throw runClosed(run, spec.table, state === 'open' ? 'started over' : state);
   }
 
   async begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {
