@@ -33,11 +33,11 @@ import {
   readReceipts,
   readReceiptsOf,
   skip,
-  totals,
   type CommittedFiles,
 } from './receipts.js';
 import { findTable, readRecord, readRecords } from './records.js';
 import { RunLogs } from './run-log.js';
+import { totals } from './sums.js';
 import { TargetLogs } from './targets.js';
 
 export { RunCache } from './run-log.js';
@@ -66,11 +66,7 @@ export class LakeLedger implements Ledger {
     this.#targets = new TargetLogs(this.#context);
   }
 
-  openRun(
-    run: RunRecord,
-    tables: readonly NewTableRecord[],
-    options?: OpenOptions,
-  ): Promise<readonly TableRecord[]> {
+  openRun(run: RunRecord, tables: readonly NewTableRecord[], options?: OpenOptions): Promise<readonly TableRecord[]> {
     return openRun(this.#context, run, tables, options);
   }
 

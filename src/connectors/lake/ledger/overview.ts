@@ -1,11 +1,10 @@
-import type { TableOverview } from '../../types.js';
 import { sumsByState } from '../../state-sums.js';
-import type { RunOverview, RunQuery } from '../../types.js';
+import type { RunOverview, RunQuery, TableOverview } from '../../types.js';
 import type { Context } from './context.js';
 import { listed, mapAll, mapOrdered } from './objects.js';
 import { INDEX, indexed } from './paths.js';
 import { readPlan } from './plans.js';
-import { sumReceipts } from './receipts.js';
+import { sumReceipts } from './sums.js';
 import { readRecord } from './records.js';
 import { type OpenedRun, type TableEntry } from './run-state.js';
 
@@ -55,7 +54,11 @@ function isQuiet(opened: OpenedRun, unchangedFor: number | undefined): boolean {
 type Summed = Omit<TableOverview, 'spec'>;
 
 async function overview(context: Context, opened: OpenedRun, { tables, sizes = true }: RunQuery): Promise<RunOverview> {
-  const summed = await mapAll(opened.tables.entries(), (each) => summedTable(context, opened, each, sizes), SUMMED_AT_ONCE);
+  const summed = await mapAll(
+    opened.tables.entries(),
+    (each) => summedTable(context, opened, each, sizes),
+    SUMMED_AT_ONCE,
+  );
   const shown = summed.slice(0, tables);
   const described = await mapAll(shown.entries(), async ([position, table]): Promise<TableOverview> => {
     return { spec: (await readRecord(context, opened, position)).spec, ...table };
@@ -78,4 +81,3 @@ async function summedTable(
   const staging = await context.stagingOf(await readRecord(context, opened, position), sizes);
   return { state, changedAt, ...(plan && { partitions: plan.partitions }), ...sums, ...(staging && { staging }) };
 }
-

@@ -2,7 +2,7 @@ import { LonghaulError } from '../../../core/errors.js';
 import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
 import type { Context } from './context.js';
 import { readPlan } from './plans.js';
-import { totals } from './receipts.js';
+import { totals } from './sums.js';
 import { findTable, requireSame, runClosed } from './records.js';
 import type { Change, RunState, Sums } from './run-state.js';
 
@@ -66,7 +66,11 @@ export async function published(
 }
 
 function unplanned(run: string, table: string): LonghaulError {
-  return new LonghaulError('PlanChanged', `Table ${table} of run ${run} has no plan, so nothing of it can be published.`, {
-    next: 'Start the job again.',
-  });
+  return new LonghaulError(
+    'PlanChanged',
+    `Table ${table} of run ${run} has no plan, so nothing of it can be published.`,
+    {
+      next: 'Start the job again.',
+    },
+  );
 }
