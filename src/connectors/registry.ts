@@ -1,4 +1,3 @@
-import { LonghaulError } from '../core/errors.js';
 import { createCommandConnector, type CommandConnectionConfig } from './command/index.js';
 import { createDeltaConnector } from './delta/index.js';
 import type { LakeConnectionConfig } from './lake/config.js';
