@@ -1,4 +1,5 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { DataFile } from '../../lake/model.js';
 import type { ObjectStore } from '../../objects/store.js';
 import { collectAdds, type Adds } from './add.js';
@@ -60,7 +61,9 @@ export async function publishCommit(request: PublishRequest): Promise<Published>
     const done = decided(tail.state, request);
     if (done !== undefined) return done;
     refuse(tail.state, request);
-    if (await tail.put(publishBytes(tail, request, adds))) return published(tail);
+    const bytes = publishBytes(tail, request, adds);
+    await reach('publish: before COMMIT');
+    if (await tail.put(bytes)) return published(tail);
     await tail.follow();
   }
 }

@@ -1,0 +1,223 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CheckReport } from '../../src/core/activities.js';
+import type { JobProgress, JobReport } from '../../workflows/messages.js';
+import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
+import { askPython, DELTA_RS, pythonWith } from '../support/python.js';
+import { S3_START_TIMEOUT, startS3, type S3Server } from '../support/s3.js';
+import { startTestTemporal, type TestTemporal } from '../support/temporal.js';
+import { testWorkers, type TestWorkers } from '../support/worker.js';
+
+/** Whole jobs from Postgres into lakes: in a folder and in a real S3 server, read back by delta-rs and pyarrow. */
+
+const ROWS = 20_000;
+
+let postgres: TestPostgres;
+let temporal: TestTemporal;
+let s3: S3Server;
+let python: string;
+let url: string;
+let workers: TestWorkers;
+let root: string;
+
+beforeAll(async () => {
+  [postgres, temporal, s3, python] = await Promise.all([
+    startTestPostgres('source'),
+    startTestTemporal(),
+    startS3(),
+    pythonWith(DELTA_RS),
+  ]);
+  url = await postgres.createDatabase('lake_end_to_end');
+  await runSql(
+    url,
+    `CREATE TYPE mood AS ENUM ('sad', 'glad');
+     CREATE TABLE orders (id bigint PRIMARY KEY, region text, day date NOT NULL, amount numeric(12,2), at timestamptz,
+       seen timestamp, ok boolean, mood mood, tags text[], note text, body bytea);
+     INSERT INTO orders SELECT n, CASE n % 4 WHEN 0 THEN NULL WHEN 1 THEN 'nörd/süd=1' ELSE 'west' END, date '2024-01-01' + (n % 30)::int,
+       n * 1.01, timestamptz '2024-01-01 00:00:00.123456Z' + n * interval '1 s', timestamp '2024-01-01 00:00:00' + n * interval '1 s',
+       n % 2 = 0, CASE WHEN n % 3 = 0 THEN 'glad'::mood END, ARRAY['a', NULL, n::text], repeat('x' || n, 20), sha256(n::text::bytea)
+       FROM generate_series(1, ${ROWS}) n;
+     CREATE TABLE loose (id int PRIMARY KEY, amount numeric); INSERT INTO loose VALUES (1, 1.5), (2, NULL);
+     ANALYZE`,
+  );
+  root = await mkdtemp(join(tmpdir(), 'longhaul-lake-jobs-'));
+  const { accessKeyId, secretAccessKey } = s3.credentials;
+  workers = await testWorkers({
+    ...{ temporal: temporal.address, taskQueue: temporal.unique('lake'), sourceUrl: url, destinationUrl: url },
+    connections: [
+      `lake: {type: delta, path: "${join(root, 'delta')}"}`,
+      `files: {type: parquet, path: "${join(root, 'parquet')}", compression: snappy}`,
+      `bucket: {type: delta, path: "s3://${s3.bucket}/jobs", s3: {endpoint: "${s3.endpoint}", region: us-east-1, accessKeyId: ${accessKeyId}, secretAccessKey: ${secretAccessKey}}}`,
+    ],
+  });
+  await workers.start();
+}, S3_START_TIMEOUT);
+
+afterAll(async () => {
+  await workers.stop();
+  await temporal.stop();
+  await postgres.stop();
+  await s3.stop();
+  await rm(root, { recursive: true, force: true });
+});
+
+const orders = (to: string, more: object = {}) => ({
+  from: 'public.orders',
+  to,
+  partition: { by: 'id', count: 8 },
+  ...more,
+});
+
+async function start(destination: string, tables: object[], more: object = {}) {
+  const input = {
+    ...{ name: temporal.unique('lake'), source: 'shop', destination, tables, parallelism: 4 },
+    ...{ retry: { heartbeatTimeout: '5s', initialInterval: '1s', maximumInterval: '2s' }, ...more },
+  };
+  const options = { taskQueue: workers.taskQueue, workflowId: temporal.unique('job'), args: [input] };
+  return temporal.client.workflow.start('copyJob', options);
+}
+
+async function run(destination: string, tables: object[], more: object = {}): Promise<JobReport> {
+  return (await (await start(destination, tables, more)).result()) as JobReport;
+}
+
+/** Digest of all rows in order, as Postgres prints their values. */
+async function expected(): Promise<string> {
+  const lines = `SELECT id, ${LINE} AS line FROM orders`;
+  const [row] = await runSql<{ digest: string }>(
+    url,
+    `SELECT md5(string_agg(line, E'\\n' ORDER BY id)) AS digest FROM (${lines}) l`,
+  );
+  return row!.digest;
+}
+
+const LINE = `concat_ws('|', id, coalesce(region, '-'), day, amount, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
+  to_char(seen, 'YYYY-MM-DD HH24:MI:SS.US'), ok::int, coalesce(mood::text, '-'), coalesce(array_to_string(tags, ',', '-'), ''), note, encode(body, 'hex'))`;
+
+/** The same of a table of pyarrow, called `t`. */
+const DIGEST = `
+import hashlib
+def digest(t):
+  rows = sorted(t.to_pylist(), key=lambda r: r['id'])
+  f = lambda d: d.strftime('%Y-%m-%d %H:%M:%S.%f')
+  lines = ['|'.join([str(r['id']), '-' if r['region'] is None else r['region'], str(r['day']), str(r['amount']), f(r['at']), f(r['seen']),
+    str(int(r['ok'])), r['mood'] or '-', ','.join('-' if x is None else x for x in r['tags']), r['note'], r['body'].hex()]) for r in rows]
+  return hashlib.md5('\\n'.join(lines).encode()).hexdigest()
+`;
+
+interface Read {
+  readonly rows: number;
+  readonly ids: number;
+  readonly digest: string;
+  readonly history: readonly string[];
+  readonly version: number;
+}
+
+const storage = () => ({
+  ...{ AWS_ENDPOINT_URL: s3.endpoint, AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId, AWS_REGION: 'us-east-1' },
+  ...{ AWS_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey, AWS_ALLOW_HTTP: 'true' },
+});
+
+/** What delta-rs makes of the table. */
+async function read(table: string, options: object = {}): Promise<Read> {
+  const program = `
+import sys, json
+from deltalake import DeltaTable
+given = json.loads(sys.argv[1])
+dt = DeltaTable(given['table'], storage_options=given['options'])
+t = dt.to_pyarrow_table()
+${DIGEST}
+print(json.dumps({'rows': t.num_rows, 'ids': len(set(t['id'].to_pylist())), 'digest': digest(t), 'version': dt.version(),
+  'history': [h['operation'] for h in dt.history()]}))`;
+  return (await askPython(python, program, { table, options })) as Read;
+}
+
+const local = (to: string) => join(root, 'delta', ...to.split('.'));
+
+describe('a Delta table in a folder', () => {
+  it('has every row once, whatever worker is killed', async () => {
+    const victim = await workers.start();
+    const handle = await start('lake', [
+      orders('bronze.orders', { partitionBy: ['region'] }),
+      orders('bronze.plain', { partition: { by: 'id', count: 20 } }),
+    ]);
+    await expect
+      .poll(async () => (await handle.query<JobProgress>('progress')).rows, { timeout: 120_000 })
+      .toBeGreaterThan(0);
+    process.kill(victim.pid, 'SIGKILL');
+    const report = (await handle.result()) as JobReport;
+    expect(report).toMatchObject({ phase: 'complete', rows: 2 * ROWS });
+    const digest = await expected();
+    for (const table of ['bronze.orders', 'bronze.plain'])
+      expect(await read(local(table))).toMatchObject({ rows: ROWS, ids: ROWS, digest, version: 0 });
+  });
+
+  it('is appended to, refused a second time, and replaced in one step', async () => {
+    const one = { mode: 'append', name: 'nightly' };
+    await run('lake', [orders('bronze.again')], one);
+    await expect(run('lake', [orders('bronze.again')], one)).rejects.toThrow();
+    await run('lake', [orders('bronze.again')], { ...one, again: true });
+    expect(await read(local('bronze.again'))).toMatchObject({ rows: 2 * ROWS, ids: ROWS, version: 1 });
+    await run('lake', [orders('bronze.again', { where: 'id <= 100' })]);
+    expect(await read(local('bronze.again'))).toMatchObject({ rows: 100, ids: 100, version: 2 });
+  });
+
+  it('is asked about before data moves', async () => {
+    const { problems } = await temporal.client.workflow.execute<(input: unknown) => Promise<CheckReport>>('checkJob', {
+      ...{ taskQueue: workers.taskQueue, workflowId: temporal.unique('check') },
+      args: [
+        {
+          ...{ name: 'check', source: 'shop', destination: 'lake', mode: 'append' },
+          tables: [
+            { from: 'public.loose', to: 'bronze.loose' },
+            orders('bronze.mistakes', { partitionBy: ['regoin'], publish: 'partition', types: { amount: 'short' } }),
+          ],
+        },
+      ],
+    });
+    expect(problems.map(({ path, message }) => `${path}: ${message}`)).toEqual([
+      'tables[0].types.amount: column "amount": numeric says not how many digits its numbers have',
+      'tables[1].publish: partition is not for a lake: its tables become visible in one step',
+      `tables[1].types.amount: column "amount": numeric(12,2) can't become short without a change`,
+      'tables[1].partitionBy[0]: there is no column "regoin"',
+    ]);
+  });
+});
+
+describe('a Delta table in S3', () => {
+  it('has every row once, though the server is killed and started again in the middle', async () => {
+    const handle = await start('bucket', [orders('bronze.orders', { partition: { by: 'id', count: 40 } })]);
+    await expect
+      .poll(async () => (await handle.query<JobProgress>('progress')).rows, { timeout: 120_000 })
+      .toBeGreaterThan(0);
+    await s3.restart();
+    expect(await handle.result()).toMatchObject({ phase: 'complete', rows: ROWS });
+    const found = await read(`s3://${s3.bucket}/jobs/bronze/orders`, storage());
+    expect(found).toMatchObject({ rows: ROWS, ids: ROWS, digest: await expected(), version: 0 });
+  });
+});
+
+describe('a table of Parquet files', () => {
+  it('is what its list says, before and after it is replaced', async () => {
+    for (const [where, rows] of [
+      ['TRUE', ROWS],
+      ['id <= 100', 100],
+    ] as const) {
+      await run('files', [orders('bronze.orders', { where })]);
+      const manifest = join(root, 'parquet', 'bronze', 'orders', '_symlink_format_manifest', 'manifest');
+      const files = (await readFile(manifest, 'utf8')).trim().split('\n');
+      const program = `
+import sys, json, pyarrow.parquet as pq, pyarrow as pa
+from urllib.parse import unquote
+files = [unquote(f[len('file://'):]) for f in json.loads(sys.argv[1])]
+t = pa.concat_tables([pq.ParquetFile(f).read() for f in files])
+${DIGEST}
+print(json.dumps({'rows': t.num_rows, 'digest': digest(t)}))`;
+      const found = (await askPython(python, program, files)) as Read;
+      expect(found.rows).toBe(rows);
+      if (rows === ROWS) expect(found.digest).toBe(await expected());
+    }
+  });
+});
