@@ -206,6 +206,7 @@ describe('the fence', () => {
         const closed = answers.includes('closed') || answers.includes('RunClosed');
         expect(published && closed).toBe(false);
         expect((await activeNames(store)).filter((name) => name === 'mine.parquet')).toHaveLength(published ? 1 : 0);
+        expect(commitsOf(store, 'longhaul:mine:orders')).toBe(published ? 1 : 0);
         const others = made.flatMap((move, index) => (move === 'other' ? [`other-${index}.parquet`] : []));
         expect(await activeNames(store)).toEqual(expect.arrayContaining(others));
       }),
@@ -252,6 +253,12 @@ function expected(store: DeltaMemoryStore, count: number): string[] {
     }
   }
   return names.sort();
+}
+
+function commitsOf(store: DeltaMemoryStore, appId: string): number {
+  return [...store.objects.keys()].filter(
+    (path) => path.endsWith('.json') && store.text(path).includes(`"appId":"${appId}"`),
+  ).length;
 }
 
 async function moved(store: DeltaMemoryStore, move: string, index: number): Promise<string> {
