@@ -152,12 +152,10 @@ describe('a schema', () => {
 
   it('of a new table holds names that files can hold', () => {
     const columns = ['a', 'A', 'b c', ''].map((name) => lakeColumn(name, 'long'));
-    expect(texts(newTableFindings({ ...written, columns })).map((line) => line.slice(0, 44))).toEqual([
-      ...[
-        'problem: "a" and "A" differ in case only, wh',
-        'problem: Delta can\'t hold a column named "b c',
-        'problem: Delta can\'t hold a column named "":',
-      ],
+    expect(texts(newTableFindings({ ...written, columns })).map((line) => line.slice(0, 38))).toEqual([
+      'problem: "a" and "A" differ in case on',
+      "problem: Delta can't hold a column nam",
+      "problem: Delta can't hold a column nam",
     ]);
     expect(newTableFindings({ ...written, partitionBy: ['id', 'name'] })).toHaveLength(1);
     expect(
