@@ -121,7 +121,10 @@ const ASCII_LAST = 0x7f;
 const LAST = 0x10ffff;
 
 function cut(text: string): string {
-  return text.length <= PREFIX ? text : Array.from(text).slice(0, PREFIX).join('');
+  if (text.length <= PREFIX) return text;
+  let end = 0;
+  for (let taken = 0; taken < PREFIX && end < text.length; taken++) end += text.codePointAt(end)! > 0xffff ? 2 : 1;
+  return text.slice(0, end);
 }
 
 /** What is cut off is made up for by a character that is greater than the first of it; undefined where there is none. */
