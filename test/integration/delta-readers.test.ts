@@ -57,6 +57,17 @@ def duck():
     return con
 `;
 
+interface Seen {
+  readonly schema: { readonly fields: readonly { name: string; type: string; nullable: boolean; metadata: object }[] };
+  readonly partitions: readonly string[];
+  readonly count: number;
+  readonly first: readonly Record<string, unknown>[];
+  readonly last: readonly Record<string, unknown>[];
+  readonly regions: readonly (readonly [string, number])[];
+  readonly history: readonly object[];
+  readonly protocol: readonly number[];
+}
+
 describe('delta-rs', () => {
   it('reads schema, comments, rows, partition values, history, and an earlier version', async () => {
     const seen = (await ask(`
@@ -66,8 +77,8 @@ rows = dt.to_pyarrow_table().sort_by('id')
 answer({'schema': json.loads(dt.schema().to_json()), 'partitions': dt.metadata().partition_columns, 'count': rows.num_rows,
   'first': rows.slice(0, 2).to_pylist(), 'last': rows.slice(399, 1).to_pylist(), 'regions': [[v, n] for v, n in sorted(
     ((str(d['region']), d['id_count']) for d in rows.group_by('region').aggregate([('id', 'count')]).to_pylist()))],
-  'history': dt.history(), 'protocol': [dt.protocol().min_reader_version, dt.protocol().min_writer_version]})`)) as any;
-    expect(seen.schema.fields.map((field: any) => [field.name, field.type, field.nullable])).toEqual([
+  'history': dt.history(), 'protocol': [dt.protocol().min_reader_version, dt.protocol().min_writer_version]})`)) as Seen;
+    expect(seen.schema.fields.map((field) => [field.name, field.type, field.nullable])).toEqual([
       ['id', 'long', false],
       ['price', 'decimal(18,2)', true],
       ['name', 'string', true],
@@ -77,7 +88,7 @@ answer({'schema': json.loads(dt.schema().to_json()), 'partitions': dt.metadata()
       ['ratio', 'double', true],
       ['region', 'string', true],
     ]);
-    expect(seen.schema.fields.at(-1).metadata).toEqual({ comment: SALES.at(-1)!.comment });
+    expect(seen.schema.fields.at(-1)!.metadata).toEqual({ comment: SALES.at(-1)!.comment });
     expect(seen.partitions).toEqual(['region']);
     expect(seen.count).toBe(400);
     expect(seen.first[1]).toEqual({
@@ -89,8 +100,8 @@ answer({'schema': json.loads(dt.schema().to_json()), 'partitions': dt.metadata()
       },
       ...{ clock: '2024-01-02 00:00:00.123456', day: '2024-01-02', ratio: 0.125, region: 'north' },
     });
-    expect(seen.last[0].region).toBeNull();
-    expect(new Map(seen.regions)).toEqual(new Map(REGIONS.map((region) => [String(region ?? 'None'), 100])));
+    expect(seen.last[0]!['region']).toBeNull();
+    expect(new Map(seen.regions)).toEqual(new Map(REGIONS.map((region) => [region ?? 'None', 100])));
     expect(seen.history[0]).toMatchObject({ operation: 'WRITE', engineInfo: 'Longhaul/test', version: 0 });
     expect(seen.protocol).toEqual([3, 7]);
   });

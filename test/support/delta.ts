@@ -1,7 +1,7 @@
 import { commitPath } from '../../src/connectors/delta/log/names.js';
 import { publishCommit, type PublishRequest } from '../../src/connectors/delta/log/commit.js';
 import { readSnapshot } from '../../src/connectors/delta/log/snapshot.js';
-import type { AddAction } from '../../src/connectors/delta/log/actions.js';
+import type { Action, AddAction } from '../../src/connectors/delta/log/actions.js';
 import type { ColumnStatistics, DataFile, LakeColumn, LakeType } from '../../src/connectors/lake/model.js';
 import type { ObjectStore } from '../../src/connectors/objects/store.js';
 import type { DeltaMemoryStore } from './delta-memory-store.js';
@@ -68,7 +68,7 @@ export function foreignAdd(path: string, rest: object = {}): object {
   return { add: { path, partitionValues: {}, size: 5, modificationTime: 1, dataChange: true, ...rest } };
 }
 
-export function commitActions(store: DeltaMemoryStore, version: number): Record<string, any>[] {
+export function commitActions(store: DeltaMemoryStore, version: number): Action[] {
   const lines = store.text(commitPath(TABLE, version)).trim().split('\n');
-  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return lines.map((line) => JSON.parse(line) as Action);
 }

@@ -30,23 +30,23 @@ describe('a commit', () => {
     const done = await publish(store, 'a', [dataFile('1.parquet', { id: { min: '1', max: '9', nulls: 0 } })]);
     expect(done).toEqual({ version: 0, alreadyPublished: false, checkpointDue: false });
     const [info, protocol, metaData, txn, add] = commitActions(store, 0);
-    expect(info!['commitInfo']).toMatchObject({ operation: 'WRITE', engineInfo: 'Longhaul/test', isBlindAppend: true });
+    expect(info!.commitInfo).toMatchObject({ operation: 'WRITE', engineInfo: 'Longhaul/test', isBlindAppend: true });
     expect(protocol).toEqual({ protocol: { minReaderVersion: 1, minWriterVersion: 2 } });
-    expect(JSON.parse(metaData!['metaData'].schemaString)).toEqual({
+    expect(JSON.parse(metaData!.metaData!.schemaString)).toEqual({
       type: 'struct',
       fields: [
         { name: 'id', type: 'long', nullable: false, metadata: {} },
         { name: 'name', type: 'string', nullable: true, metadata: {} },
       ],
     });
-    expect(txn!['txn']).toMatchObject({ appId: 'longhaul:a:orders', version: 1 });
-    expect(add!['add']).toMatchObject({
+    expect(txn!.txn).toMatchObject({ appId: 'longhaul:a:orders', version: 1 });
+    expect(add!.add).toMatchObject({
       path: '_longhaul/run-1/1.parquet',
       partitionValues: {},
       size: 3,
       dataChange: true,
     });
-    expect(JSON.parse(add!['add'].stats)).toEqual({
+    expect(JSON.parse(add!.add!['stats'] as string)).toEqual({
       ...{ numRecords: 10, minValues: { id: 1 }, maxValues: { id: 9 }, nullCount: { id: 0 } },
     });
   });
@@ -76,9 +76,7 @@ describe('a commit', () => {
       foreignAdd('part%2001.parquet', { deletionVector: null }),
     ]);
     await publish(store, 'b', [dataFile('2.parquet')], { mode: 'replace' });
-    const removes = commitActions(store, 2).flatMap(({ remove }) =>
-      remove ? [remove as Record<string, unknown>] : [],
-    );
+    const removes = commitActions(store, 2).flatMap(({ remove }) => (remove ? [remove] : []));
     expect(removes).toHaveLength(2);
     expect(removes[0]).toMatchObject({
       path: '_longhaul/run-1/1.parquet',
@@ -165,7 +163,7 @@ describe('a commit', () => {
     await publish(store, 'b', [dataFile('1.parquet'), dataFile('2.parquet')]);
     const actions = commitActions(store, 2);
     expect(actions[0]).toMatchObject({ commitInfo: { inCommitTimestamp: later + 1 } });
-    const adds = actions.flatMap(({ add }) => (add ? [add as Record<string, unknown>] : []));
+    const adds = actions.flatMap(({ add }) => (add ? [add] : []));
     expect(adds.map(({ baseRowId }) => baseRowId)).toEqual([42, 52]);
     expect(adds.every(({ defaultRowCommitVersion }) => defaultRowCommitVersion === 2)).toBe(true);
     const { domains } = (await readSnapshot(store, TABLE))!;
@@ -200,7 +198,7 @@ describe('the fence', () => {
       fc.asyncProperty(moves, fc.boolean(), fc.infiniteStream(fc.nat(3)), async (made, there, waits) => {
         const store = new DeltaMemoryStore();
         if (there) await publish(store, 'first', [dataFile('0.parquet')]);
-        store.beforePut = () => ticks(waits.next().value);
+        store.beforePut = () => ticks(Number(waits.next().value));
         const answers = await Promise.all(made.map((move, index) => moved(store, move, index)));
         const published = answers.filter((answer) => answer === 'published').length > 0;
         const closed = answers.includes('closed') || answers.includes('RunClosed');
@@ -222,12 +220,12 @@ describe('writers that commit at the same time', () => {
       fc.asyncProperty(writers, fc.infiniteStream(fc.nat(4)), async (modes, waits) => {
         const store = new DeltaMemoryStore();
         await publish(store, 'first', [dataFile('first.parquet')]);
-        store.beforePut = () => ticks(waits.next().value);
+        store.beforePut = () => ticks(Number(waits.next().value));
         await Promise.all(
           modes.map((mode, index) =>
             mode === 'foreign'
               ? foreignAppend(store, index)
-              : publish(store, `${index}`, [dataFile(`${index}.parquet`)], { mode: mode as 'append' | 'replace' }),
+              : publish(store, `${index}`, [dataFile(`${index}.parquet`)], { mode: mode }),
           ),
         );
         expect(await activeNames(store)).toEqual(expected(store, modes.length));
@@ -245,11 +243,11 @@ function expected(store: DeltaMemoryStore, count: number): string[] {
     const actions = commitActions(store, version);
     const info = actions.find(({ commitInfo }) => commitInfo !== undefined)?.['commitInfo'];
     if (info?.operationParameters?.mode === 'Overwrite') names = [];
-    names.push(...actions.flatMap(({ add }) => (add ? [(add['path'] as string).split('/').at(-1)!] : [])));
-    const txn = actions.find((action) => action['txn'] !== undefined)?.['txn'];
+    names.push(...actions.flatMap(({ add }) => (add ? [add.path.split('/').at(-1)!] : [])));
+    const txn = actions.find((action) => action.txn !== undefined)?.['txn'];
     if (txn !== undefined) {
       expect(runs).not.toContain(txn.appId);
-      runs.add(txn.appId as string);
+      runs.add(txn.appId);
     }
   }
   return names.sort();

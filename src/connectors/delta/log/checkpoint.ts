@@ -47,8 +47,9 @@ interface Row {
 }
 
 async function writeActions(object: ObjectWriter, snapshot: Snapshot): Promise<{ size: number; files: number }> {
+  const bytes = new ObjectBytes(object);
   const writer = new ParquetWriter({
-    writer: new ObjectBytes(object),
+    writer: bytes,
     schema: CHECKPOINT_SCHEMA,
     createdBy: 'longhaul',
   });
@@ -66,6 +67,7 @@ async function writeActions(object: ObjectWriter, snapshot: Snapshot): Promise<{
   }
   if (rows.length > 0) await flush();
   await writer.finish();
+  await bytes.flush();
   return counts;
 }
 
@@ -133,9 +135,5 @@ class ObjectBytes extends ByteWriter {
   async flush(): Promise<void> {
     await this.object.write(this.getBytes());
     this.index = 0;
-  }
-
-  override finish(): Promise<void> {
-    return this.flush();
   }
 }

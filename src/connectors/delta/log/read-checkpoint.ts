@@ -1,5 +1,5 @@
 import { parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet';
-import type { AsyncBuffer, FileMetaData, SchemaElement, SchemaTree } from 'hyparquet';
+import type { AsyncBuffer, FileMetaData, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import type { ObjectStore } from '../../objects/store.js';
 import { actionsOf, logBroken, type Action } from './actions.js';
@@ -76,19 +76,25 @@ async function* parquetActions(file: AsyncBuffer, wanted: Wanted): AsyncGenerato
   );
   const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
   let rowStart = 0;
-  for (const { num_rows: rows } of metadata.row_groups) {
-    const rowEnd = rowStart + Number(rows);
+  for (const group of metadata.row_groups) {
+    const rowEnd = rowStart + Number(group.num_rows);
     // A scan keeps what it has read: one for each row group.
     const scan = await parquetScan({ file, metadata, compressors, geoparquet: false });
     for (const column of columns) {
-      if (rowEnd === rowStart) continue;
+      if (rowEnd === rowStart || isEmpty(group, column)) continue;
       const values = await scan.readColumn({ column, rowStart, rowEnd });
-      for (const value of values as ArrayLike<unknown> & Iterable<unknown>) {
-        if (value !== null && value !== undefined) yield { [column]: plain(value) } as Action;
+      for (const value of values) {
+        if (value !== null && value !== undefined) yield { [column]: plain(value) };
       }
     }
     rowStart = rowEnd;
   }
+}
+
+/** By its statistics: most row groups hold nothing but files. */
+function isEmpty({ columns }: RowGroup, column: string): boolean {
+  const leaves = columns.flatMap(({ meta_data: leaf }) => (leaf?.path_in_schema[0] === column ? [leaf] : []));
+  return leaves.every(({ statistics, num_values: values }) => statistics?.null_count === values);
 }
 
 /** The file as if it had only the columns whose paths are wanted: the others are not read, not even of a struct. */
