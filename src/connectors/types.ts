@@ -1,4 +1,4 @@
-import type { Partition, Receipt, ReceiptTotals, TableRecord, TableShape, TableSpec } from '../core/model.js';
+import type { Partition, Publish, Receipt, ReceiptTotals, TableRecord, TableShape, TableSpec } from '../core/model.js';
 import type { Ledger, PlanInput, StagingTable } from './ledger.js';
 import type { Problem } from '../core/errors.js';
 import type { DigestForm, Digester, TableDigester } from './digester.js';
@@ -28,6 +28,15 @@ export interface Capabilities {
   readonly destination: boolean;
   /** How rows are digested, by name: a source and a destination with the same one can be compared. Absent: not at all. */
   readonly digest?: string;
+  /** Of a destination: how it can show a table. Absent: in every way. */
+  readonly publishes?: readonly Publish[];
+  /** Of a destination: whether it can set refused rows aside. Absent: it can. */
+  readonly rejects?: boolean;
+  /**
+   * Of a destination: what becomes of an attempt when the next one at its partition begins. `ended`, when absent: it can't commit any
+   * more. `raced`: of the two, the first to commit has; the other is refused then, and its partition is found committed.
+   */
+  readonly attempts?: 'ended' | 'raced';
 }
 
 export interface Log {

@@ -12,8 +12,8 @@ const QUERIES: readonly Partition[] = [0, 1].map((ordinal) => ({
   predicate: 'a query',
 }));
 
-/** What becomes of rows that a source could not decode. */
-export function rejectsContract(fixtureOf: () => Fixture): void {
+/** What becomes of rows that a source could not decode. `aside`: they can be set aside. */
+export function rejectsContract(fixtureOf: () => Fixture, { aside }: { readonly aside: boolean }): void {
   describe('malformed rows', () => {
     function scene(max?: number): Scene {
       const source = rowsConnector({
@@ -72,7 +72,7 @@ export function rejectsContract(fixtureOf: () => Fixture): void {
       });
     });
 
-    it('are set aside where the job asks for it, and counted: read = written + set aside', async () => {
+    it.runIf(aside)('are set aside where the job asks for it, and counted: read = written + set aside', async () => {
       await using s = scene(3);
       const { session, record } = await begun(s);
       expect(await copy(session, record, 0, stream(0, 5, 3))).toMatchObject({ rows: 5, quarantined: 3 });
@@ -92,7 +92,7 @@ export function rejectsContract(fixtureOf: () => Fixture): void {
       expect(await fixtureOf().rejects(s.run)).toEqual([]);
     });
 
-    it('are not set aside by an attempt that does not commit', async () => {
+    it.runIf(aside)('are not set aside by an attempt that does not commit', async () => {
       await using s = scene(3);
       const { session, record } = await begun(s);
       const writer = await writerOf(session.begin(record, QUERIES[0]!, 1));
@@ -104,7 +104,7 @@ export function rejectsContract(fixtureOf: () => Fixture): void {
       expect(await fixtureOf().rejects(s.run)).toHaveLength(2);
     });
 
-    it('that are more than the job allows end the attempt, and none is set aside', async () => {
+    it.runIf(aside)('that are more than the job allows end the attempt, and none is set aside', async () => {
       await using s = scene(2);
       const { session, record } = await begun(s);
       await expect(copy(session, record, 0, stream(0, 5, 3))).rejects.toEqual(code('TooManyRejects'));

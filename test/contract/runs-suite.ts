@@ -4,12 +4,16 @@ import { addDigested } from '../../src/core/digest.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, writerOf, type Scene } from './fixture.js';
 import type { SceneOptions } from './ledger-suite.js';
 
-/** The part of the connector contract that is about rows visible before the end, and about what runs leave behind. */
+/**
+ * The part of the connector contract that is about rows visible before the end, and about what runs leave behind. `direct`: with
+ * `publish: partition`.
+ */
 export function runsContract(
   scene: (options?: SceneOptions) => Scene,
   createTarget: (to: string) => Promise<void>,
+  can: { readonly direct: boolean; readonly digests: boolean },
 ): void {
-  describe('publish: partition', () => {
+  describe.runIf(can.direct)('publish: partition', () => {
     const direct = (to?: string) =>
       scene({ mode: 'append', publish: 'partition', ...(to === undefined ? {} : { to }) });
 
@@ -236,7 +240,7 @@ export function runsContract(
     }
   });
 
-  describe('what is forgotten', () => {
+  describe.runIf(can.direct)('what is forgotten', () => {
     it('is not that rows were appended, where they are visible though their table was discarded', async () => {
       await using s = scene({ mode: 'append', publish: 'partition' });
       const session = await s.destination();
@@ -328,7 +332,7 @@ export function runsContract(
     });
   });
 
-  describe('digests', () => {
+  describe.runIf(can.digests)('digests', () => {
     it('of partitions add up to what was loaded, and are kept with the receipts', async () => {
       await using s = scene();
       const session = await s.destination();

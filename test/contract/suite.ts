@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Capabilities } from '../../src/connectors/types.js';
 import type { TableSpec } from '../../src/core/model.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, Scene, stalling, writerOf, type Fixture } from './fixture.js';
 import { ledgerContract, type SceneOptions } from './ledger-suite.js';
@@ -7,8 +8,15 @@ import { runsContract } from './runs-suite.js';
 import { rejectsContract } from './rejects-suite.js';
 import { skipContract } from './skip-suite.js';
 
+/** What a destination can't do, as its capabilities say: known before there is a fixture. */
+export type Without = Pick<Capabilities, 'publishes' | 'rejects' | 'attempts'> & { readonly digest?: false };
+
 /** What every pair of source and destination keeps, by the contract in src/connectors/types.ts. */
-export function connectorContract(name: string, makeFixture: () => Promise<Fixture>): void {
+export function connectorContract(
+  name: string,
+  makeFixture: () => Promise<Fixture>,
+  without: Without = {},
+): void {
   describe(`${name} keeps the connector contract`, () => {
     let fixture: Fixture;
     let tables = 0;
@@ -30,6 +38,12 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
       const spec: TableSpec = { ...base, to, mode, ...(publish && { publish }), ...(consistency && { consistency }) };
       return new Scene(fixture, `run-${randomUUID()}`, spec);
     }
+
+    it('says in its capabilities what it can not do', () => {
+      const { publishes, rejects, attempts, digest } = fixture.destination.capabilities;
+      const said = { publishes, rejects, attempts, ...(digest === undefined && { digest: false }) };
+      expect(said).toEqual({ publishes: undefined, rejects: undefined, attempts: undefined, ...without });
+    });
 
     it('identifies its systems, the same for every session', async () => {
       await using s = scene();
@@ -165,7 +179,26 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
         expect(totals).toMatchObject({ committed: 1, rows: ROWS / PARTITIONS });
       });
 
-      it('is taken from a zombie, which can not commit any more', async () => {
+      it.runIf(without.attempts === 'raced')('is committed by a zombie or by who took it over, never by both', async () => {
+        await using s = scene();
+        const [zombie, session] = [await s.destination(), await s.destination()];
+        const record = await s.begun(session);
+        const sleeping = await writerOf(zombie.begin(record, s.partition(0), 1));
+        const read = await s.load(sleeping, record, s.partition(0));
+        await using writer = await writerOf(session.begin(record, s.partition(0), 1));
+        const loaded = await s.load(writer, record, s.partition(0));
+        const receipt = await sleeping.commit(read);
+        await expect(writer.commit(loaded)).rejects.toEqual(code('ConnectionFailed'));
+        expect(await session.begin(record, s.partition(0), 2)).toEqual(receipt);
+        await sleeping[Symbol.asyncDispose]();
+        expect((await session.ledger.totals(s.run, s.spec.table, 10)).rows).toBe(ROWS / PARTITIONS);
+        await s.copyAll(session, record);
+        await s.buildAll(session, record);
+        await session.publish(record, newMeter());
+        expect(await s.visible()).toEqual(ALL_IDS);
+      });
+
+      it.skipIf(without.attempts === 'raced')('is taken from a zombie, which can not commit any more', async () => {
         await using s = scene();
         const [zombie, session] = [await s.destination(), await s.destination()];
         const record = await s.begun(session);
@@ -330,8 +363,9 @@ export function connectorContract(name: string, makeFixture: () => Promise<Fixtu
     });
 
     ledgerContract(scene);
-    skipContract(scene);
-    rejectsContract(() => fixture);
-    runsContract(scene, (to) => fixture.createTarget(to));
+    const direct = without.publishes?.includes('partition') ?? true;
+    skipContract(scene, { direct });
+    rejectsContract(() => fixture, { aside: without.rejects ?? true });
+    runsContract(scene, (to) => fixture.createTarget(to), { direct, digests: without.digest ?? true });
   });
 }

@@ -16,7 +16,8 @@ import type {
 import { MemoryTableDigester } from './digester.js';
 import { claim } from './claim.js';
 import { MemoryLedger, move, requireOpen, runClosed, startedOver } from './ledger.js';
-import { someQuarantined, totalsOf } from './overview.js';
+import { someQuarantined } from '../state-sums.js';
+import { totalsOf } from './overview.js';
 import type { LedgerEntry, MemoryServer, MemoryTable, OpenAttempt } from './server.js';
 
 const MISSING_LIMIT = 1_000;

@@ -10,6 +10,7 @@ import type {
   TableState,
 } from '../../core/model.js';
 import { changesSince } from '../../core/resume.js';
+import { sumsByState } from '../state-sums.js';
 import { refusedFor } from '../target-use.js';
 import type {
   CloseOptions,
@@ -28,7 +29,7 @@ import type {
   TargetUse,
 } from '../types.js';
 import { claim } from './claim.js';
-import { lastPublishedOf, outcomesOf, pendingOf, sumsOf, tableOverview, totalsOf } from './overview.js';
+import { lastPublishedOf, outcomesOf, pendingOf, tableOverview, totalsOf } from './overview.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
 
 const PAGE_SIZE = 500;
@@ -242,7 +243,7 @@ export class MemoryLedger implements Ledger {
   #overview({ run, forgottenAt, tables }: LedgerRun, sizes: boolean): RunOverview {
     const staged = ({ record }: LedgerEntry) => this.server.staging.get(record.staging)?.length;
     const all = [...tables.values()].map((entry) => tableOverview(entry, staged(entry), sizes));
-    return { ...run, ...(forgottenAt !== undefined && { forgottenAt }), sums: sumsOf(all), tables: all };
+    return { ...run, ...(forgottenAt !== undefined && { forgottenAt }), sums: sumsByState(all), tables: all };
   }
 
   entry(run: string, table: string): LedgerEntry {

@@ -4,9 +4,9 @@ import {
   type LastPublished,
   type OrdinalRange,
   type PartitionOutcome,
-  type StateSums,
   type TableOverview,
 } from '../types.js';
+import { someQuarantined } from '../state-sums.js';
 import type { LedgerEntry } from './server.js';
 
 /** What the ledger's entries add up to. */
@@ -19,11 +19,6 @@ export function totalsOf(entry: LedgerEntry, limit: number): ReceiptTotals {
   const missing = pendingOf(entry).slice(0, limit);
   const counts = { committed, skipped: receipts.length - committed, rows: sum('rows') };
   return { ...counts, ...someQuarantined(sum('quarantined')), bytes: sum('bytes'), missing };
-}
-
-/** Absent: none. */
-export function someQuarantined(quarantined: number): { quarantined?: number } {
-  return quarantined === 0 ? {} : { quarantined };
 }
 
 export function pendingOf({ plan, receipts }: LedgerEntry): number[] {
@@ -68,24 +63,6 @@ export function tableOverview(entry: LedgerEntry, staged: number | undefined, si
     ...(staged !== undefined && { staging: { name: staging, ...(sizes && { bytes: staged }) } }),
     ...(partial && { visible: rangesOf(visible.map(({ ordinal }) => ordinal)).slice(0, VISIBLE_RANGES) }),
   };
-}
-
-export function sumsOf(tables: readonly TableOverview[]): StateSums[] {
-  return [...new Set(tables.map(({ state }) => state))].map((state) => {
-    const those = tables.filter((table) => table.state === state);
-    const sum = (of: (table: TableOverview) => number) => those.reduce((total, table) => total + of(table), 0);
-    const since = those.filter(({ staging }) => staging !== undefined).map(({ changedAt }) => changedAt);
-    return {
-      ...{ state, tables: those.length, rows: sum(({ rows }) => rows), skipped: sum(({ skipped }) => skipped) },
-      ...someQuarantined(sum(({ quarantined = 0 }) => quarantined)),
-      stagingBytes: sum(({ staging }) => staging?.bytes ?? 0),
-      changedAt: those
-        .map(({ changedAt }) => changedAt)
-        .sort()
-        .at(-1)!,
-      ...(since.length > 0 && { stagedSince: since.sort()[0]! }),
-    };
-  });
 }
 
 function rangesOf(ordinals: readonly number[]): OrdinalRange[] {

@@ -1,0 +1,72 @@
+import { LonghaulError } from '../../../core/errors.js';
+import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
+import type { Context } from './context.js';
+import { readPlan } from './plans.js';
+import { totals } from './receipts.js';
+import { findTable, requireSame, runClosed } from './records.js';
+import type { Change, RunState, Sums } from './run-state.js';
+
+const MISSING_LIMIT = 1_000;
+
+export interface Publication {
+  readonly totals: ReceiptTotals;
+  /** Under which the target's commit is to be made. Absent: partitions are missing, or it is published already. */
+  readonly epoch?: number;
+}
+
+/**
+ * Moves an open table to `publishing` once every partition has a receipt. Receipts never go away while a table is open, so that
+ * they are read once, however often the number of the entry is lost to other tables. Throws RunClosed, PlanChanged.
+ */
+export async function beginPublish(context: Context, record: TableRecord): Promise<Publication> {
+  const { run, spec } = record;
+  let publication: Publication | undefined;
+  const state = await context.logs.change(run, async (state): Promise<Change | undefined> => {
+    const { entry, position } = findTable(state, run, spec.table);
+    requireSame(record, entry);
+    if (entry.state === 'publishing' || entry.state === 'published') return undefined;
+    if (entry.state !== 'open') throw runClosed(run, spec.table, entry.state);
+    publication ??= await readWhole(context, record);
+    if (publication.totals.missing.length > 0) return undefined;
+    return { kind: 'publishing', table: position, sums: sumsOf(publication.totals) };
+  });
+  return begun(state, record, publication);
+}
+
+async function readWhole({ store }: Context, { run, spec, snapshot }: TableRecord): Promise<Publication> {
+  const of = { run, table: spec.table, snapshot };
+  if (!(await readPlan(store, of))) throw unplanned(run, spec.table);
+  return { totals: await totals(store, of, MISSING_LIMIT) };
+}
+
+function sumsOf({ missing: _, ...counts }: ReceiptTotals): Sums {
+  return { ...counts, partitions: counts.committed + counts.skipped };
+}
+
+function begun(state: RunState, { run, spec }: TableRecord, read: Publication | undefined): Publication {
+  const { sums, epoch, state: now } = findTable(state, run, spec.table).entry;
+  if (!sums || now === 'open') return read!;
+  const { partitions: _, ...counts } = sums;
+  return { totals: { ...counts, missing: [] }, ...(now === 'publishing' && { epoch: epoch! }) };
+}
+
+/** From `publishing` under this epoch to `published`. Throws RunClosed when the table was taken out of it. */
+export async function published(
+  { logs }: Context,
+  { run, spec }: TableRecord,
+  epoch: number,
+  details?: unknown,
+): Promise<void> {
+  await logs.change(run, (state): Promise<Change | undefined> => {
+    const { entry, position } = findTable(state, run, spec.table);
+    if (entry.state === 'published') return Promise.resolve(undefined);
+    if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed(run, spec.table, entry.state);
+    return Promise.resolve({ kind: 'published', table: position, ...(details !== undefined && { details }) });
+  });
+}
+
+function unplanned(run: string, table: string): LonghaulError {
+  return new LonghaulError('PlanChanged', `Table ${table} of run ${run} has no plan, so nothing of it can be published.`, {
+    next: 'Start the job again.',
+  });
+}
