@@ -6,10 +6,7 @@ import type { SceneOptions } from './ledger-suite.js';
 const EACH = ROWS / PARTITIONS;
 
 /** The part of the connector contract that lets a person go on without a partition. `direct`: with `publish: partition`. */
-export function skipContract(
-  scene: (options?: SceneOptions) => Scene,
-  { direct }: { readonly direct: boolean },
-): void {
+export function skipContract(scene: (options?: SceneOptions) => Scene, { direct }: { readonly direct: boolean }): void {
   describe('a skipped partition', () => {
     const totals = ({ ledger }: DestinationSession, s: Scene) => ledger.totals(s.run, s.spec.table, 10);
 

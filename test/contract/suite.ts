@@ -12,11 +12,7 @@ import { skipContract } from './skip-suite.js';
 export type Without = Pick<Capabilities, 'publishes' | 'rejects' | 'attempts'> & { readonly digest?: false };
 
 /** What every pair of source and destination keeps, by the contract in src/connectors/types.ts. */
-export function connectorContract(
-  name: string,
-  makeFixture: () => Promise<Fixture>,
-  without: Without = {},
-): void {
+export function connectorContract(name: string, makeFixture: () => Promise<Fixture>, without: Without = {}): void {
   describe(`${name} keeps the connector contract`, () => {
     let fixture: Fixture;
     let tables = 0;
@@ -179,24 +175,27 @@ export function connectorContract(
         expect(totals).toMatchObject({ committed: 1, rows: ROWS / PARTITIONS });
       });
 
-      it.runIf(without.attempts === 'raced')('is committed by a zombie or by who took it over, never by both', async () => {
-        await using s = scene();
-        const [zombie, session] = [await s.destination(), await s.destination()];
-        const record = await s.begun(session);
-        const sleeping = await writerOf(zombie.begin(record, s.partition(0), 1));
-        const read = await s.load(sleeping, record, s.partition(0));
-        await using writer = await writerOf(session.begin(record, s.partition(0), 1));
-        const loaded = await s.load(writer, record, s.partition(0));
-        const receipt = await sleeping.commit(read);
-        await expect(writer.commit(loaded)).rejects.toEqual(code('ConnectionFailed'));
-        expect(await session.begin(record, s.partition(0), 2)).toEqual(receipt);
-        await sleeping[Symbol.asyncDispose]();
-        expect((await session.ledger.totals(s.run, s.spec.table, 10)).rows).toBe(ROWS / PARTITIONS);
-        await s.copyAll(session, record);
-        await s.buildAll(session, record);
-        await session.publish(record, newMeter());
-        expect(await s.visible()).toEqual(ALL_IDS);
-      });
+      it.runIf(without.attempts === 'raced')(
+        'is committed by a zombie or by who took it over, never by both',
+        async () => {
+          await using s = scene();
+          const [zombie, session] = [await s.destination(), await s.destination()];
+          const record = await s.begun(session);
+          const sleeping = await writerOf(zombie.begin(record, s.partition(0), 1));
+          const read = await s.load(sleeping, record, s.partition(0));
+          await using writer = await writerOf(session.begin(record, s.partition(0), 1));
+          const loaded = await s.load(writer, record, s.partition(0));
+          const receipt = await sleeping.commit(read);
+          await expect(writer.commit(loaded)).rejects.toEqual(code('ConnectionFailed'));
+          expect(await session.begin(record, s.partition(0), 2)).toEqual(receipt);
+          await sleeping[Symbol.asyncDispose]();
+          expect((await session.ledger.totals(s.run, s.spec.table, 10)).rows).toBe(ROWS / PARTITIONS);
+          await s.copyAll(session, record);
+          await s.buildAll(session, record);
+          await session.publish(record, newMeter());
+          expect(await s.visible()).toEqual(ALL_IDS);
+        },
+      );
 
       it.skipIf(without.attempts === 'raced')('is taken from a zombie, which can not commit any more', async () => {
         await using s = scene();

@@ -65,8 +65,8 @@ export class JsonLake {
     const store = this.open(new AbortController().signal);
     const files = await new JsonTargets(store).files(to);
     if (!files) return undefined;
-    const ids = await Promise.all(files.map(async (path) => JSON.parse(String(Buffer.from((await store.get(path))!))))); // prettier-ignore
-    return (ids.flat() as number[]).sort((a, b) => a - b);
+    const idsOf = async (path: string) => JSON.parse(Buffer.from((await store.get(path))!).toString()) as number[];
+    return (await Promise.all(files.map(idsOf))).flat().sort((a, b) => a - b);
   }
 }
 
@@ -275,6 +275,7 @@ function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the abort's own reason
     const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
     wait.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });

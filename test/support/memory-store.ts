@@ -89,7 +89,7 @@ class MemoryStore implements ObjectStore {
 
   /** What is listed of a page is as of one moment, as with any store that is consistent. */
   async *list(prefix: string, after = ''): AsyncGenerator<readonly ObjectInfo[]> {
-    for (let last = after; ; ) {
+    for (let last = after; ;) {
       const page = await this.#ask('list', prefix, () =>
         this.shared
           .paths(prefix)

@@ -47,15 +47,18 @@ async function stagedOf(context: Context, opened: OpenedRun): Promise<TableRecor
  * completed by the next.
  */
 export async function forget({ store, logs }: Context, run: string): Promise<boolean> {
-  let over = false;
   const { opened } = await logs.change(run, ({ opened }): Promise<Change | undefined> => {
-    over = opened?.tables.every(({ state }) => state === 'published' || state === 'discarded') ?? false;
-    return Promise.resolve(over && opened?.forgottenAt === undefined ? { kind: 'forget' } : undefined);
+    const forgets = opened && isClosed(opened) && opened.forgottenAt === undefined;
+    return Promise.resolve(forgets ? { kind: 'forget' } : undefined);
   });
-  if (!opened || !over) return false;
+  if (!opened || !isClosed(opened)) return false;
   await deleteFolder(store, `${runFolder(run)}/tables`);
   await deleteQueries({ store }, opened);
   return true;
+}
+
+function isClosed({ tables }: OpenedRun): boolean {
+  return tables.every(({ state }) => state === 'published' || state === 'discarded');
 }
 
 /** Records stay: they tell what was copied. Pages of queries lie in folders beside them. */

@@ -66,11 +66,7 @@ export class LakeLedger implements Ledger {
     this.#targets = new TargetLogs(this.#context);
   }
 
-  openRun(
-    run: RunRecord,
-    tables: readonly NewTableRecord[],
-    options?: OpenOptions,
-  ): Promise<readonly TableRecord[]> {
+  openRun(run: RunRecord, tables: readonly NewTableRecord[], options?: OpenOptions): Promise<readonly TableRecord[]> {
     return openRun(this.#context, run, tables, options);
   }
 

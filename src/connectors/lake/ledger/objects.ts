@@ -6,7 +6,7 @@ export const AT_ONCE = 32;
 
 export async function getJson<T>(store: ObjectStore, path: string): Promise<T | undefined> {
   const bytes = await store.get(path);
-  return bytes && parse<T>(store, path, bytes);
+  return bytes && (parse(store, path, bytes) as T);
 }
 
 /** Of an object that is there, because another one names it. */
@@ -25,9 +25,9 @@ export function toBytes(value: unknown): Uint8Array {
   return Buffer.from(`${JSON.stringify(value)}\n`);
 }
 
-function parse<T>(store: ObjectStore, path: string, bytes: Uint8Array): T {
+function parse(store: ObjectStore, path: string, bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8')) as T;
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
     throw damaged(store, path, 'is no JSON', cause);
   }

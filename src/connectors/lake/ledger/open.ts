@@ -49,7 +49,7 @@ async function tryToOpen(opening: Opening, state: RunState): Promise<OpenedRun |
   else if (opening.options.resume) throw unknownRun(context, run);
   await claimAll(opening, state);
   const change = state.opened ? await again(opening, state.opened) : await first(opening);
-  const after = await context.logs.append(run.run, state, change, by);
+  const after = await context.logs.append(run.run, state, change);
   if (!after && !state.opened) await removeRecords(context.store, run.run, by);
   return after?.opened;
 }
@@ -140,4 +140,3 @@ function forgotten({ run }: RunRecord): LonghaulError {
     next: 'There is nothing to go on with: start a new run without `resume`.',
   });
 }
-

@@ -55,7 +55,11 @@ function isQuiet(opened: OpenedRun, unchangedFor: number | undefined): boolean {
 type Summed = Omit<TableOverview, 'spec'>;
 
 async function overview(context: Context, opened: OpenedRun, { tables, sizes = true }: RunQuery): Promise<RunOverview> {
-  const summed = await mapAll(opened.tables.entries(), (each) => summedTable(context, opened, each, sizes), SUMMED_AT_ONCE);
+  const summed = await mapAll(
+    opened.tables.entries(),
+    (each) => summedTable(context, opened, each, sizes),
+    SUMMED_AT_ONCE,
+  );
   const shown = summed.slice(0, tables);
   const described = await mapAll(shown.entries(), async ([position, table]): Promise<TableOverview> => {
     return { spec: (await readRecord(context, opened, position)).spec, ...table };
@@ -78,4 +82,3 @@ async function summedTable(
   const staging = await context.stagingOf(await readRecord(context, opened, position), sizes);
   return { state, changedAt, ...(plan && { partitions: plan.partitions }), ...sums, ...(staging && { staging }) };
 }
-

@@ -66,7 +66,11 @@ export async function published(
 }
 
 function unplanned(run: string, table: string): LonghaulError {
-  return new LonghaulError('PlanChanged', `Table ${table} of run ${run} has no plan, so nothing of it can be published.`, {
-    next: 'Start the job again.',
-  });
+  return new LonghaulError(
+    'PlanChanged',
+    `Table ${table} of run ${run} has no plan, so nothing of it can be published.`,
+    {
+      next: 'Start the job again.',
+    },
+  );
 }

@@ -85,12 +85,13 @@ export class RunLogs {
   }
 
   /** Undefined: another has put the entry that would follow `state`. */
-  async append(run: string, state: RunState, change: Change, by: string = randomUUID()): Promise<RunState | undefined> {
-    const entry: LogEntry = { by, at: later(state.at), change };
+  async append(run: string, state: RunState, change: Change): Promise<RunState | undefined> {
+    const entry: LogEntry = { by: randomUUID(), at: later(state.at), change };
     const after = apply(state, entry);
     const checkpoint = state.next > 0 && state.next % CHECKPOINT === 0;
     const folder = runFolder(run);
-    if (!(await this.#log(folder).append(state.next, checkpoint ? { ...entry, state: after } : entry))) return undefined;
+    if (!(await this.#log(folder).append(state.next, checkpoint ? { ...entry, state: after } : entry)))
+      return undefined;
     this.cache.put(folder, after);
     return after;
   }

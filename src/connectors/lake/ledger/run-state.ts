@@ -85,19 +85,16 @@ export interface RunState {
   readonly next: number;
   /** Of the last entry. */
   readonly at?: string;
-  /** By number, who has put the entries of kind `open`. */
-  readonly opens: Readonly<Record<number, string>>;
   /** Absent: the run was never opened. */
   readonly opened?: OpenedRun;
 }
 
-export const UNKNOWN: RunState = { next: 0, opens: {} };
+export const UNKNOWN: RunState = { next: 0 };
 
-export function apply(state: RunState, { by, at, change }: LogEntry): RunState {
+export function apply(state: RunState, { at, change }: LogEntry): RunState {
   const number = state.next;
-  const opens = change.kind === 'open' ? { ...state.opens, [number]: by } : state.opens;
   const opened = openedBy(state.opened, change, { at, number });
-  return { next: number + 1, at, opens, ...(opened && { opened }) };
+  return { next: number + 1, at, ...(opened && { opened }) };
 }
 
 interface When {
@@ -131,8 +128,7 @@ type Moving = Exclude<Change, { kind: 'forget' | 'fence' }>;
 
 function moved(table: TableEntry, position: number, change: Moving, when: When): TableEntry {
   const changedAt = when.at;
-  if ('published' in change && change.published?.includes(position))
-    return { ...table, state: 'published', changedAt };
+  if ('published' in change && change.published.includes(position)) return { ...table, state: 'published', changedAt };
   switch (change.kind) {
     case 'open':
       return reopened(table, change.startOver, changedAt);

@@ -8,9 +8,9 @@ import { targetFolder } from './paths.js';
 import { isOpen, type RunState, type TableEntry } from './run-state.js';
 
 /**
- * A run's claim on a target. It begins to count with one entry of that run's log, which it names before that is put: it is dead when
- * that entry is another, and undecided until there is one. It counts while the log says that the table is open or being published. A table
- * that was suspended is opened again with a new claim, so that one that does not count any more never will again.
+ * A run's claim on a target, put before the entry of that run's log by which the run is to have it. Until there is an entry of that
+ * number the claim is undecided; from then on it counts while the log says that the table is open or being published. A table that was
+ * suspended, or an opening that lost its number, comes with a new claim: so one that does not count can be left out for good.
  */
 export interface Claim {
   readonly run: string;
@@ -20,8 +20,9 @@ export interface Claim {
   /** Whose rows they are: the job's name, or the workflow id of a run without one. */
   readonly name: string;
   readonly startedAt: string;
-  /** The number of the entry in the run's log, and who puts it. */
+  /** The number of that entry. */
   readonly entry: number;
+  /** The try to open that has put it: unique. */
   readonly by: string;
 }
 
@@ -107,7 +108,10 @@ export class TargetLogs {
     const [entry] = await log.read(last, last + 1);
     const { claim, claims, appended, replaced } = entry!;
     const judged = { ...none, appended, replaced };
-    const runs = await mapAll([...claims, claim], async (each) => [each, await this.context.logs.read(each.run)] as const);
+    const runs = await mapAll(
+      [...claims, claim],
+      async (each) => [each, await this.context.logs.read(each.run)] as const,
+    );
     return runs.reduce((sofar, [each, state]) => judgedBy(sofar, each, state), judged);
   }
 
@@ -128,7 +132,6 @@ export class TargetLogs {
 
 function judgedBy(sofar: Judged, claim: Claim, state: RunState): Judged {
   if (state.next <= claim.entry) return { ...sofar, undecided: [...sofar.undecided, claim] };
-  if (state.opens[claim.entry] !== claim.by) return sofar;
   const table = state.opened?.tables.find((each) => each.table === claim.table);
   if (table && isOpen(table)) return { ...sofar, held: [...sofar.held, claim] };
   return table?.state === 'published' ? withPublished(sofar, claim, table) : sofar;
