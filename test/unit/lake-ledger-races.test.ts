@@ -178,7 +178,7 @@ describe('publishing and closing at the same time', () => {
     for (const ordinal of PARTITIONS) await copy(session, record, ordinal);
     const publishing = refusal(session.publish(record));
     await stopped.reached;
-    return { ...calm, record, publishing, release: stopped.open };
+    return { ...calm, record, publishing, release: () => stopped.open() };
   }
 
   it('a publisher that stops before its commit can not make it any more', async () => {

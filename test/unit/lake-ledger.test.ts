@@ -81,6 +81,22 @@ describe('what is asked of the store', () => {
     expect(world.objects.counts).toMatchObject({ get: 2, list: 1 });
   });
 
+  it('is for sums each receipt once, where all of a block have theirs', async () => {
+    const world = new LakeWorld(1);
+    const { ledger } = world.calm();
+    const record = await opened(ledger, 1_200);
+    await commitAll(ledger, record, 1_100);
+    const sums = { committed: 1_100, skipped: 0, rows: 2_200, bytes: 3_300 };
+    const totals = () => ledger.totals(record.run, record.spec.table, 2);
+    expect(await totals()).toEqual({ ...sums, missing: [1_100, 1_101] });
+    world.objects.resetCounts();
+    expect(await totals()).toEqual({ ...sums, missing: [1_100, 1_101] });
+    // The log, the plan, two blocks, and the receipts of the third.
+    expect(world.objects.counts).toMatchObject({ get: 4 + 100, put: 0 });
+    await ledger.skip(record, { ordinal: 1_150, label: 'x', predicate: 'x' }, 1);
+    expect(await totals()).toMatchObject({ committed: 1_100, skipped: 1 });
+  });
+
   it('is at most 32 receipts at a time, and they come in order', async () => {
     const world = new LakeWorld(1);
     const record = await opened(world.calm().ledger, 300);

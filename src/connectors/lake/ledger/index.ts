@@ -33,11 +33,11 @@ import {
   readReceipts,
   readReceiptsOf,
   skip,
-  totals,
   type CommittedFiles,
 } from './receipts.js';
 import { findTable, readRecord, readRecords } from './records.js';
 import { RunLogs } from './run-log.js';
+import { totals } from './sums.js';
 import { TargetLogs } from './targets.js';
 
 export { RunCache } from './run-log.js';

@@ -5,7 +5,7 @@ import type { Context } from './context.js';
 import { listed, mapAll, mapOrdered } from './objects.js';
 import { INDEX, indexed } from './paths.js';
 import { readPlan } from './plans.js';
-import { sumReceipts } from './receipts.js';
+import { sumReceipts } from './sums.js';
 import { readRecord } from './records.js';
 import { type OpenedRun, type TableEntry } from './run-state.js';
 

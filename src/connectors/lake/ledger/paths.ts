@@ -59,6 +59,7 @@ export const pagePath = (of: Generation, planning: string, page: number): string
   `${pagesFolder(of)}/${planning}/${digits(page)}.json`;
 export const receiptsFolder = (of: Generation): string => `${generationFolder(of)}/receipts`;
 export const receiptPath = (of: Generation, ordinal: number): string => `${receiptsFolder(of)}/${digits(ordinal)}.json`;
+export const sumsPath = (of: Generation, block: number): string => `${generationFolder(of)}/sums/${digits(block)}.json`;
 export const documentPath = (of: Generation, name: string): string =>
   `${generationFolder(of)}/documents/${encodeName(name)}.json`;
 

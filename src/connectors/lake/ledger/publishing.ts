@@ -2,7 +2,7 @@ import { LonghaulError } from '../../../core/errors.js';
 import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
 import type { Context } from './context.js';
 import { readPlan } from './plans.js';
-import { totals } from './receipts.js';
+import { totals } from './sums.js';
 import { findTable, requireSame, runClosed } from './records.js';
 import type { Change, RunState, Sums } from './run-state.js';
 

@@ -1,12 +1,11 @@
 import { LonghaulError } from '../../../core/errors.js';
-import type { Partition, Receipt, ReceiptTotals, TableRecord } from '../../../core/model.js';
+import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
 import { predicateHash } from '../../hash.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { DataFile } from '../model.js';
 import type { Context } from './context.js';
 import { getJson, listed, mapOrdered, needJson, putJson } from './objects.js';
 import { numberOf, receiptPath, receiptsFolder, type Generation } from './paths.js';
-import { readPlan } from './plans.js';
 import { findTable, requireOpen, requireSame } from './records.js';
 
 /** A receipt and the files that it names, as one object: the only ones that are ever published. */
@@ -92,12 +91,12 @@ function requirePredicate({ run, spec }: TableRecord, label: string, stored: Rec
   );
 }
 
-async function readReceipt(store: ObjectStore, of: Generation, ordinal: number): Promise<Receipt | undefined> {
+export async function readReceipt(store: ObjectStore, of: Generation, ordinal: number): Promise<Receipt | undefined> {
   return (await getJson<StoredReceipt>(store, receiptPath(of, ordinal)))?.receipt;
 }
 
 /** The ordinals in [from, to) that have a receipt, in order: by their names alone. */
-async function* receipted(store: ObjectStore, of: Generation, from = 0, to = Infinity): AsyncGenerator<number> {
+export async function* receipted(store: ObjectStore, of: Generation, from = 0, to = Infinity): AsyncGenerator<number> {
   const after = from > 0 ? receiptPath(of, from - 1) : undefined;
   for await (const { path } of listed(store, receiptsFolder(of), after)) {
     const ordinal = numberOf(path);
@@ -156,27 +155,4 @@ export async function* pending(
     next = ordinal + 1;
   }
   for (; next < end; next++) yield next;
-}
-
-/** Without the missing ones: those are for who asks. */
-export async function sumReceipts(store: ObjectStore, of: Generation): Promise<Omit<ReceiptTotals, 'missing'>> {
-  const sums = { committed: 0, skipped: 0, rows: 0, quarantined: 0, bytes: 0 };
-  for await (const { receipt } of streamReceipts(store, of)) {
-    sums[receipt.state]++;
-    sums.rows += receipt.rows;
-    sums.quarantined += receipt.quarantined ?? 0;
-    sums.bytes += receipt.bytes;
-  }
-  const { quarantined, ...counts } = sums;
-  return { ...counts, ...(quarantined > 0 && { quarantined }) };
-}
-
-/** See `Ledger.totals`. */
-export async function totals(store: ObjectStore, of: Generation, limit: number): Promise<ReceiptTotals> {
-  const plan = await readPlan(store, of);
-  const missing: number[] = [];
-  if (plan && limit > 0) {
-    for await (const ordinal of pending(store, of, plan.partitions)) if (missing.push(ordinal) >= limit) break;
-  }
-  return { ...(await sumReceipts(store, of)), missing };
 }
