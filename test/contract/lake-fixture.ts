@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createMemoryConnector, memoryServer } from '../../src/connectors/memory/index.js';
+import type { ObjectStore } from '../../src/connectors/objects/store.js';
 import type { ColumnShape } from '../../src/core/model.js';
 import { JsonLake, jsonLakeConnector } from '../support/json-lake.js';
 import { MemoryObjects } from '../support/memory-store.js';
@@ -11,10 +12,10 @@ const COLUMNS: readonly ColumnShape[] = [
 ];
 
 /** A memory source, and the ledger of a lake around which a destination of the least code puts rows as JSON. */
-export function lakeFixture(objects = new MemoryObjects()): Fixture {
+export function lakeFixture(open = storesOf(new MemoryObjects())): Fixture {
   const name = `source ${randomUUID()}`;
   const source = memoryServer(name);
-  const lake = new JsonLake((signal) => objects.store(signal));
+  const lake = new JsonLake(open);
   return {
     source: createMemoryConnector({ name: 'source', server: name }),
     destination: jsonLakeConnector('lake', lake),
@@ -27,7 +28,12 @@ export function lakeFixture(objects = new MemoryObjects()): Fixture {
     visible: (to) => lake.visible(to),
     rejects: () => Promise.resolve([]),
     range: (from, to) => JSON.stringify([from, to]),
-    sessions: () => Promise.resolve(objects.under),
+    // A store has no sessions that could be left.
+    sessions: () => Promise.resolve(0),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+function storesOf(objects: MemoryObjects): (signal: AbortSignal) => ObjectStore {
+  return (signal) => objects.store(signal);
 }

@@ -166,6 +166,23 @@ describe('publishing and closing at the same time', () => {
     expect(await lake.visible(record.spec.to)).toEqual(state === 'published' ? PARTITIONS : undefined);
   });
 
+  it.each(SEEDS.slice(0, 5))('gets on for each of many tables of one run (seed %i)', async (seed) => {
+    const world = new LakeWorld(seed);
+    const { ledger, lake } = world.calm();
+    const targets = Array.from({ length: 30 }, (_, index) => `many.${index}`);
+    const records = await ledger.openRun(newRun(), targets.map((to) => newTable(to))); // prettier-ignore
+    const publish = async (record: TableRecord) => {
+      const worker = world.worker();
+      await worker.ledger.putPlan(record, { partitions: [partition(0)], reason: 'one' });
+      await copy(worker.session, record, 0);
+      await worker.session.publish(record);
+    };
+    await Promise.all(records.map(publish));
+    for (const to of targets) expect(await lake.visible(to)).toEqual([0]);
+    const [run] = await ledger.runs();
+    expect(run!.sums).toMatchObject([{ state: 'published', tables: 30, rows: 30 }]);
+  });
+
   /** Stops a publisher where it would put this object. */
   async function stoppedPublisher(stopsAt: (path: string) => boolean) {
     const world = new LakeWorld(1);

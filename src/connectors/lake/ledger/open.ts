@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { LonghaulError } from '../../../core/errors.js';
-import type { TableRecord } from '../../../core/model.js';
+import type { TableRecord, TableSpec } from '../../../core/model.js';
 import { changesSince } from '../../../core/resume.js';
 import { refusedFor } from '../../target-use.js';
 import type { NewTableRecord, OpenOptions, RunRecord, TargetUse } from '../../types.js';
@@ -72,48 +72,53 @@ async function again({ context, run, options }: Opening, opened: OpenedRun): Pro
   return { kind: 'open', run, ...published, ...(options.resume && last > 0 && { startOver: last }) };
 }
 
-/** Of the tables that this opens: those that are open already have theirs. Refused, it takes back those that it had put. */
-async function claimAll({ context, run, tables, options, by }: Opening, state: RunState): Promise<void> {
-  const unclaimed = ({ spec }: NewTableRecord) => {
-    const entry = state.opened?.tables.find(({ table }) => table === spec.table);
-    return !entry || entry.state === 'suspended';
-  };
-  const wanted = tables.filter(unclaimed);
-  const { job, startedAt, name = job } = { ...run, ...state.opened?.run };
-  const claimOf = ({ spec: { table, mode } }: NewTableRecord): Claim => {
-    return { run: run.run, table, mode, job, name, startedAt, entry: state.next, by };
-  };
-  const refuse = (uses: readonly TargetUse[]) => {
-    const refused = refusedFor(context.name, named(uses, run), [], options);
-    if (refused) throw refused;
-  };
-  const targets = new TargetLogs(context);
-  const stop = new AbortController();
+/** Claims all targets, or none: refused, it takes back those that it had put. */
+async function claimAll(opening: Opening, state: RunState): Promise<void> {
   let put = 0;
-  const claim = async (table: NewTableRecord) => {
-    try {
-      await targets.claim(claimOf(table), table.spec.to, refuse, stop.signal);
-      put++;
-    } catch (error) {
-      stop.abort(error);
-      throw error;
-    }
-  };
   try {
-    await mapAll(wanted, claim);
+    await putClaims(opening, state, () => put++);
   } catch (error) {
+    const { context, run } = opening;
     if (put > 0 && isRefusal(error)) await context.logs.append(run.run, state, { kind: 'fence' });
     throw error;
   }
 }
 
-function isRefusal(error: unknown): boolean {
-  return error instanceof LonghaulError && (error.code === 'TargetLeased' || error.code === 'TargetAppended');
+/** Of the tables that this opens: those that are open already have theirs. The first that is refused stops the others. */
+async function putClaims(opening: Opening, state: RunState, onPut: () => void): Promise<void> {
+  const targets = new TargetLogs(opening.context);
+  const stop = new AbortController();
+  const wanted = opening.tables.filter(({ spec }) => isToClaim(state, spec));
+  await mapAll(wanted, async ({ spec }) => {
+    try {
+      await targets.claim(claimOf(opening, state, spec), spec.to, (uses) => refuse(opening, uses), stop.signal);
+      onPut();
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+  });
+}
+
+function isToClaim({ opened }: RunState, { table }: TableSpec): boolean {
+  const entry = opened?.tables.find((each) => each.table === table);
+  return !entry || entry.state === 'suspended';
+}
+
+function claimOf({ run, by }: Opening, { opened, next }: RunState, { table, mode }: TableSpec): Claim {
+  const { job, startedAt, name = job } = { ...run, ...opened?.run };
+  return { run: run.run, table, mode, job, name, startedAt, entry: next, by };
 }
 
 /** A run that has no name of its own is compared with none. */
-function named(uses: readonly TargetUse[], { name }: RunRecord): readonly TargetUse[] {
-  return name === undefined ? uses.filter(({ use }) => use === 'held') : uses;
+function refuse({ context, run: { name }, options }: Opening, uses: readonly TargetUse[]): void {
+  const compared = name === undefined ? uses.filter(({ use }) => use === 'held') : uses;
+  const refused = refusedFor(context.name, compared, [], options);
+  if (refused) throw refused;
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof LonghaulError && (error.code === 'TargetLeased' || error.code === 'TargetAppended');
 }
 
 async function refuseChanges({ context, run, tables }: Opening, opened: OpenedRun): Promise<void> {

@@ -1,6 +1,5 @@
-import type { TableOverview } from '../../types.js';
 import { sumsByState } from '../../state-sums.js';
-import type { RunOverview, RunQuery } from '../../types.js';
+import type { RunOverview, RunQuery, TableOverview } from '../../types.js';
 import type { Context } from './context.js';
 import { listed, mapAll, mapOrdered } from './objects.js';
 import { INDEX, indexed } from './paths.js';

@@ -33,15 +33,36 @@ export async function putPlan(
   requireOpen(record, entry);
   const of: Generation = { run, table: spec.table, snapshot };
   const planning = randomUUID();
-  try {
-    const partitions = await putPages(store, of, planning, plan.partitions);
+  const partitions = await removedUnless(store, of, planning, async () => {
+    const count = await putPages(store, of, planning, plan.partitions);
     requireOpen(record, findTable(await logs.read(run), run, spec.table).entry);
-    await putJson(store, planPath(of), { summary: summaryOf(plan, partitions), planning } satisfies StoredPlan);
-    return (await readPlan(store, of))!;
-  } finally {
-    const standing = await getJson<StoredPlan>(store, planPath(of));
-    if (standing?.planning !== planning) await deleteFolder(store, `${pagesFolder(of)}/${planning}`);
+    return count;
+  });
+  // Its answer may be lost: then the pages have to stay.
+  const put = await putJson(store, planPath(of), {
+    summary: summaryOf(plan, partitions),
+    planning,
+  } satisfies StoredPlan);
+  if (!put) await removePages(store, of, planning);
+  return (await readPlan(store, of))!;
+}
+
+async function removedUnless<T>(
+  store: ObjectStore,
+  of: Generation,
+  planning: string,
+  write: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    await removePages(store, of, planning);
+    throw error;
   }
+}
+
+function removePages(store: ObjectStore, of: Generation, planning: string): Promise<void> {
+  return deleteFolder(store, `${pagesFolder(of)}/${planning}`);
 }
 
 export async function readPlan(store: ObjectStore, of: Generation): Promise<PlanSummary | undefined> {
