@@ -29,6 +29,15 @@ export interface ObjectStore {
   delete(paths: readonly string[]): Promise<void>;
 }
 
+/** A store that an attempt has opened, and ends. Writers are disposed before it. */
+export interface OpenStore extends ObjectStore, AsyncDisposable {
+  /**
+   * Removes what is left of writers that began (or last wrote) before this time and never ended, as of a process that was killed: never
+   * anything that was visible. Answers how many.
+   */
+  sweep(before: Date): Promise<number>;
+}
+
 export interface ObjectInfo {
   readonly path: string;
   /** In bytes. */
