@@ -88,7 +88,7 @@ class Server implements S3Server {
 
   async #start(): Promise<void> {
     const { accessKeyId, secretAccessKey } = this.credentials;
-    const args = ['--port', `127.0.0.1:${this.port}`, '--quiet', 'posix', join(this.folder, 'data')];
+    const args = [`127.0.0.1:${this.port}`, join(this.folder, 'data')];
     const running = await spawnSupervised(this.program, args, {
       logFile: join(this.folder, 'log'),
       cwd: this.folder,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { LonghaulError } from '../../core/errors.js';
 import type { S3Location, StoreOptions } from './location.js';
@@ -15,12 +16,15 @@ const REGION_OF_ENDPOINTS = 'us-east-1';
 /** One client, and all that its requests have in common. */
 export class S3Calls implements AsyncDisposable {
   readonly client: S3Client;
+  /** The attempt's, on which any number of requests may listen. */
+  readonly signal: AbortSignal;
 
   constructor(
     readonly location: S3Location,
     readonly options: StoreOptions,
   ) {
     this.client = new S3Client(clientConfig(location));
+    this.signal = manyListeners(options.signal);
   }
 
   get bucket(): string {
@@ -42,7 +46,7 @@ export class S3Calls implements AsyncDisposable {
     what: string,
     path: string,
     request: (options: { abortSignal: AbortSignal }) => Promise<T>,
-    signal = this.options.signal,
+    signal = this.signal,
   ): Promise<T> {
     signal.throwIfAborted();
     try {
@@ -66,12 +70,20 @@ export class S3Calls implements AsyncDisposable {
   }
 }
 
+/** A signal that aborts with the first of these, for more than the ten listeners after which Node warns of a leak. */
+export function manyListeners(...signals: readonly AbortSignal[]): AbortSignal {
+  const signal = AbortSignal.any([...signals]);
+  setMaxListeners(0, signal);
+  return signal;
+}
+
 function clientConfig({ endpoint, region, pathStyle, credentials }: S3Location): S3ClientConfig {
   const where = region ?? (endpoint === undefined ? undefined : REGION_OF_ENDPOINTS);
   return {
     ...(where !== undefined && { region: where }),
     ...(endpoint !== undefined && { endpoint }),
-    ...(credentials !== undefined && { credentials }),
+    // A copy: the SDK adds keys of its own to it.
+    ...(credentials !== undefined && { credentials: { ...credentials } }),
     forcePathStyle: pathStyle ?? endpoint !== undefined,
     followRegionRedirects: endpoint === undefined,
     maxAttempts: TRIES,

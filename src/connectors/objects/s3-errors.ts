@@ -119,7 +119,8 @@ function isOfNetwork(error: Error): boolean {
 function ownWords(error: unknown, { path, credentials }: S3ErrorContext): string {
   if (!(error instanceof Error)) return '';
   if (!(error instanceof S3ServiceException)) return (error as NodeJS.ErrnoException).code ?? error.name;
-  const secrets = Object.values(credentials ?? {}) as string[];
+  const { accessKeyId, secretAccessKey, sessionToken } = credentials ?? {};
+  const secrets = [accessKeyId, secretAccessKey, sessionToken].filter((each) => each !== undefined);
   const words = redactor(secrets)(error.message.replaceAll(path, shownPath(path)));
   return `${error.name}${words === '' || words === error.name ? '' : ` (${words.replace(/\.$/, '')})`}`;
 }

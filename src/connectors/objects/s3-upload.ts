@@ -9,7 +9,7 @@ import {
   UploadPartCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3';
-import type { S3Calls } from './s3-calls.js';
+import { manyListeners, type S3Calls } from './s3-calls.js';
 import { nameOf } from './s3-errors.js';
 import { uploadsUnder } from './s3-uploads.js';
 import type { ObjectWriter } from './store.js';
@@ -39,7 +39,7 @@ export class S3Upload implements ObjectWriter {
     private readonly calls: S3Calls,
     private readonly path: string,
   ) {
-    this.#signal = AbortSignal.any([calls.options.signal, this.#stop.signal]);
+    this.#signal = manyListeners(calls.signal, this.#stop.signal);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -100,8 +100,14 @@ export class S3Upload implements ObjectWriter {
   }
 
   async #begin(): Promise<string> {
-    const command = new CreateMultipartUploadCommand(this.#object);
-    return (await this.#make('beginning', (o) => this.calls.client.send(command, o))).UploadId!;
+    const { client } = this.calls;
+    // What the SDK does with the parts, it has to say at the beginning.
+    const checked = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED';
+    const command = new CreateMultipartUploadCommand({
+      ...this.#object,
+      ...(checked && { ChecksumAlgorithm: 'CRC32' }),
+    });
+    return (await this.#make('beginning', (o) => client.send(command, o))).UploadId!;
   }
 
   async #upload(UploadId: string, PartNumber: number, Body: Buffer): Promise<CompletedPart> {

@@ -25,7 +25,7 @@ export async function* uploadsUnder(calls: S3Calls, prefix: string, signal: Abor
 
 /** Aborts those that began before this time; answers how many. */
 export async function sweepUploads(calls: S3Calls, before: Date): Promise<number> {
-  const { signal } = calls.options;
+  const { signal } = calls;
   let swept = 0;
   for await (const { path, id, begunAt } of uploadsUnder(calls, '', signal)) {
     if (begunAt >= before) continue;

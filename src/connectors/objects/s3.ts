@@ -99,7 +99,7 @@ class S3Store implements OpenStore {
         if ('IfMatch' in condition) return false;
       }
       const wait = CONDITIONAL_WAIT * 2 ** tries * (0.5 + Math.random());
-      await sleep(wait, undefined, { signal: this.calls.options.signal }).catch(() => undefined);
+      await sleep(wait, undefined, { signal: this.calls.signal }).catch(() => undefined);
     }
     throw this.calls.conflict(shownPath(path), 'others are putting it all the time; what is there is theirs.');
   }
@@ -113,7 +113,7 @@ class S3Store implements OpenStore {
 
   create(path: string): Promise<ObjectWriter> {
     assertPath(path);
-    this.calls.options.signal.throwIfAborted();
+    this.calls.signal.throwIfAborted();
     return Promise.resolve(new S3Upload(this.calls, path));
   }
 
