@@ -13,6 +13,9 @@ import { s3Program } from './s3-program.js';
 /** Milliseconds until the server has to listen, on a busy machine. */
 const START_TIMEOUT = 60_000;
 
+/** Milliseconds for a hook that starts one: on a new machine the program is built first. */
+export const S3_START_TIMEOUT = 1_200_000;
+
 /** An S3 server over a folder of its own, which honours `If-None-Match` and `If-Match`. */
 export interface S3Server extends AsyncDisposable {
   readonly endpoint: string;

@@ -61,7 +61,7 @@ async function acquire(lock: string, path: string, options: LockOptions, deadlin
       if (hasEnded(holder)) {
         if (await succeed(holder, lock, mine, path, options, deadline)) return;
       } else if (Date.now() >= deadline) throw lockTimeout(holder, lock, path, options);
-      else await sleep(5 + Math.random() * 20, undefined, { signal: options.signal }).catch(() => undefined);
+      else await sleep(5 + Math.random() * 20);
     }
   } finally {
     await removeFile(mine);

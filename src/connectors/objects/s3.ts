@@ -21,7 +21,7 @@ import type { ObjectInfo, ObjectWriter, OpenStore } from './store.js';
 const DELETIONS = 1000;
 
 /** Tries of a conditional put that another one met, and milliseconds before the first repeat. */
-const CONDITIONAL_TRIES = 8;
+const CONDITIONAL_TRIES = 6;
 const CONDITIONAL_WAIT = 50;
 
 /** A bucket of S3, or of what speaks its language and honours conditional puts. */
