@@ -76,7 +76,9 @@ interface Place {
 function localLocation({ path, s3 }: DefaultedLake, folder: string): Place {
   const whole = resolve(folder, path);
   const problems = [
-    ...(s3 === undefined ? [] : [located(['s3'], 'stands beside a folder', 'write path: s3://bucket/prefix, or no s3')]),
+    ...(s3 === undefined
+      ? []
+      : [located(['s3'], 'stands beside a folder', 'write path: s3://bucket/prefix, or no s3')]),
     ...(path === '~' || path.startsWith('~/')
       ? [located(['path'], 'begins with ~, which is not expanded here', 'write the whole path, or ${HOME}/…')]
       : []),
@@ -113,7 +115,11 @@ function compiledS3(bucket: string, prefix: string, s3: z.output<typeof s3Schema
     ...(region !== undefined && { region }),
     ...(pathStyle !== undefined && { pathStyle }),
     ...(accessKeyId !== undefined && {
-      credentials: { accessKeyId, secretAccessKey: secretAccessKey!, ...(sessionToken !== undefined && { sessionToken }) },
+      credentials: {
+        accessKeyId,
+        secretAccessKey: secretAccessKey!,
+        ...(sessionToken !== undefined && { sessionToken }),
+      },
     }),
   };
   return withSecrets(location, ['credentials']);

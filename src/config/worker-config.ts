@@ -127,7 +127,13 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema, deltaSchema, parquetSchema]);
+const connectionSchema = z.discriminatedUnion('type', [
+  postgresSchema,
+  commandSchema,
+  moduleSchema,
+  deltaSchema,
+  parquetSchema,
+]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {

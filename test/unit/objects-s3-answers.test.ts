@@ -28,7 +28,10 @@ describe('the probe', () => {
     ['If-None-Match alone', { ifNoneMatch: true }, 'replaces an object that another one has replaced'],
   ])('refuses an endpoint that honours %s, and leaves nothing', async (_, options, message) => {
     const refusal = expect(probeStore(await fake(options), 'lake')).rejects;
-    await refusal.toMatchObject({ code: 'ServerUnsuitable', message: expect.stringContaining('Connection lake: ') });
+    await refusal.toMatchObject({
+      code: 'ServerUnsuitable',
+      message: expect.stringContaining('Connection lake: ') as string,
+    });
     await expect(probeStore(await fake(options), 'lake')).rejects.toThrow(message);
     expect([...server.objects.keys()]).toEqual([]);
   });
@@ -37,6 +40,14 @@ describe('the probe', () => {
     const store = await fake({ failure: { status: 501, code: 'NotImplemented' } });
     await expect(probeStore(store, 'lake')).rejects.toEqual(code('ServerUnsuitable'));
   });
+});
+
+it('an upload that is not known when its end is asked for again is finished when its object is whole', async () => {
+  await using writer = await (await fake({})).create('file');
+  const size = 9 * 1024 * 1024;
+  await writer.write(Buffer.alloc(size));
+  expect(await writer.finish()).toBe(size);
+  expect(server.objects.get('/lake/x/file')).toHaveLength(size);
 });
 
 describe('errors of S3', () => {

@@ -76,7 +76,7 @@ class LocalStore implements OpenStore {
     );
   }
 
-  #swap(file: string, bytes: Uint8Array): Promise<true> {
+  #swap(file: string, bytes: Uint8Array): Promise<boolean> {
     return this.#withTemp(bytes, async (temp) => {
       await makeLater(temp, file);
       await rename(temp, file);
