@@ -1,10 +1,13 @@
+import { LonghaulError } from '../core/errors.js';
 import { createCommandConnector, type CommandConnectionConfig } from './command/index.js';
+import type { LakeConnectionConfig } from './lake/config.js';
 import { createModuleConnector, type ModuleConnectionConfig } from './module/index.js';
 import { createPostgresConnector, type PostgresConnectionConfig } from './postgres/index.js';
 import type { Connector } from './types.js';
 
 /** A compiled connection of any system; `type` says which. */
-export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
+export type ConnectionConfig =
+  PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig | LakeConnectionConfig;
 
 /** The connector of a connection. It opens nothing until it is asked for a session. */
 export function createConnector(config: ConnectionConfig): Connector {
@@ -15,5 +18,11 @@ export function createConnector(config: ConnectionConfig): Connector {
       return createCommandConnector(config);
     case 'module':
       return createModuleConnector(config);
+    case 'delta':
+    case 'parquet':
+      throw new LonghaulError(
+        'ServerUnsuitable',
+        `Connection ${config.name}: this version reads the configuration of type ${config.type}, and can't copy to it yet.`,
+      );
   }
 }
