@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { S3Location } from '../../src/connectors/objects/location.js';
 import type { ObjectWriter, OpenStore } from '../../src/connectors/objects/store.js';
 import { code } from '../contract/fixture.js';
@@ -45,6 +45,17 @@ describe('a bucket', () => {
   afterEach(async () => {
     await store[Symbol.asyncDispose]();
     loser.stop();
+  });
+
+  it('takes the credentials that the SDK finds, for this store and the next', async () => {
+    const { credentials, ...found } = place;
+    vi.stubEnv('AWS_ACCESS_KEY_ID', credentials!.accessKeyId);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', credentials!.secretAccessKey);
+    for (const path of ['a', 'b']) {
+      await using opened = storeAt(found);
+      expect(await opened.putIfAbsent(path, text('x'))).toBe(true);
+      vi.unstubAllEnvs();
+    }
   });
 
   it('knows its own bytes when the answer to their put was lost', async () => {

@@ -1,10 +1,11 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { compileWorkerConfig, ConfigError, connectionsJsonSchema } from '../../src/config/index.js';
+import { parseYaml } from '../../src/config/yaml.js';
 import type { LakeConnectionConfig } from '../../src/connectors/lake/config.js';
 import type { S3Location } from '../../src/connectors/objects/location.js';
 
@@ -109,6 +110,15 @@ describe('a connection of type delta or parquet', () => {
     const said = failure({ path: 's3:///x//y', s3: { endpoint: 'x', accessKeyId: 'a' } });
     for (const path of ['lake.path: has no', 'lake.path: holds', 'lake.s3.endpoint', 'lake.s3.secretAccessKey'])
       expect(said).toContain(path);
+  });
+
+  it('is as docs/lake.md has it', () => {
+    const page = readFileSync(new URL('../../docs/lake.md', import.meta.url), 'utf8');
+    const raw = parseYaml(/```yaml\n(.*?)```/s.exec(page)![1]!).value;
+    const validate = new Ajv2020({ strict: false }).compile(connectionsJsonSchema());
+    expect(validate(raw)).toBe(true);
+    const config = compileWorkerConfig(raw, '/etc/longhaul.yaml', { MINIO_KEY: 'me', MINIO_SECRET: SECRET });
+    expect(config.connections.size).toBe(3);
   });
 
   it('is in the JSON Schema', () => {

@@ -23,7 +23,8 @@ export class S3Calls implements AsyncDisposable {
     readonly location: S3Location,
     readonly options: StoreOptions,
   ) {
-    this.client = new S3Client(clientConfig(location));
+    this.client = new S3Client({ ...clientConfig(location), ...credentialsFor(location) });
+    if (location.credentials === undefined) chains.set(location.region, this.client.config.credentials);
     this.signal = manyListeners(options.signal);
   }
 
@@ -77,13 +78,24 @@ export function manyListeners(...signals: readonly AbortSignal[]): AbortSignal {
   return signal;
 }
 
-function clientConfig({ endpoint, region, pathStyle, credentials }: S3Location): S3ClientConfig {
+/**
+ * What the SDK's own chain found, by region: it keeps and renews them. Each attempt has a client of its own, and would otherwise ask the
+ * machine or the token service anew.
+ */
+const chains = new Map<string | undefined, S3Client['config']['credentials']>();
+
+function credentialsFor({ credentials, region }: S3Location): Pick<S3ClientConfig, 'credentials'> {
+  // A copy: the SDK adds keys of its own to it.
+  if (credentials !== undefined) return { credentials: { ...credentials } };
+  const known = chains.get(region);
+  return known === undefined ? {} : { credentials: known };
+}
+
+function clientConfig({ endpoint, region, pathStyle }: S3Location): S3ClientConfig {
   const where = region ?? (endpoint === undefined ? undefined : REGION_OF_ENDPOINTS);
   return {
     ...(where !== undefined && { region: where }),
     ...(endpoint !== undefined && { endpoint }),
-    // A copy: the SDK adds keys of its own to it.
-    ...(credentials !== undefined && { credentials: { ...credentials } }),
     forcePathStyle: pathStyle ?? endpoint !== undefined,
     followRegionRedirects: endpoint === undefined,
     maxAttempts: TRIES,
