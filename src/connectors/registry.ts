@@ -1,5 +1,5 @@
-import { LonghaulError } from '../core/errors.js';
 import { createCommandConnector, type CommandConnectionConfig } from './command/index.js';
+import { createDeltaConnector } from './delta/index.js';
 import type { LakeConnectionConfig } from './lake/config.js';
 import { createModuleConnector, type ModuleConnectionConfig } from './module/index.js';
 import { createParquetConnector } from './parquet/index.js';
@@ -20,10 +20,8 @@ export function createConnector(config: ConnectionConfig): Connector {
     case 'module':
       return createModuleConnector(config);
     case 'delta':
+      return createDeltaConnector(config);
     case 'parquet':
-      throw new LonghaulError(
-        'ServerUnsuitable',
-        `Connection ${config.name}: this version reads the configuration of type ${config.type}, and can't copy to it yet.`,
-      );
+      return createParquetConnector(config);
   }
 }
