@@ -12,7 +12,8 @@ import {
   type Case,
   type Copied,
 } from '../support/fail-point-cases.js';
-import { ROWS, Stage, type FailingWorker } from '../support/fail-point-stage.js';
+import type { FailingWorker } from '../support/failing-workers.js';
+import { ROWS, Stage } from '../support/fail-point-stage.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { startTestTemporal, type TestTemporal } from '../support/temporal.js';
 import type { Failures } from './failure-plan.js';

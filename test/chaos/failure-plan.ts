@@ -17,6 +17,8 @@ export interface FailurePlan {
   readonly workflows: Readonly<Record<string, Failures>>;
   /** A file that gets a line when a workflow's activity fails or stops for the first time: its id and the point. */
   readonly told: string;
+  /** It is frozen instead, and goes on from where it stands when somebody thaws it. Default false. */
+  readonly freeze?: boolean;
 }
 
 export function writeFailurePlan(file: string, plan: FailurePlan): void {
@@ -27,9 +29,11 @@ export function readFailurePlan(file: string): FailurePlan {
   return JSON.parse(readFileSync(file, 'utf8')) as FailurePlan;
 }
 
-export function failWhere({ workflows, told }: FailurePlan): FailPointHandler {
+export function failWhere({ workflows, told, freeze = false }: FailurePlan): FailPointHandler {
   const going = new Set(Object.keys(workflows));
   const disconnected = new Set<string>();
+  const waiting: (() => void)[] = [];
+  let thawed = false;
   return (point) => {
     const id = Context.current().info.workflowExecution?.workflowId ?? '';
     const { disconnect, stop } = workflows[id] ?? {};
@@ -39,10 +43,14 @@ export function failWhere({ workflows, told }: FailurePlan): FailPointHandler {
       appendFileSync(told, `${id}\t${point}\n`);
       return Promise.reject(lostAt(point));
     }
-    if (stop !== point && stop !== 'any') return undefined;
+    if (thawed || (stop !== point && stop !== 'any')) return undefined;
     if (going.delete(id)) appendFileSync(told, `${id}\t${point}\n`);
-    if (going.size === 0) process.kill(process.pid, 'SIGKILL');
-    return new Promise(() => undefined);
+    if (going.size > 0) return new Promise((go) => waiting.push(go));
+    if (!freeze) process.kill(process.pid, 'SIGKILL');
+    process.kill(process.pid, 'SIGSTOP');
+    thawed = true;
+    for (const go of waiting) go();
+    return undefined;
   };
 }
 

@@ -6,7 +6,8 @@ import type { FailPoint } from '../../src/core/fail-points.js';
 import { compareTable } from '../../src/devstack/compare.js';
 import type { CleanedRuns } from '../../workflows/clean-runs.js';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
-import { lookUntil, OLD_ROWS, ROWS, type Stage } from './fail-point-stage.js';
+import { OLD_ROWS, ROWS, type Stage } from './fail-point-stage.js';
+import { lookUntil } from './failing-workers.js';
 import { runSql } from './postgres.js';
 import { failureOfWorkflow } from './workflows.js';
 
