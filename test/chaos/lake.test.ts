@@ -52,17 +52,25 @@ async function places(): Promise<Place[]> {
 }
 
 /** All that a job meets whose rows go to a lake, in the order in which it comes to them. */
-const POINTS: readonly FailPoint[] = [
-  ...(['prepare: before lock', 'plan: before lock', 'copy: before lock', 'copy: after sessions'] as const),
-  ...(['copy: before first row', 'copy: after counts', 'copy: before COMMIT', 'copy: after COMMIT'] as const),
-  ...([
-    'copy: before answer',
-    'publish: before fence',
-    'publish: after fence COMMIT',
-    'publish: before COMMIT',
-  ] as const),
-  ...(['publish: after swap', 'publish: after COMMIT', 'publish: before answer'] as const),
-];
+const POINTS = [
+  'prepare: before lock',
+  'plan: before page',
+  'plan: before COMMIT',
+  'plan: after COMMIT',
+  'copy: before lock',
+  'copy: after sessions',
+  'copy: before first row',
+  'copy: after counts',
+  'copy: before COMMIT',
+  'copy: after COMMIT',
+  'copy: before answer',
+  'publish: before fence',
+  'publish: after fence COMMIT',
+  'publish: before COMMIT',
+  'publish: after swap',
+  'publish: after COMMIT',
+  'publish: before answer',
+] as const satisfies readonly FailPoint[];
 
 const quiet = () => undefined;
 const log = { debug: quiet, info: quiet, warn: quiet };

@@ -1,3 +1,4 @@
+import { reach } from '../../../core/fail-points.js';
 import type { CloseOptions, SnapshotKey } from '../../types.js';
 import type { Context } from './context.js';
 import { changedAtOf, isClosable, isOpen, isUnder, type RunState } from './run-state.js';
@@ -11,12 +12,14 @@ export async function closeRun(
   { unchangedSince }: CloseOptions = {},
 ): Promise<boolean> {
   let done = true;
+  await reach('close: before state');
   await context.logs.change(run, async ({ opened }) => {
     const closing = opened?.tables.some((entry) => isClosable(entry, to)) ?? false;
     done = !opened || !closing || unchangedSince === undefined || changedAtOf(opened) === Date.parse(unchangedSince);
     if (!opened || !closing || !done) return undefined;
     return { kind: 'close', state: to, ...(await settle(context, opened, isOpen)) };
   });
+  await reach('close: after COMMIT');
   return done;
 }
 

@@ -1,3 +1,4 @@
+import { reach } from '../../../core/fail-points.js';
 import type { TableRecord } from '../../../core/model.js';
 import type { Difference } from '../../types.js';
 import type { Context } from './context.js';
@@ -52,6 +53,7 @@ export async function forget({ store, logs }: Context, run: string): Promise<boo
     return Promise.resolve(forgets ? { kind: 'forget' } : undefined);
   });
   if (!opened || !isClosed(opened)) return false;
+  await reach('forget: after COMMIT');
   await deleteFolder(store, `${runFolder(run)}/tables`);
   await deleteQueries({ store }, opened);
   return true;

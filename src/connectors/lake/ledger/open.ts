@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { TableRecord, TableSpec } from '../../../core/model.js';
 import { changesSince } from '../../../core/resume.js';
 import { refusedFor } from '../../target-use.js';
@@ -47,9 +48,12 @@ async function tryToOpen(opening: Opening, state: RunState): Promise<OpenedRun |
   const { context, run, by } = opening;
   if (state.opened) await refuseChanges(opening, state.opened);
   else if (opening.options.resume) throw unknownRun(context, run);
+  await reach('open: before transaction');
   await claimAll(opening, state);
   const change = state.opened ? await again(opening, state.opened) : await first(opening);
+  await reach('open: before COMMIT');
   const after = await context.logs.append(run.run, state, change);
+  await reach('open: after COMMIT');
   if (!after && !state.opened) await removeRecords(context.store, run.run, by);
   return after?.opened;
 }

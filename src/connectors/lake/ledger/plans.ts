@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { LonghaulError } from '../../../core/errors.js';
+import { reach } from '../../../core/fail-points.js';
 import type { Partition, PlanSummary, TableRecord } from '../../../core/model.js';
 import type { PlanInput } from '../../types.js';
 import type { ObjectStore } from '../../objects/store.js';
@@ -33,16 +34,19 @@ export async function putPlan(
   requireOpen(record, entry);
   const of: Generation = { run, table: spec.table, snapshot };
   const planning = randomUUID();
+  await reach('plan: before page');
   const partitions = await removedUnless(store, of, planning, async () => {
     const count = await putPages(store, of, planning, plan.partitions);
     requireOpen(record, findTable(await logs.read(run), run, spec.table).entry);
     return count;
   });
+  await reach('plan: before COMMIT');
   // Its answer may be lost: then the pages have to stay.
   const put = await putJson(store, planPath(of), {
     summary: summaryOf(plan, partitions),
     planning,
   } satisfies StoredPlan);
+  await reach('plan: after COMMIT');
   if (!put) await removePages(store, of, planning);
   return (await readPlan(store, of))!;
 }
