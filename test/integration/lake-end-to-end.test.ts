@@ -1,8 +1,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../src/core/activities.js';
+import { sumOfTables } from '../../src/devstack/demo/kill-once.js';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { askPython, DELTA_RS, pythonWith } from '../support/python.js';
@@ -79,6 +81,13 @@ async function start(destination: string, tables: object[], more: object = {}) {
   return temporal.client.workflow.start('copyJob', options);
 }
 
+/** Resolves when a partition is committed. */
+async function untilCommitted(handle: WorkflowHandle): Promise<void> {
+  const committed = async () =>
+    (await sumOfTables(temporal.client, await handle.query<JobProgress>('progress'))).committed;
+  await expect.poll(committed, { timeout: 120_000 }).toBeGreaterThan(0);
+}
+
 async function run(destination: string, tables: object[], more: object = {}): Promise<JobReport> {
   return (await (await start(destination, tables, more)).result()) as JobReport;
 }
@@ -143,9 +152,7 @@ describe('a Delta table in a folder', () => {
       orders('bronze.orders', { partitionBy: ['region'] }),
       orders('bronze.plain', { partition: { by: 'id', count: 20 } }),
     ]);
-    await expect
-      .poll(async () => (await handle.query<JobProgress>('progress')).rows, { timeout: 120_000 })
-      .toBeGreaterThan(0);
+    await untilCommitted(handle);
     process.kill(victim.pid, 'SIGKILL');
     const report = (await handle.result()) as JobReport;
     expect(report).toMatchObject({ phase: 'complete', rows: 2 * ROWS });
@@ -189,9 +196,7 @@ describe('a Delta table in a folder', () => {
 describe('a Delta table in S3', () => {
   it('has every row once, though the server is killed and started again in the middle', async () => {
     const handle = await start('bucket', [orders('bronze.orders', { partition: { by: 'id', count: 40 } })]);
-    await expect
-      .poll(async () => (await handle.query<JobProgress>('progress')).rows, { timeout: 120_000 })
-      .toBeGreaterThan(0);
+    await untilCommitted(handle);
     await s3.restart();
     expect(await handle.result()).toMatchObject({ phase: 'complete', rows: ROWS });
     const found = await read(`s3://${s3.bucket}/jobs/bronze/orders`, storage());

@@ -74,6 +74,10 @@ class PlannedWorker {
     protected readonly told: string,
   ) {}
 
+  async stop(): Promise<void> {
+    await this.supervised.stop();
+  }
+
   /** Resolves when all has come to its points. Rejects naming what was not reached within `limit` milliseconds. */
   protected async reached(limit: number): Promise<void> {
     const deadline = Date.now() + limit;
@@ -101,10 +105,6 @@ export class FrozenWorker extends PlannedWorker {
 
   thaw(): void {
     process.kill(this.supervised.pid, 'SIGCONT');
-  }
-
-  async stop(): Promise<void> {
-    await this.supervised.stop();
   }
 }
 

@@ -7,6 +7,7 @@ import { NumberedLog } from '../../src/connectors/lake/ledger/numbered-log.js';
 import type { DataFile } from '../../src/connectors/lake/model.js';
 import type { ObjectStore } from '../../src/connectors/objects/store.js';
 import type {
+  Capabilities,
   Connector,
   DestinationSession,
   Meter,
@@ -22,7 +23,7 @@ import type {
 export const JSON_LAKE_CAPABILITIES = {
   ...{ formats: ['rows'], source: false, destination: true },
   ...{ publishes: ['table'], rejects: false, attempts: 'raced' },
-} as const;
+} as const satisfies Capabilities;
 
 /** What a table of the lake shows is what its log adds up to: as a Delta table, and in the least code. */
 type TargetEntry = { readonly by: string } & (

@@ -242,7 +242,7 @@ function expected(store: DeltaMemoryStore, count: number): string[] {
   for (let version = 0; version <= count; version++) {
     const actions = commitActions(store, version);
     const info = actions.find(({ commitInfo }) => commitInfo !== undefined)?.['commitInfo'];
-    if (info?.operationParameters?.mode === 'Overwrite') names = [];
+    if ((info?.operationParameters as { mode?: string } | undefined)?.mode === 'Overwrite') names = [];
     names.push(...actions.flatMap(({ add }) => (add ? [add.path.split('/').at(-1)!] : [])));
     const txn = actions.find((action) => action.txn !== undefined)?.['txn'];
     if (txn !== undefined) {
