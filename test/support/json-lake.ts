@@ -21,9 +21,13 @@ import type {
 } from '../../src/connectors/types.js';
 
 export const JSON_LAKE_CAPABILITIES = {
-  ...{ formats: ['rows'], source: false, destination: true },
-  ...{ publishes: ['table'], rejects: false, attempts: 'raced' },
-} as const satisfies Capabilities;
+  formats: ['rows'],
+  source: false,
+  destination: true,
+  publishes: ['table'],
+  rejects: false,
+  attempts: 'raced',
+} as const;
 
 /** What a table of the lake shows is what its log adds up to: as a Delta table, and in the least code. */
 type TargetEntry = { readonly by: string } & (

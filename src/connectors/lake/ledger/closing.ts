@@ -1,7 +1,7 @@
 import { reach } from '../../../core/fail-points.js';
 import type { CloseOptions, SnapshotKey } from '../../types.js';
 import type { Context } from './context.js';
-import { changedAtOf, isClosable, isOpen, isUnder, type RunState } from './run-state.js';
+import { changedAtOf, isClosable, isUnder, type RunState } from './run-state.js';
 import { settle } from './settle.js';
 
 /** See `Ledger.closeRun`. What targets show already is published, however its publisher ended. */
@@ -17,7 +17,7 @@ export async function closeRun(
     const closing = opened?.tables.some((entry) => isClosable(entry, to)) ?? false;
     done = !opened || !closing || unchangedSince === undefined || changedAtOf(opened) === Date.parse(unchangedSince);
     if (!opened || !closing || !done) return undefined;
-    return { kind: 'close', state: to, ...(await settle(context, opened, isOpen)) };
+    return { kind: 'close', state: to, ...(await settle(context, opened)) };
   });
   await reach('close: after COMMIT');
   return done;

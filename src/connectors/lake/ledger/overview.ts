@@ -2,7 +2,7 @@ import { sumsByState } from '../../state-sums.js';
 import type { RunOverview, RunQuery, TableOverview } from '../../types.js';
 import type { Context } from './context.js';
 import { listed, mapAll, mapOrdered } from './objects.js';
-import { INDEX, indexed } from './paths.js';
+import { INDEX, indexed, runFolder } from './paths.js';
 import { readPlan } from './plans.js';
 import { sumReceipts } from './sums.js';
 import { readRecord } from './records.js';
@@ -24,7 +24,7 @@ export async function* overviews(context: Context, query: RunQuery): AsyncGenera
 }
 
 async function* openedRun({ logs }: Context, run: string): AsyncGenerator<OpenedRun> {
-  const { opened } = await logs.read(run);
+  const { opened } = await logs.readAll(runFolder(run));
   if (opened) yield opened;
 }
 

@@ -92,7 +92,7 @@ export function readRecords(
   return mapAll(opened?.tables.keys() ?? [], (position) => readRecord(context, opened!, position, options));
 }
 
-/** A table of a run that is open to be worked on, in the state that its log is in now. */
+/** A table of a run, as the run's log says that it is. */
 export interface Found {
   readonly opened: OpenedRun;
   readonly position: number;
