@@ -160,6 +160,15 @@ export function objectStoreContract(name: string, make: () => Promise<StoreFixtu
       expect(await fixture.leftovers()).toEqual([]);
     });
 
+    it.each([5, LARGE])('finishes an object of %i bytes once', async (size) => {
+      const path = `${folder()}/once`;
+      await using writer = await store.create(path);
+      await writer.write(randomBytes(size));
+      await writer.finish();
+      await expect(writer.finish()).rejects.toMatchObject({ name: 'LonghaulError' });
+      expect((await store.head(path))?.size).toBe(size);
+    });
+
     it.each([5, LARGE])('leaves nothing of %i bytes that are not finished', async (size) => {
       const path = `${folder()}/unfinished`;
       {

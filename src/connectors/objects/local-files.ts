@@ -58,11 +58,11 @@ async function linkOrFind(temp: string, target: string, tries: number): Promise<
 
 /**
  * Makes the names in a folder durable, and the folder's own: up to the root and one beyond, since any of them may be new, made by this
- * process or another. Those in which nothing is new cost next to nothing.
+ * process or another. Those in which nothing is new cost next to nothing. One that is gone was emptied by another.
  */
 export async function syncFolders(root: string, folder: string): Promise<void> {
   let each = folder;
-  for (; each.length > root.length; each = dirname(each)) await syncFolder(each);
+  for (; each.length > root.length; each = dirname(each)) await syncFolder(each).catch(ignoring('ENOENT'));
   await syncFolder(root);
   await syncFolder(dirname(root)).catch(ignoring('EACCES', 'EPERM'));
 }

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { LonghaulError } from '../../core/errors.js';
 import type { S3Location, StoreOptions } from './location.js';
+import { shownPath } from './paths.js';
 import { s3Error } from './s3-errors.js';
 
 /** Tries that the SDK makes of one request: an outage is the workflow's to wait for. */
@@ -60,7 +61,7 @@ export class S3Calls implements AsyncDisposable {
   }
 
   conflict(path: string, message: string): LonghaulError {
-    return new LonghaulError('Conflict', `Connection ${this.options.name}: ${path}: ${message}`, {
+    return new LonghaulError('Conflict', `Connection ${this.options.name}: ${shownPath(path)} ${message}`, {
       next: 'It is tried again.',
     });
   }

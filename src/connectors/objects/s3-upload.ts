@@ -9,6 +9,7 @@ import {
   UploadPartCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3';
+import { shownPath } from './paths.js';
 import { manyListeners, type S3Calls } from './s3-calls.js';
 import { nameOf } from './s3-errors.js';
 import { uploadsUnder } from './s3-uploads.js';
@@ -54,6 +55,8 @@ export class S3Upload implements ObjectWriter {
   }
 
   async finish(): Promise<number> {
+    // A second time would send the last part again, as one more.
+    if (this.#state !== 'open') throw this.calls.conflict(this.path, 'was to be finished twice.');
     this.#state = 'finishing';
     if (this.#id === undefined) await this.#putWhole();
     else {
@@ -77,7 +80,10 @@ export class S3Upload implements ObjectWriter {
       if (finishing) await this.#remove(signal);
     } catch (error) {
       // Whoever disposes of it has an error of its own to tell.
-      this.calls.options.log.warn({ err: error, path: this.path }, 'an upload could not be aborted; it takes space');
+      this.calls.options.log.warn(
+        { err: error, path: shownPath(this.path) },
+        'an upload could not be aborted; it takes space',
+      );
     }
   }
 
@@ -167,7 +173,7 @@ export class S3Upload implements ObjectWriter {
       );
       if (gone) return;
     }
-    throw this.calls.conflict(this.path, 'its upload is there still after it was aborted.');
+    throw this.calls.conflict(this.path, 'has an upload still after that was aborted.');
   }
 
   /** An answer to its last request may have been lost: then it is there after all. */

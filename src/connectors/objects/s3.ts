@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { S3Location, StoreOptions } from './location.js';
 import { missing } from './missing.js';
-import { assertPath, shownPath } from './paths.js';
+import { assertPath } from './paths.js';
 import { S3Calls } from './s3-calls.js';
 import { nameOf, statusOf } from './s3-errors.js';
 import { S3Upload } from './s3-upload.js';
@@ -101,7 +101,7 @@ class S3Store implements OpenStore {
       const wait = CONDITIONAL_WAIT * 2 ** tries * (0.5 + Math.random());
       await sleep(wait, undefined, { signal: this.calls.signal }).catch(() => undefined);
     }
-    throw this.calls.conflict(shownPath(path), 'others are putting it all the time; what is there is theirs.');
+    throw this.calls.conflict(path, 'is put by others all the time; what is there is theirs.');
   }
 
   #tryPut(condition: Condition, path: string, Body: Uint8Array): Promise<'put' | 'refused' | 'met'> {
