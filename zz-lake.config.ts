@@ -1,2 +1,2 @@
 import { defineConfig } from 'vitest/config';
-export default defineConfig({ root: '/work/wt/lead', test: { pool: 'forks', maxWorkers: 1, include: ['test/contract/delta.test.ts','test/contract/parquet.test.ts'], testTimeout: 60000, hookTimeout: 60000 } });
+export default defineConfig({ root: '/work/wt/lead', test: { pool: 'forks', maxWorkers: 1, testTimeout: 300000, hookTimeout: 1200000, globalSetup: ['test/support/global-setup.ts'] } });

@@ -152,7 +152,9 @@ describe('a Delta table in a folder', () => {
       orders('bronze.orders', { partitionBy: ['region'] }),
       orders('bronze.plain', { partition: { by: 'id', count: 20 } }),
     ]);
-    await untilCommitted(handle);
+    await untilCommitted(handle).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\n${(await workers.log()).slice(-3000)}`);
+    });
     process.kill(victim.pid, 'SIGKILL');
     const report = (await handle.result()) as JobReport;
     expect(report).toMatchObject({ phase: 'complete', rows: 2 * ROWS });
@@ -176,11 +178,13 @@ describe('a Delta table in a folder', () => {
       ...{ taskQueue: workers.taskQueue, workflowId: temporal.unique('check') },
       args: [
         {
-          ...{ name: 'check', source: 'shop', destination: 'lake', mode: 'append' },
-          tables: [
-            { from: 'public.loose', to: 'bronze.loose' },
-            orders('bronze.mistakes', { partitionBy: ['regoin'], publish: 'partition', types: { amount: 'short' } }),
-          ],
+          job: {
+            ...{ name: 'check', source: 'shop', destination: 'lake', mode: 'append' },
+            tables: [
+              { from: 'public.loose', to: 'bronze.loose' },
+              orders('bronze.mistakes', { partitionBy: ['regoin'], publish: 'partition', types: { amount: 'short' } }),
+            ],
+          },
         },
       ],
     });
