@@ -44,14 +44,18 @@ const NAME = '((?:`[^`]+`\\.){2}`[^`]+`)';
 export class FakeWarehouse {
   readonly tables = new Map<string, Table>();
   readonly #db: DuckDBConnection;
+  /** What it writes, others see when it is committed. */
+  readonly #writer: DuckDBConnection;
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
     db: DuckDBConnection,
+    writer: DuckDBConnection,
     /** The folder under which `/Volumes` lies. */
     readonly root: string,
   ) {
     this.#db = db;
+    this.#writer = writer;
   }
 
   static async start(root: string, schemas: readonly string[]): Promise<FakeWarehouse> {
@@ -61,11 +65,12 @@ export class FakeWarehouse {
       await db.run(`ATTACH IF NOT EXISTS ':memory:' AS "${schema.split('.')[0]!}"`);
       await db.run(`CREATE SCHEMA IF NOT EXISTS ${duck(schema)}`);
     }
-    return new FakeWarehouse(db, root);
+    return new FakeWarehouse(db, await instance.connect(), root);
   }
 
   stop(): void {
     this.#db.closeSync();
+    this.#writer.closeSync();
   }
 
   /** As a person at a notebook would: in DuckDB's own words, without a version. */
@@ -192,18 +197,25 @@ export class FakeWarehouse {
       const replaces = how === 'OVERWRITE';
       if (replaces && table.versions.slice(since).some(({ removes }) => removes === true))
         throw new StatementFailed('2D521', '[DELTA_CONCURRENT_DELETE_DELETE] SQLSTATE: 2D521');
-      if (replaces) await this.#run(`DELETE FROM ${duck(name!)}`);
       const names = splitTop(columns!).map((column) => column.replaceAll('`', ''));
-      const written = await this.#into(name!, names, duck(select!));
+      const written = await this.#into(name!, names, duck(select!), replaces);
       table.versions.push({ operation: 'WRITE', written, ...(replaces ? { removes: true as const } : {}) });
       return inserted(written);
     };
   }
 
-  async #into(name: string, columns: readonly string[], select: string): Promise<number> {
+  async #into(name: string, columns: readonly string[], select: string, replaces = false): Promise<number> {
     const names = columns.map((column) => `"${column}"`).join(', ');
-    const { rows } = await this.#read(`INSERT INTO ${duck(name)} (${names}) ${select}`);
-    return Number(rows[0]![0]);
+    try {
+      await this.#writer.run('BEGIN');
+      if (replaces) await this.#writer.run(`DELETE FROM ${duck(name)}`);
+      const reader = await this.#writer.runAndReadAll(`INSERT INTO ${duck(name)} (${names}) ${select}`);
+      await this.#writer.run('COMMIT');
+      return Number(reader.getRowsJson()[0]![0]);
+    } catch (error) {
+      await this.#writer.run('ROLLBACK');
+      throw failureOf(error as Error);
+    }
   }
 
   #unlessChanged(table: Table, since: number): void {

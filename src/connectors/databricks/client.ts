@@ -6,8 +6,7 @@ import { DatabricksHttp, type Timing, TIMING } from './http.js';
 const STATEMENTS = '/api/2.0/sql/statements';
 /** How long one request waits for a statement to end, in ms: the API allows up to 50 s. */
 const WAIT = 30_000;
-/** Between two looks at a statement that runs, in ms. */
-const FIRST_LOOK = 100;
+/** Between two looks at a statement that runs for long, in ms. */
 const LONGEST_LOOK = 5_000;
 /** For telling the warehouse that a statement is not wanted any more, in ms. */
 const CANCEL_TIMEOUT = 10_000;
@@ -62,7 +61,7 @@ export class WarehouseClient {
   constructor(
     readonly config: DatabricksConnectionConfig,
     readonly signal: AbortSignal,
-    timing: Timing = TIMING,
+    private readonly timing: Timing = TIMING,
   ) {
     this.http = new DatabricksHttp(config, signal, timing);
   }
@@ -103,7 +102,7 @@ export class WarehouseClient {
     const id = first.statement_id;
     try {
       let now = first;
-      for (let wait = FIRST_LOOK; isUnderWay(now.status); wait = Math.min(wait * 1.5, LONGEST_LOOK)) {
+      for (let wait = this.timing.look; isUnderWay(now.status); wait = Math.min(wait * 1.5, LONGEST_LOOK)) {
         await sleep(wait, undefined, { signal: this.signal });
         now = await this.#get<StatementResponse>(`${STATEMENTS}/${encodeURIComponent(id)}`);
       }

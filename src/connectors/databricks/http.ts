@@ -15,9 +15,11 @@ export interface Timing {
   /** The first wait before a request is sent again, in ms, where the service names none. Doubles up to `longest`. */
   readonly first: number;
   readonly longest: number;
+  /** Between the first two looks at a statement that runs, in ms. */
+  readonly look: number;
 }
 
-export const TIMING: Timing = { resends: 4, putOffs: 30, first: 500, longest: 30_000 };
+export const TIMING: Timing = { resends: 4, putOffs: 30, first: 500, longest: 30_000, look: 100 };
 
 export interface ApiRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';

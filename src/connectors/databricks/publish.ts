@@ -79,10 +79,24 @@ class Publisher {
     phase?.('staging');
     const lists = await this.#stage();
     const types = await this.#types();
-    if (this.its.mode === 'replace') return this.#replace(facts, types);
+    if (this.its.mode === 'replace') return this.#unlessRefused(facts, () => this.#replace(facts, types));
     const list = await oneList({ ...this.its, staging: this.staging }, lists.first, lists.size);
-    if (list !== undefined) await this.#append(facts, this.#copy(types, list, true));
-    await this.guard.become({ ...facts, state: 'done' });
+    await this.#unlessRefused(facts, async () => {
+      if (list !== undefined) await this.#append(facts, this.#copy(types, list, true));
+      await this.guard.become({ ...facts, state: 'done' });
+    });
+  }
+
+  /** The warehouse refuses a statement, by the guard, because another attempt went further: what that one came to counts. */
+  async #unlessRefused(facts: GuardFacts, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof LonghaulError) || error.code !== 'StatementInvalid') throw error;
+      const now = await this.guard.open(facts.base!);
+      if (now.state === 'open') throw error;
+      await this.#begun(now);
+    }
   }
 
   /** Of an epoch that went further already. */
