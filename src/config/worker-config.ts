@@ -4,12 +4,15 @@ import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { CommandConnectionConfig } from '../connectors/command/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { DatabricksConnectionConfig } from '../connectors/databricks/config.js';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { ModuleConnectionConfig } from '../connectors/module/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
 import type { Problem } from '../core/errors.js';
 import { commandSchema, compileCommand } from './command.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
+import { compileDatabricks, databricksSchema } from './databricks.js';
 import { compileModule, moduleSchema } from './module.js';
 import { compilePostgres, placeProblems, postgresSchema } from './postgres.js';
 import {
@@ -26,7 +29,8 @@ import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
 /** A connection of any type, compiled: told apart by `type`. */
-export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
+export type ConnectionConfig =
+  PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig | DatabricksConnectionConfig;
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 
@@ -123,7 +127,7 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema]);
+const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema, databricksSchema]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {
@@ -170,6 +174,7 @@ function compileConnection(name: string, given: unknown, surroundings: Surroundi
 
 function compileType(name: string, given: z.output<typeof connectionSchema>, surroundings: Surroundings): Compiled {
   if (given.type === 'command') return compileCommand(name, given, surroundings);
+  if (given.type === 'databricks') return compileDatabricks(name, given);
   const find = (path: string) => readable(resolve(surroundings.folder, path));
   return given.type === 'module' ? compileModule(name, given, find) : compilePostgres(name, given, find);
 }

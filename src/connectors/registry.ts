@@ -1,10 +1,12 @@
 import { createCommandConnector, type CommandConnectionConfig } from './command/index.js';
+import { createDatabricksConnector, type DatabricksConnectionConfig } from './databricks/index.js';
 import { createModuleConnector, type ModuleConnectionConfig } from './module/index.js';
 import { createPostgresConnector, type PostgresConnectionConfig } from './postgres/index.js';
 import type { Connector } from './types.js';
 
 /** A compiled connection of any system; `type` says which. */
-export type ConnectionConfig = PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig;
+export type ConnectionConfig =
+  PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig | DatabricksConnectionConfig;
 
 /** The connector of a connection. It opens nothing until it is asked for a session. */
 export function createConnector(config: ConnectionConfig): Connector {
@@ -15,5 +17,7 @@ export function createConnector(config: ConnectionConfig): Connector {
       return createCommandConnector(config);
     case 'module':
       return createModuleConnector(config);
+    case 'databricks':
+      return createDatabricksConnector(config);
   }
 }

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DatabricksConnectionConfig } from '../../src/connectors/databricks/config.js';
-import { entriesOf, FakeWarehouse, makeParent, StatementFailed, type Rows } from './fake-warehouse.js';
+import type { StatementFailed } from './fake-warehouse.js';
+import { entriesOf, FakeWarehouse, makeParent, type Rows } from './fake-warehouse.js';
 
 /**
  * A workspace that keeps the documented contract of the Files API, the Statement Execution API and OAuth, as far as Longhaul uses them.
@@ -130,7 +131,10 @@ export class FakeDatabricks {
     this.requests.push(`${request.method} ${request.url}`);
     const fault = this.#fault(call);
     if (fault === 'reset') return void request.socket.destroy();
-    if (typeof fault === 'object') return refuse(response, fault);
+    if (typeof fault === 'object') {
+      refuse(response, fault);
+      return;
+    }
     if (fault === 'lost') response.end = ((): ServerResponse => (request.socket.destroy(), response)) as never;
     try {
       await this.#answer(call, response);
@@ -150,13 +154,21 @@ export class FakeDatabricks {
 
   async #answer(call: Call, response: ServerResponse): Promise<void> {
     const { request, path } = call;
-    if (path === '/oidc/v1/token') return this.#signIn(call, response);
+    if (path === '/oidc/v1/token') {
+      this.#signIn(call, response);
+      return;
+    }
     const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined || !this.#tokens.has(token))
-      return send(response, 401, { error_code: '401', message: `Credential was not sent or was invalid: ${token}` });
+    if (token === undefined || !this.#tokens.has(token)) {
+      send(response, 401, { error_code: '401', message: `Credential was not sent or was invalid: ${token}` });
+      return;
+    }
     const [, api, rest] = /^\/api\/2\.0\/(fs\/files|fs\/directories|sql\/statements)(.*)$/.exec(path) ?? [];
     if (api === 'fs/files') return this.#file(call, rest!, response);
-    if (api === 'fs/directories') return this.#directory(call, rest!, response);
+    if (api === 'fs/directories') {
+      this.#directory(call, rest!, response);
+      return;
+    }
     if (api === 'sql/statements') return this.#statement(call, rest!, response);
     send(response, 404, { error_code: 'ENDPOINT_NOT_FOUND', message: 'No API found' });
   }
@@ -164,8 +176,10 @@ export class FakeDatabricks {
   #signIn({ request, body }: Call, response: ServerResponse): void {
     const basic = Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64');
     const form = new URLSearchParams(body.toString());
-    if (request.headers.authorization !== `Basic ${basic}` || form.get('grant_type') !== 'client_credentials')
-      return send(response, 401, { error: 'invalid_client', error_description: 'Client authentication failed' });
+    if (request.headers.authorization !== `Basic ${basic}` || form.get('grant_type') !== 'client_credentials') {
+      send(response, 401, { error: 'invalid_client', error_description: 'Client authentication failed' });
+      return;
+    }
     const token = randomUUID();
     this.#tokens.add(token);
     send(response, 200, { access_token: token, token_type: 'Bearer', expires_in: 3600 });
@@ -177,11 +191,14 @@ export class FakeDatabricks {
     const missing = found?.isFile() !== true;
     if (request.method === 'PUT')
       return this.#upload({ disk, missing, body, overwrite: query.get('overwrite') }, response);
-    if (missing)
-      return send(response, 404, { error_code: 'NOT_FOUND', message: 'The file being accessed is not found.' });
+    if (missing) {
+      send(response, 404, { error_code: 'NOT_FOUND', message: 'The file being accessed is not found.' });
+      return;
+    }
     if (request.method === 'DELETE') {
       rmSync(disk);
-      return send(response, 204);
+      send(response, 204);
+      return;
     }
     const whole = readFileSync(disk);
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
@@ -194,8 +211,10 @@ export class FakeDatabricks {
     put: { disk: string; missing: boolean; body: Buffer; overwrite: string | null },
     response: ServerResponse,
   ) {
-    if (put.overwrite === 'false' && !put.missing)
-      return send(response, 409, { error_code: 'ALREADY_EXISTS', message: 'The file being created already exists.' });
+    if (put.overwrite === 'false' && !put.missing) {
+      send(response, 409, { error_code: 'ALREADY_EXISTS', message: 'The file being created already exists.' });
+      return;
+    }
     if (this.looksBeforeItWrites) await new Promise((resolve) => setTimeout(resolve, 20));
     makeParent(put.disk);
     writeFileSync(put.disk, put.body);
@@ -205,8 +224,10 @@ export class FakeDatabricks {
   /** In the order of the disk, reversed: the contract states none. Three to a page. */
   #directory({ query }: Call, path: string, response: ServerResponse): void {
     const disk = this.warehouse.disk(path);
-    if (statSync(disk, { throwIfNoEntry: false })?.isDirectory() !== true)
-      return send(response, 404, { error_code: 'NOT_FOUND', message: 'The directory being accessed is not found.' });
+    if (statSync(disk, { throwIfNoEntry: false })?.isDirectory() !== true) {
+      send(response, 404, { error_code: 'NOT_FOUND', message: 'The directory being accessed is not found.' });
+      return;
+    }
     const all = entriesOf(disk).reverse();
     const from = Number(query.get('page_token') ?? 0);
     const contents = all.slice(from, from + 3).map((entry) => {
@@ -221,12 +242,15 @@ export class FakeDatabricks {
     if (request.method === 'POST' && rest === '/') return this.#submit(body, response);
     const [, id, what, chunk] = /^\/([^/]+)(?:\/(cancel|result\/chunks\/(\d+)))?$/.exec(rest)!;
     const statement = this.#statements.get(id!);
-    if (statement === undefined)
-      return send(response, 404, { error_code: 'NOT_FOUND', message: 'The statement was not found' });
+    if (statement === undefined) {
+      send(response, 404, { error_code: 'NOT_FOUND', message: 'The statement was not found' });
+      return;
+    }
     if (what === 'cancel') {
       this.cancelled.push(statement.sql);
       if (statement.state === 'PENDING' || statement.state === 'RUNNING') statement.state = 'CANCELED';
-      return send(response, 200, {});
+      send(response, 200, {});
+      return;
     }
     send(response, 200, chunk === undefined ? this.#described(statement) : this.#chunk(statement, Number(chunk)));
   }
@@ -234,8 +258,10 @@ export class FakeDatabricks {
   async #submit(body: Buffer, response: ServerResponse): Promise<void> {
     const asked = JSON.parse(body.toString()) as Record<string, unknown> & { statement: string };
     const wait = /^(0|[5-9]|[1-4]\d|50)s$/.exec(asked.wait_timeout as string);
-    if (wait === null || asked.warehouse_id !== 'w1' || asked.format !== 'JSON_ARRAY')
-      return send(response, 400, { error_code: 'INVALID_PARAMETER_VALUE', message: 'a field of the request is wrong' });
+    if (wait === null || asked.warehouse_id !== 'w1' || asked.format !== 'JSON_ARRAY') {
+      send(response, 400, { error_code: 'INVALID_PARAMETER_VALUE', message: 'a field of the request is wrong' });
+      return;
+    }
     const named = (asked.parameters ?? []) as { name: string; value: string | null }[];
     const statement = this.#started(asked.statement, Object.fromEntries(named.map(({ name, value }) => [name, value])));
     const patience = wait[1] === '0' ? 0 : this.patience;
@@ -245,8 +271,7 @@ export class FakeDatabricks {
 
   #started(sql: string, parameters: Record<string, string | null>): Statement {
     this.sql.push(sql);
-    let statement!: Statement;
-    const run = async () => {
+    const run = async (statement: Statement) => {
       await this.#held(sql, 'queued');
       if (statement.state === 'CANCELED') return;
       statement.state = 'RUNNING';
@@ -261,7 +286,10 @@ export class FakeDatabricks {
         statement.state = 'FAILED';
       }
     };
-    statement = { id: randomUUID(), sql, state: 'PENDING', ended: Promise.resolve().then(run) };
+    const begun: Omit<Statement, 'ended'> = { id: randomUUID(), sql, state: 'PENDING' };
+    const statement: Statement = Object.assign(begun, {
+      ended: Promise.resolve().then(() => run(begun as Statement)),
+    });
     this.#statements.set(statement.id, statement);
     return statement;
   }

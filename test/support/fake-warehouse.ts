@@ -46,6 +46,7 @@ export class FakeWarehouse {
   readonly #db: DuckDBConnection;
   /** What it writes, others see when it is committed. */
   readonly #writer: DuckDBConnection;
+  #reads = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -171,7 +172,7 @@ export class FakeWarehouse {
     const left = files.filter((file) => !loadedThen.has(file));
     const from = (some: readonly string[]) =>
       `SELECT ${duck(selected!)} FROM read_parquet([${some.map((file) => `'${this.disk(file)}'`).join(', ')}])`;
-    if (left.length > 0 && !ignores) await this.#run(`EXPLAIN ${from(left)}`);
+    const read = left.length > 0 && !ignores ? await this.#held(from(left)) : '';
     return async () => {
       if (left.length === 0) return inserted(0);
       this.#unlessChanged(table, since);
@@ -180,7 +181,7 @@ export class FakeWarehouse {
       const written = await this.#into(
         name!,
         table.columns.map((column) => column.name),
-        from(left),
+        read,
       );
       for (const file of left) table.loaded.add(file);
       table.versions.push({ operation: 'COPY INTO', written });
@@ -191,14 +192,14 @@ export class FakeWarehouse {
   async #insert([how, name, columns, select]: string[]): Promise<Begun> {
     const table = this.#table(name!);
     const since = table.versions.length;
-    await this.#run(`EXPLAIN ${duck(select!)}`);
+    const read = await this.#held(duck(select!));
     return async () => {
       this.#unlessChanged(table, since);
       const replaces = how === 'OVERWRITE';
       if (replaces && table.versions.slice(since).some(({ removes }) => removes === true))
         throw new StatementFailed('2D521', '[DELTA_CONCURRENT_DELETE_DELETE] SQLSTATE: 2D521');
       const names = splitTop(columns!).map((column) => column.replaceAll('`', ''));
-      const written = await this.#into(name!, names, duck(select!), replaces);
+      const written = await this.#into(name!, names, read, replaces);
       table.versions.push({ operation: 'WRITE', written, ...(replaces ? { removes: true as const } : {}) });
       return inserted(written);
     };
@@ -216,6 +217,13 @@ export class FakeWarehouse {
       await this.#writer.run('ROLLBACK');
       throw failureOf(error as Error);
     }
+  }
+
+  /** What a statement reads, it reads as it is when it begins. Answers with a query of that. */
+  async #held(select: string): Promise<string> {
+    const name = `memory.main.read_${++this.#reads}`;
+    await this.#run(`CREATE TABLE ${name} AS ${select}`);
+    return `SELECT * FROM ${name}`;
   }
 
   #unlessChanged(table: Table, since: number): void {

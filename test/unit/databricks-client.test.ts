@@ -52,7 +52,7 @@ describe('a statement', () => {
     const hold = fake.hold(/SELECT 1/, 'queued');
     const rows = client().rows(SELECT);
     await hold.reached;
-    setTimeout(hold.release, 150);
+    setTimeout(() => hold.release(), 150);
     expect(await rows).toEqual([['1']]);
     expect(fake.requests.filter((request) => request.startsWith('GET')).length).toBeGreaterThan(0);
   });

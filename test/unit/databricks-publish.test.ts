@@ -4,7 +4,7 @@ import { checkTarget, createTarget } from '../../src/connectors/databricks/check
 import { WarehouseClient } from '../../src/connectors/databricks/client.js';
 import { TIMING } from '../../src/connectors/databricks/http.js';
 import { cleanUp, publishToWarehouse, settle, type Publication } from '../../src/connectors/databricks/publish.js';
-import { listsOf } from '../../src/connectors/databricks/staging.js';
+import { listsOf, type StagedFile } from '../../src/connectors/databricks/staging.js';
 import { VolumeStore } from '../../src/connectors/databricks/volume-store.js';
 import type { LakeColumn, LakeType } from '../../src/connectors/lake/model.js';
 import { FakeDatabricks, type Fault } from '../support/fake-databricks.js';
@@ -46,7 +46,7 @@ let runs = 0;
 /** A run with a file for each of `files`, whose rows are numbered on from `first`. */
 async function publication(mode: Publication['mode'], files = ['p1', 'p2'], first = 0): Promise<Publication> {
   const run = `run-${++runs}`;
-  const written = [];
+  const written: StagedFile[] = [];
   for (const [at, name] of files.entries()) {
     const path = `bronze/orders/data/${run}/${name}.parquet`;
     await store.putIfAbsent(path, Buffer.from('x'));
@@ -128,6 +128,16 @@ describe.each(MODES)('publishing: %s', (mode) => {
       expect(await ids()).toEqual([500, 501, 502]);
     },
   );
+
+  it('is not done again in the midst of what is appended later', async () => {
+    const its = await publication(mode);
+    const hold = await zombie(its, 'running');
+    await publishToWarehouse(its);
+    await publishToWarehouse(await publication('append', ['n1'], 500));
+    hold.release();
+    await fake.idle();
+    expect(await ids()).toEqual([...WITH[mode], 500, 501, 502].sort((a, b) => a - b));
+  });
 
   it.each(['queued', 'running'] as const)(
     'stays undone when it was settled while its statement was %s',

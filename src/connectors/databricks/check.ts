@@ -76,13 +76,12 @@ export function fingerprintOf(target: Target | undefined): string {
 const SPECIAL = /[ ,;{}()\n\t=]/;
 
 function newTable(columns: readonly LakeColumn[]): Finding[] {
-  const named = columns.filter(({ name }) => SPECIAL.test(name));
-  return [...named.map(specialName), ...twice(columns)];
+  return [...columns.filter(({ name }) => SPECIAL.test(name)).map(specialName), ...twice(columns)];
 }
 
 function specialName({ name }: LakeColumn): Finding {
-  const message = `column ${name} has a character in its name that a Delta table can't hold`;
-  return problem(message, 'leave it out by exclude, or create the table first, with delta.columnMapping.mode = name');
+  const message = `column ${name} has a character in its name that a Delta table without column mapping can't hold`;
+  return problem(message, 'leave it out by exclude, or name it otherwise at the source, by a query');
 }
 
 function twice(columns: readonly LakeColumn[]): Finding[] {
@@ -104,7 +103,7 @@ function existing({ kind, format, columns: there }: Target, columns: readonly La
   const found = columns.flatMap((column) => columnFindings(column, byName.get(column.name.toLowerCase())));
   const given = new Set(columns.map(({ name }) => name.toLowerCase()));
   const left = there.filter(({ name }) => !given.has(name.toLowerCase()));
-  return [...found, ...twice(columns), ...left.flatMap((column) => leftOut(column, mode))];
+  return [...found, ...newTable(columns), ...left.flatMap((column) => leftOut(column, mode))];
 }
 
 function columnFindings({ name, type, nullable }: LakeColumn, there: TargetColumn | undefined): Finding[] {

@@ -29,7 +29,7 @@ export interface Answer {
   readonly id: string;
   readonly columns: readonly string[];
   /** Of all chunks: each is fetched when it is asked for. Once only. */
-  batches(): AsyncIterable<readonly (readonly Cell[])[]>;
+  readonly batches: () => AsyncIterable<readonly (readonly Cell[])[]>;
 }
 
 interface Status {

@@ -29,7 +29,7 @@ export interface Publication extends StagingKey, Omit<Append, 'staging'> {
   /** Re-reads the ledger; throws RunClosed when this epoch does not publish any more. */
   stillPublishing(): Promise<void>;
   /** What is done now, in a word. */
-  phase?(phase: string): void;
+  readonly phase?: (phase: string) => void;
 }
 
 /** Whether the rows are visible, for good. `closed`: they are not, and no statement of this epoch can change that any more. */
