@@ -193,9 +193,10 @@ export class FakeWarehouse {
     const table = this.#table(name!);
     const since = table.versions.length;
     const read = await this.#held(duck(select!));
+    // Of an empty table nothing is removed, so that nothing conflicts.
+    const replaces = how === 'OVERWRITE' && (await this.#read(`FROM ${name!} LIMIT 1`)).rows.length > 0;
     return async () => {
       this.#unlessChanged(table, since);
-      const replaces = how === 'OVERWRITE';
       if (replaces && table.versions.slice(since).some(({ removes }) => removes === true))
         throw new StatementFailed('2D521', '[DELTA_CONCURRENT_DELETE_DELETE] SQLSTATE: 2D521');
       const names = splitTop(columns!).map((column) => column.replaceAll('`', ''));

@@ -67,6 +67,7 @@ async function ids(): Promise<number[]> {
 
 const SIX = [0, 1, 2, 3, 4, 5];
 const WITH = { append: [...SIX, 1000], replace: SIX };
+const PUBLISHING = { append: /^COPY INTO `dev`\.`bronze`/, replace: /^INSERT OVERWRITE `dev`\.`bronze`/ };
 const MODES = ['append', 'replace'] as const;
 
 /** As Temporal does: attempts, until one succeeds. */
@@ -83,7 +84,7 @@ async function untilDone<T>(work: () => Promise<T>): Promise<T> {
 
 /** An attempt at which the answer to the statement that publishes gets lost, while the warehouse holds the statement. */
 async function zombie(its: Publication, where: 'queued' | 'running') {
-  const at = its.mode === 'append' ? /^COPY INTO `dev`\.`bronze`/ : /^INSERT OVERWRITE `dev`\.`bronze`/;
+  const at = PUBLISHING[its.mode];
   const hold = fake.hold(at, where);
   fake.faults.push({ at, what: 'lost' });
   await expect(publishToWarehouse(its)).rejects.toMatchObject({ code: 'ConnectionFailed' });
@@ -128,6 +129,28 @@ describe.each(MODES)('publishing: %s', (mode) => {
       expect(await ids()).toEqual([500, 501, 502]);
     },
   );
+
+  it('is over for an attempt whose statement is refused since another attempt did it', async () => {
+    const its = await publication(mode);
+    const hold = fake.hold(PUBLISHING[mode], 'queued');
+    const first = publishToWarehouse(its);
+    await hold.reached;
+    await publishToWarehouse(its);
+    hold.release();
+    await first;
+    expect(await ids()).toEqual(WITH[mode]);
+  });
+
+  it('is not done again in a table that was empty', async () => {
+    await client.run({ sql: 'DROP TABLE IF EXISTS `dev`.`bronze`.`Orders`', repeatable: true });
+    await createTarget(client, TARGET, COLUMNS);
+    const its = await publication(mode);
+    const hold = await zombie(its, 'running');
+    await publishToWarehouse(its);
+    hold.release();
+    await fake.idle();
+    expect(await ids()).toEqual(SIX);
+  });
 
   it('is not done again in the midst of what is appended later', async () => {
     const its = await publication(mode);
