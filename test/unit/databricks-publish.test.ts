@@ -152,6 +152,22 @@ describe.each(MODES)('publishing: %s', (mode) => {
     expect(await ids()).toEqual(SIX);
   });
 
+  it('is loud about two that wrote to an empty table at the same time, should they not conflict', async () => {
+    await client.run({ sql: 'DROP TABLE IF EXISTS `dev`.`bronze`.`Orders`', repeatable: true });
+    await createTarget(client, TARGET, COLUMNS);
+    const its = await publication('replace');
+    const hold = await zombie(its, 'running');
+    const fence = fake.hold(/^ALTER TABLE/, 'queued');
+    const second = publishToWarehouse(its).catch((error: unknown) => error);
+    await fence.reached;
+    hold.release();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    fence.release();
+    expect(await second).toMatchObject({ code: 'CountMismatch' });
+    await expect(publishToWarehouse(its)).rejects.toMatchObject({ code: 'CountMismatch' });
+    await expect(settle(its)).rejects.toMatchObject({ code: 'CountMismatch' });
+  });
+
   it('is not done again in the midst of what is appended later', async () => {
     const its = await publication(mode);
     const hold = await zombie(its, 'running');

@@ -1,6 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import type { WarehouseClient } from './client.js';
 import { literal, tableSql, type WarehouseTable } from './names.js';
-import { randomUUID } from 'node:crypto';
 
 /** Versions that are looked at. What lies before them is taken to be unknown. */
 const LOOKED_AT = 1_000;
@@ -9,7 +9,6 @@ const LOOKED_AT = 1_000;
 const OTHER =
   /^(OPTIMIZE|REORG|VACUUM|ANALYZE|COMPUTE STATS|CREATE|SET|UNSET|ADD|DROP|RENAME|CHANGE|CLUSTER|UPGRADE|DELETE|UPDATE|FSCK|RESTORE)/;
 
-/** Whether a commit of so many rows is among what came after a version. `unknown`: the history doesn't tell. */
 export type Seen = 'yes' | 'no' | 'unknown';
 
 /** The newest version of a table. */
@@ -18,17 +17,26 @@ export async function versionOf(client: WarehouseClient, table: WarehouseTable):
   return newest!.version;
 }
 
-/** A commit of ours is among the versions after `base` if and only if one of them wrote exactly `rows` rows, or doesn't say how many. */
-export async function sawCommit(
-  client: WarehouseClient,
-  table: WarehouseTable,
-  { base, rows }: { readonly base: number; readonly rows: number },
-): Promise<Seen> {
+/** How a commit of ours is told: it came after version `base`, and wrote exactly `rows` rows. Others may have done so too. */
+export interface Sign {
+  readonly base: number;
+  readonly rows: number;
+}
+
+/** Whether there is a commit that bears the sign. `unknown`: there is one that doesn't say how many rows it wrote. */
+export async function sawCommit(client: WarehouseClient, table: WarehouseTable, sign: Sign): Promise<Seen> {
   const entries = await history(client, table, LOOKED_AT);
+  const { base, rows } = sign;
   const later = entries.filter(({ version, operation }) => version > base && !OTHER.test(operation));
   if (later.some(({ written }) => written === rows)) return 'yes';
   const reachesBack = entries.some(({ version }) => version <= base + 1);
   return reachesBack && later.every(({ written }) => written !== undefined) ? 'no' : 'unknown';
+}
+
+/** How many commits bear the sign. */
+export async function commitsOf(client: WarehouseClient, table: WarehouseTable, { base, rows }: Sign): Promise<number> {
+  const entries = await history(client, table, LOOKED_AT);
+  return entries.filter(({ version, written }) => version > base && written === rows).length;
 }
 
 /**

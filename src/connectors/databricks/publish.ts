@@ -4,10 +4,11 @@ import { oneList, recordedList, removeAppend, type Append } from './append-list.
 import { checkTarget, describeTarget, type Target } from './check.js';
 import type { Answer } from './client.js';
 import { Guard, type GuardFacts } from './guard.js';
-import { fence, sawCommit, versionOf } from './history.js';
+import { commitsOf, fence, sawCommit, versionOf } from './history.js';
 import { cast, quoted, tableSql, type WarehouseTable } from './names.js';
 import {
   copyInto,
+  countRows,
   dropStaging,
   guardTable,
   listsOf,
@@ -157,8 +158,22 @@ class Publisher {
 
   /** What begins later than the guard's word is refused; what is under way fails at the fence. */
   async #finish(facts: GuardFacts): Promise<void> {
-    await fence(this.its.client, this.its.target);
+    const { client, target, rows } = this.its;
+    await fence(client, target);
+    const repeats = await commitsOf(client, target, { base: facts.base!, rows });
+    if (repeats > 1) await this.#count(facts);
     await this.guard.become({ ...facts, state: 'done' });
+  }
+
+  /** Two that replaced at the same time conflict; of an empty table nothing is removed that both would remove, so it is looked at. */
+  async #count(facts: GuardFacts): Promise<void> {
+    const visible = await countRows(this.its.client, tableSql(this.its.target));
+    if (visible !== this.its.rows) await this.#stop(facts, visible);
+  }
+
+  async #stop(facts: GuardFacts, visible: number): Promise<never> {
+    await this.guard.become({ ...facts, state: 'mismatch' });
+    throw this.#mismatch(visible);
   }
 
   async #append(facts: GuardFacts, sql: string): Promise<void> {
@@ -170,8 +185,7 @@ class Publisher {
   async #carryOut(facts: GuardFacts, sql: string): Promise<void> {
     const written = await writtenBy(await this.its.client.run({ sql, repeatable: true }));
     if (written === undefined || written === 0 || written === this.its.rows) return;
-    await this.guard.become({ ...facts, state: 'mismatch' });
-    throw this.#mismatch(written);
+    await this.#stop(facts, written);
   }
 
   #copy(types: ReadonlyMap<string, string>, list: FileList, guarded: boolean): string {
@@ -202,7 +216,7 @@ class Publisher {
     if (seen === 'no') return 'closed';
     if (mode === 'append') return this.#carryThrough(facts);
     if (seen === 'unknown') throw this.#untold();
-    await this.guard.become({ ...facts, state: 'done' });
+    await this.#finish(facts);
     return 'published';
   }
 
@@ -229,7 +243,8 @@ class Publisher {
     const { client, target, rows } = this.its;
     const found = written === undefined ? 'another number of rows' : `${written} rows`;
     const message = `Connection "${client.config.name}": ${found} became visible in ${target.schema}.${target.table}, not ${rows}.`;
-    const next = `Look at DESCRIBE HISTORY of that table; RESTORE takes the change back.`;
+    const guard = `${this.guard.name.schema}.${this.guard.name.table}`;
+    const next = `Look at DESCRIBE HISTORY of that table; RESTORE takes the change back. Then drop table ${guard}, and retry.`;
     return new LonghaulError('CountMismatch', message, { next });
   }
 
