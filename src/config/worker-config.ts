@@ -4,7 +4,7 @@ import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { CommandConnectionConfig } from '../connectors/command/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
-import type { LakeConnectionConfig } from '../connectors/lake/config.js';
+import type { DatabricksConnectionConfig } from '../connectors/databricks/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { ModuleConnectionConfig } from '../connectors/module/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
@@ -12,7 +12,7 @@ import type { PostgresConnectionConfig } from '../connectors/postgres/config.js'
 import type { Problem } from '../core/errors.js';
 import { commandSchema, compileCommand } from './command.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
-import { compileLake, deltaSchema, parquetSchema } from './lake.js';
+import { compileDatabricks, databricksSchema } from './databricks.js';
 import { compileModule, moduleSchema } from './module.js';
 import { compilePostgres, placeProblems, postgresSchema } from './postgres.js';
 import {
@@ -30,7 +30,7 @@ import { parseYaml } from './yaml.js';
 
 /** A connection of any type, compiled: told apart by `type`. */
 export type ConnectionConfig =
-  PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig | LakeConnectionConfig;
+  PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig | DatabricksConnectionConfig;
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 
@@ -127,13 +127,7 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [
-  postgresSchema,
-  commandSchema,
-  moduleSchema,
-  deltaSchema,
-  parquetSchema,
-]);
+const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema, databricksSchema]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {
@@ -180,7 +174,7 @@ function compileConnection(name: string, given: unknown, surroundings: Surroundi
 
 function compileType(name: string, given: z.output<typeof connectionSchema>, surroundings: Surroundings): Compiled {
   if (given.type === 'command') return compileCommand(name, given, surroundings);
-  if (given.type === 'delta' || given.type === 'parquet') return compileLake(name, given, surroundings.folder);
+  if (given.type === 'databricks') return compileDatabricks(name, given);
   const find = (path: string) => readable(resolve(surroundings.folder, path));
   return given.type === 'module' ? compileModule(name, given, find) : compilePostgres(name, given, find);
 }

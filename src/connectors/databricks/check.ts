@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto';
+import type { Mode } from '../../core/model.js';
+import type { LakeColumn } from '../lake/model.js';
+import type { Finding } from '../types.js';
+import type { WarehouseClient } from './client.js';
+import { fits, literal, quoted, tableSql, typeSql, type WarehouseTable } from './names.js';
+
+/** A column of a table that is there. */
+export interface TargetColumn {
+  readonly name: string;
+  /** As `typeSql` writes it, for types that it knows. */
+  readonly type: string;
+  readonly nullable: boolean;
+  readonly hasDefault: boolean;
+}
+
+/** A table as the catalog describes it to this principal; undefined: there is none, or none that it may see. */
+export interface Target {
+  /** `MANAGED`, `EXTERNAL`, `VIEW` … */
+  readonly kind: string;
+  /** `DELTA` … */
+  readonly format: string;
+  readonly columns: readonly TargetColumn[];
+}
+
+export interface WarehouseCheck {
+  readonly findings: Finding[];
+  /** Equal as long as the target is what it was. */
+  readonly fingerprint: string;
+  readonly target: Target | undefined;
+}
+
+/** What loading these columns would meet. Writes nothing. */
+export async function checkTarget(
+  client: WarehouseClient,
+  table: WarehouseTable,
+  columns: readonly LakeColumn[],
+  mode: Mode,
+): Promise<WarehouseCheck> {
+  const target = await describeTarget(client, table);
+  const findings = target === undefined ? newTable(columns) : existing(target, columns, mode);
+  return { findings, fingerprint: fingerprintOf(target), target };
+}
+
+/** By the information schema of the table's catalog, where names are in lower case. */
+export async function describeTarget(client: WarehouseClient, table: WarehouseTable): Promise<Target | undefined> {
+  const parameters = { schema: table.schema.toLowerCase(), table: table.table.toLowerCase() };
+  const from = (view: string) =>
+    `FROM ${quoted(table.catalog)}.information_schema.${view} WHERE table_schema = :schema AND table_name = :table`;
+  const tables = `SELECT table_type, data_source_format ${from('tables')}`;
+  const [found] = await client.rows({ sql: tables, parameters, repeatable: true });
+  if (found === undefined) return undefined;
+  const selected = 'column_name, full_data_type, is_nullable, column_default';
+  const columns = `SELECT ${selected} ${from('columns')} ORDER BY ordinal_position`;
+  const rows = await client.rows({ sql: columns, parameters, repeatable: true });
+  return { kind: found[0] ?? '', format: found[1] ?? '', columns: rows.map(columnOf) };
+}
+
+function columnOf([name, type, nullable, byDefault]: readonly (string | null)[]): TargetColumn {
+  return {
+    name: name!,
+    type: type!.toUpperCase().replaceAll(' ', ''),
+    nullable: nullable !== 'NO',
+    hasDefault: byDefault !== null && byDefault !== undefined,
+  };
+}
+
+export function fingerprintOf(target: Target | undefined): string {
+  if (target === undefined) return 'absent';
+  const columns = target.columns.map(({ name, type, nullable }) => [name, type, nullable]);
+  const text = JSON.stringify([target.kind, target.format, columns.sort()]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 24);
+}
+
+/** Characters that a Delta table has in its names only with column mapping, which Longhaul doesn't turn on. */
+const SPECIAL = /[ ,;{}()\n\t=]/;
+
+function newTable(columns: readonly LakeColumn[]): Finding[] {
+  return [...columns.filter(({ name }) => SPECIAL.test(name)).map(specialName), ...twice(columns)];
+}
+
+function specialName({ name }: LakeColumn): Finding {
+  const message = `column ${name} has a character in its name that a Delta table without column mapping can't hold`;
+  return problem(message, 'leave it out by exclude, or name it otherwise at the source, by a query');
+}
+
+function twice(columns: readonly LakeColumn[]): Finding[] {
+  const seen = new Set<string>();
+  return columns.flatMap(({ name }) => {
+    const folded = name.toLowerCase();
+    if (seen.has(folded)) return [problem(`column ${name} is there twice, upper and lower case being the same`)];
+    seen.add(folded);
+    return [];
+  });
+}
+
+const TABLES = ['MANAGED', 'EXTERNAL'];
+
+function existing({ kind, format, columns: there }: Target, columns: readonly LakeColumn[], mode: Mode): Finding[] {
+  if (!TABLES.includes(kind)) return [problem(`is no table that can be loaded, but ${kind.toLowerCase()}`)];
+  if (format !== 'DELTA') return [problem(`is a table of format ${format.toLowerCase()}, not Delta`)];
+  const byName = new Map(there.map((column) => [column.name.toLowerCase(), column]));
+  const found = columns.flatMap((column) => columnFindings(column, byName.get(column.name.toLowerCase())));
+  const given = new Set(columns.map(({ name }) => name.toLowerCase()));
+  const left = there.filter(({ name }) => !given.has(name.toLowerCase()));
+  return [...found, ...newTable(columns), ...left.flatMap((column) => leftOut(column, mode))];
+}
+
+function columnFindings({ name, type, nullable }: LakeColumn, there: TargetColumn | undefined): Finding[] {
+  if (there === undefined) return [problem(`has no column ${name}`, 'add it to the table, or leave it out by exclude')];
+  const wanted = typeSql(type);
+  if (!fits(wanted, there.type))
+    return [problem(`column ${name} is ${there.type}, which does not hold every ${wanted}`, `make it ${wanted}`)];
+  if (nullable && !there.nullable)
+    return [warning(`column ${name} takes no NULL, which the source may have: publishing would fail at one`)];
+  return [];
+}
+
+function leftOut({ name, nullable, hasDefault }: TargetColumn, mode: Mode): Finding[] {
+  if (!nullable && !hasDefault) return [problem(`column ${name} takes no NULL and the source does not have it`)];
+  const what = hasDefault ? 'its default' : 'NULL';
+  return mode === 'replace' ? [warning(`column ${name} is not in the source: every row gets ${what}`)] : [];
+}
+
+function problem(message: string, fix?: string): Finding {
+  return { severity: 'problem', path: 'to', message, ...(fix === undefined ? {} : { fix }) };
+}
+
+function warning(message: string): Finding {
+  return { severity: 'warning', path: 'to', message };
+}
+
+/** Creates the target where there is none. Idempotent. */
+export async function createTarget(
+  client: WarehouseClient,
+  table: WarehouseTable,
+  columns: readonly LakeColumn[],
+): Promise<void> {
+  const sql = `CREATE TABLE IF NOT EXISTS ${tableSql(table)} (${columns.map(columnSql).join(', ')}) USING DELTA`;
+  await client.run({ sql, repeatable: true });
+}
+
+function columnSql({ name, type, nullable, comment }: LakeColumn): string {
+  const said = comment === undefined ? '' : ` COMMENT ${literal(comment)}`;
+  return `${quoted(name)} ${typeSql(type)}${nullable ? '' : ' NOT NULL'}${said}`;
+}
