@@ -6,6 +6,8 @@ import type { CommandConnectionConfig } from '../connectors/command/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { DatabricksConnectionConfig } from '../connectors/databricks/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
+import type { LakeConnectionConfig } from '../connectors/lake/config.js';
+// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { ModuleConnectionConfig } from '../connectors/module/config.js';
 // eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
 import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
@@ -13,6 +15,7 @@ import type { Problem } from '../core/errors.js';
 import { commandSchema, compileCommand } from './command.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
 import { compileDatabricks, databricksSchema } from './databricks.js';
+import { compileLake, deltaSchema, parquetSchema } from './lake.js';
 import { compileModule, moduleSchema } from './module.js';
 import { compilePostgres, placeProblems, postgresSchema } from './postgres.js';
 import {
@@ -30,7 +33,11 @@ import { parseYaml } from './yaml.js';
 
 /** A connection of any type, compiled: told apart by `type`. */
 export type ConnectionConfig =
-  PostgresConnectionConfig | CommandConnectionConfig | ModuleConnectionConfig | DatabricksConnectionConfig;
+  | PostgresConnectionConfig
+  | CommandConnectionConfig
+  | ModuleConnectionConfig
+  | LakeConnectionConfig
+  | DatabricksConnectionConfig;
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 
@@ -127,7 +134,14 @@ const fileSchema = strict({
   worker: z.unknown().optional(),
 });
 
-const connectionSchema = z.discriminatedUnion('type', [postgresSchema, commandSchema, moduleSchema, databricksSchema]);
+const connectionSchema = z.discriminatedUnion('type', [
+  postgresSchema,
+  commandSchema,
+  moduleSchema,
+  deltaSchema,
+  parquetSchema,
+  databricksSchema,
+]);
 
 /** JSON Schema (draft 2020-12) of longhaul.yaml, for editors. */
 export function connectionsJsonSchema(): Record<string, unknown> {
@@ -175,6 +189,7 @@ function compileConnection(name: string, given: unknown, surroundings: Surroundi
 function compileType(name: string, given: z.output<typeof connectionSchema>, surroundings: Surroundings): Compiled {
   if (given.type === 'command') return compileCommand(name, given, surroundings);
   if (given.type === 'databricks') return compileDatabricks(name, given);
+  if (given.type === 'delta' || given.type === 'parquet') return compileLake(name, given, surroundings.folder);
   const find = (path: string) => readable(resolve(surroundings.folder, path));
   return given.type === 'module' ? compileModule(name, given, find) : compilePostgres(name, given, find);
 }

@@ -9,7 +9,7 @@ import type { OpenStore } from '../../src/connectors/objects/store.js';
 import type { FailPoint } from '../../src/core/fail-points.js';
 import type { JobReport } from '../../workflows/messages.js';
 import { LakeStage, ROWS } from '../support/lake-stage.js';
-import { deltaFiles, readLakeTable } from '../support/lake-files.js';
+import { deltaFiles, readLakeTable } from '../support/lake-tables.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { askPython, DELTA_RS, pythonWith } from '../support/python.js';
 import { S3_START_TIMEOUT, startS3, type S3Server } from '../support/s3.js';

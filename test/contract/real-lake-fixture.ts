@@ -13,7 +13,7 @@ import type { ObjectStore } from '../../src/connectors/objects/store.js';
 import { createParquetConnector } from '../../src/connectors/parquet/index.js';
 import { Versions } from '../../src/connectors/parquet/versions.js';
 import type { ColumnShape } from '../../src/core/model.js';
-import { readLakeTable } from '../support/lake-files.js';
+import { readLakeTable } from '../support/lake-tables.js';
 import type { Fixture } from './fixture.js';
 
 const COLUMNS: readonly ColumnShape[] = [

@@ -41,6 +41,7 @@ beforeAll(async () => {
        n * 1.01, timestamptz '2024-01-01 00:00:00.123456Z' + n * interval '1 s', timestamp '2024-01-01 00:00:00' + n * interval '1 s',
        n % 2 = 0, CASE WHEN n % 3 = 0 THEN 'glad'::mood END, ARRAY['a', NULL, n::text], repeat('x' || n, 20), sha256(n::text::bytea)
        FROM generate_series(1, ${ROWS}) n;
+     CREATE TABLE plain (LIKE orders INCLUDING ALL); INSERT INTO plain TABLE orders;
      CREATE TABLE loose (id int PRIMARY KEY, amount numeric); INSERT INTO loose VALUES (1, 1.5), (2, NULL);
      ANALYZE`,
   );
@@ -150,7 +151,7 @@ describe('a Delta table in a folder', () => {
     const victim = await workers.start();
     const handle = await start('lake', [
       orders('bronze.orders', { partitionBy: ['region'] }),
-      orders('bronze.plain', { partition: { by: 'id', count: 20 } }),
+      orders('bronze.plain', { from: 'public.plain', partition: { by: 'id', count: 20 } }),
     ]);
     await untilCommitted(handle).catch(async (error: unknown) => {
       throw new Error(`${String(error)}\n${(await workers.log()).slice(-3000)}`);
@@ -189,7 +190,7 @@ describe('a Delta table in a folder', () => {
       ],
     });
     expect(problems.map(({ path, message }) => `${path}: ${message}`)).toEqual([
-      'tables[0].types.amount: column "amount": numeric says not how many digits its numbers have',
+      'tables[0].types.amount: column "amount": numeric does not say how many digits its numbers have',
       'tables[1].publish: partition is not for a lake: its tables become visible in one step',
       `tables[1].types.amount: column "amount": numeric(12,2) can't become short without a change`,
       'tables[1].partitionBy[0]: there is no column "regoin"',
