@@ -1,8 +1,9 @@
-import type { SchemaElement } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import type { DataFile } from '../../src/connectors/lake/model.js';
 import type { DeltaMemoryStore } from './delta-memory-store.js';
 import { lakeColumn, TABLE } from './delta.js';
+
+type SchemaElement = NonNullable<Parameters<typeof parquetWriteBuffer>[0]['schema']>[number];
 
 /** Data files of a table of these columns, for tests of its log. */
 export const SALES = [

@@ -1,6 +1,8 @@
-import type { SchemaElement } from 'hyparquet';
+import type { ParquetWriter } from 'hyparquet-writer';
 
 /** The columns of a classic checkpoint: an action a row, in the column of its name. All of them may be NULL. */
+
+type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]['schema'][number];
 
 type Shape = 'string' | 'long' | 'integer' | 'boolean' | 'strings' | 'map' | { readonly [field: string]: Shape };
 
