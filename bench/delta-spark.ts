@@ -52,12 +52,18 @@ async function main(): Promise<void> {
     tell(`Longhaul: ${mode}`, { ...done, activeFiles: (await activeFiles(store)).length });
   };
   const spark = async (step: string) => {
-    const { stdout } = await run(python, ['-B', PROGRAM, step, join(folder, TABLE), jars, JSON.stringify(FILTERS)], { maxBuffer: 64 << 20 });
+    const { stdout } = await run(python, ['-B', PROGRAM, step, join(folder, TABLE), jars, JSON.stringify(FILTERS)], {
+      maxBuffer: 64 << 20,
+    });
     tell(`Spark: ${step}`, JSON.parse(stdout.slice(stdout.lastIndexOf('RESULT ') + 7)));
     await store.load(folder);
   };
   try {
-    await write('a', 'append', REGIONS.map((region, index) => salesFile(store, `${index}.parquet`, index * 100, index * 100 + 100, region)));
+    await write(
+      'a',
+      'append',
+      REGIONS.map((region, index) => salesFile(store, `${index}.parquet`, index * 100, index * 100 + 100, region)),
+    );
     await spark('look');
     await spark('change');
     await write('b', 'append', [salesFile(store, 'more.parquet', 500, 520, 'north')]);

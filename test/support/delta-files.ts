@@ -1,10 +1,9 @@
-import { parquetWriteBuffer, type ParquetWriter } from 'hyparquet-writer';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import type { DataFile } from '../../src/connectors/lake/model.js';
 import type { DeltaMemoryStore } from './delta-memory-store.js';
 import { lakeColumn, TABLE } from './delta.js';
 
-/** The writer's own, which comes with another version of hyparquet. */
-type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]['schema'][number];
+type SchemaElement = NonNullable<Parameters<typeof parquetWriteBuffer>[0]['schema']>[number];
 
 /** Data files of a table of these columns, for tests of its log. */
 export const SALES = [

@@ -241,10 +241,10 @@ function expected(store: DeltaMemoryStore, count: number): string[] {
   const runs = new Set<string>();
   for (let version = 0; version <= count; version++) {
     const actions = commitActions(store, version);
-    const info = actions.find(({ commitInfo }) => commitInfo !== undefined)?.['commitInfo'];
-    if ((info?.operationParameters as { mode?: string } | undefined)?.mode === 'Overwrite') names = [];
+    const info = actions.find(({ commitInfo }) => commitInfo !== undefined)?.commitInfo;
+    if (JSON.stringify(info ?? null).includes('"mode":"Overwrite"')) names = [];
     names.push(...actions.flatMap(({ add }) => (add ? [add.path.split('/').at(-1)!] : [])));
-    const txn = actions.find((action) => action.txn !== undefined)?.['txn'];
+    const txn = actions.find((action) => action.txn !== undefined)?.txn;
     if (txn !== undefined) {
       expect(runs).not.toContain(txn.appId);
       runs.add(txn.appId);

@@ -1,9 +1,8 @@
 import type { ParquetWriter } from 'hyparquet-writer';
 
-/** The writer's own, which comes with another version of hyparquet. */
-type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]['schema'][number];
-
 /** The columns of a classic checkpoint: an action a row, in the column of its name. All of them may be NULL. */
+
+type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]['schema'][number];
 
 type Shape = 'string' | 'long' | 'integer' | 'boolean' | 'strings' | 'map' | { readonly [field: string]: Shape };
 

@@ -29,12 +29,10 @@ export function deltaType(type: LakeType): DeltaType {
   return { type: 'array', elementType: deltaType(type.element), containsNull: true };
 }
 
-const SIMPLE = new Set(
-  ['boolean', 'byte', 'short', 'integer', 'long', 'float', 'double', 'string', 'binary', 'date'].concat([
-    'timestamp',
-    'timestamp_ntz',
-  ]),
-);
+const SIMPLE = new Set<string>([
+  ...(['boolean', 'byte', 'short', 'integer', 'long', 'float', 'double'] as const),
+  ...(['string', 'binary', 'date', 'timestamp', 'timestamp_ntz'] as const),
+] satisfies LakeType['kind'][]);
 
 /** Undefined: a type that no column of ours has (map, struct, variant, void). */
 export function lakeType(type: DeltaType): LakeType | undefined {
