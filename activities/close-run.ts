@@ -27,21 +27,22 @@ export function closeRun(deps: Dependencies, input: CloseRun): Promise<ClosedRun
     const published = records.filter((each) => each.state === 'published').map(({ spec }) => spec.table);
     const closed = { published, visible: await visibleOf(ledger, run) };
     if (!done || records.length === 0) return { ...closed, untouched: done ? 'unknown' : 'changed' };
-    const left = state === 'discarded' ? await discardAll(session, records, running) : [];
+    const over = records.filter((each) => each.state === state || (forget === true && each.state === 'published'));
+    const left = state === 'discarded' ? await discardAll(session, over, running) : [];
     if (left.length > 0) return { ...closed, left: left.slice(0, TOLD) };
     if (forget === true) await ledger.forget(run);
     return closed;
   });
 }
 
-/** Tries every table: one that somebody reads keeps none of the others. Answers with why some are left. */
+/** Removes what of these tables nobody can see. Tries every table: one that somebody reads keeps none of the others. Answers with why some are left. */
 async function discardAll(
   session: DestinationSession,
   records: readonly TableRecord[],
   running: Attempt,
 ): Promise<string[]> {
   const left: string[] = [];
-  for (const record of records.filter(({ state }) => state === 'discarded')) {
+  for (const record of records) {
     try {
       await session.discard(record);
     } catch (error) {

@@ -326,7 +326,7 @@ export interface DestinationSession extends AsyncDisposable {
   digestForm?(record: TableRecord): Promise<DigestForm>;
   /** Digests staging until the table is published, then the target. Present where `capabilities.digest` is. */
   digester?(record: TableRecord, form: DigestForm): TableDigester;
-  /** Removes staging of a discarded table; rows that are visible stay. Idempotent. */
+  /** Removes staging of a discarded table, or what attempts have left of a published one; rows that are visible stay. Idempotent. */
   discard(record: TableRecord): Promise<void>;
   /**
    * Staging of which this ledger has no row, as after it was dropped. Another ledger of the same system may know it: shown, never
