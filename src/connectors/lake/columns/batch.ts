@@ -1,0 +1,48 @@
+/**
+ * Some rows of a stream, found but not decoded: where each of their fields lies in one buffer. Fields stand row by row: that of row r
+ * and field f at `r * fields + f`. It is filled, decoded column by column, and cleared before its buffer is reused.
+ */
+export class Batch {
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  readonly starts: Int32Array;
+  /** -1: NULL. */
+  readonly lengths: Int32Array;
+  rows = 0;
+  /** Rows that it has place for. */
+  readonly capacity: number;
+
+  constructor(
+    readonly fields: number,
+    capacity = Math.max(1, Math.floor(FIELDS / fields)),
+  ) {
+    this.capacity = capacity;
+    this.starts = new Int32Array(capacity * fields);
+    this.lengths = new Int32Array(capacity * fields);
+  }
+
+  get full(): boolean {
+    return this.rows === this.capacity;
+  }
+
+  /** Its rows are in this buffer; there are none yet. */
+  over(bytes: Uint8Array): void {
+    if (this.bytes === bytes) return;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+}
+
+/** Few enough that the bytes of a batch are still near when its last column is decoded. */
+const FIELDS = 32 * 1024;
+
+/** A value that its column can't hold: which row of the batch, and why, without the value. */
+export class ValueRefused extends Error {
+  override readonly name = 'ValueRefused';
+  /** In the batch, from 0 on. Set by whoever knows. */
+  row = -1;
+
+  constructor(readonly why: string) {
+    super(why);
+  }
+}

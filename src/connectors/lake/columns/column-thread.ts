@@ -1,0 +1,156 @@
+import { Worker } from 'node:worker_threads';
+import { LonghaulError } from '../../../core/errors.js';
+import type { Meter } from '../../types.js';
+import type { ObjectWriter } from '../../objects/store.js';
+import type { DataFile } from '../model.js';
+import { rejected } from './frames-of.js';
+import type { FinishedFile, FromThread, ThreadSetup, ToThread } from './messages.js';
+import type { WriteOptions, WrittenFiles } from './write-data-files.js';
+
+/** Starts a module of ours in a thread, from dist as from the sources. */
+const BOOTSTRAP = new URL(
+  import.meta.url.endsWith('.ts') ? '../../../../bin/thread.js' : '../../../../../bin/thread.js',
+  import.meta.url,
+);
+const THREAD = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
+
+export const SLOT_BYTES = 1 << 20;
+const SLOTS = 3;
+
+type Setup = Omit<ThreadSetup, 'slots'>;
+
+/**
+ * A thread that makes files of a stream, seen from the one that feeds it. Bytes go there through shared slots, each filled before it is handed
+ * over; files come back in pieces that are written one after another. Disposed: the thread is ended, files under way are given up.
+ */
+export class ColumnThread implements AsyncDisposable {
+  readonly #slots: readonly Uint8Array[];
+  readonly #thread: Worker;
+  readonly #free: number[] = [];
+  readonly #writers = new Map<number, { readonly path: string; readonly writer: ObjectWriter }>();
+  readonly #files: DataFile[] = [];
+  /** The slot that is being filled, and how far. */
+  #current: { readonly slot: number; at: number } | undefined;
+  #wake: (() => void) | undefined;
+  #failure: { readonly reason: unknown } | undefined;
+  #done: Extract<FromThread, { done: unknown }>['done'] | undefined;
+  /** All that the thread has sent so far, being written in order. */
+  #writing: Promise<void> = Promise.resolve();
+  readonly #abort = () => this.#fail(this.options.signal.reason);
+
+  constructor(
+    setup: Setup,
+    private readonly options: WriteOptions,
+    private readonly meter: Meter,
+  ) {
+    const slots = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT_BYTES));
+    this.#slots = slots.map((slot) => new Uint8Array(slot));
+    this.#free.push(...slots.keys());
+    const data: ThreadSetup = { ...setup, slots };
+    this.#thread = new Worker(BOOTSTRAP, { workerData: { module: THREAD.href, data } });
+    this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
+    this.#thread.on('error', (error) => this.#fail(error));
+    this.#thread.on('exit', () => this.#fail(new Error('the thread that writes Parquet files has ended')));
+    options.signal.addEventListener('abort', this.#abort);
+  }
+
+  /** Where the next bytes go. Waits while the thread is behind; rejects with what went wrong there, or with the signal's reason. */
+  async place(): Promise<Uint8Array> {
+    while (this.#current === undefined) {
+      if (this.#failure) throw this.#failure.reason;
+      const slot = this.#free.pop();
+      if (slot === undefined) await new Promise<void>((resolve) => (this.#wake = resolve));
+      else this.#current = { slot, at: 0 };
+    }
+    if (this.#failure) throw this.#failure.reason;
+    return this.#slots[this.#current.slot]!.subarray(this.#current.at);
+  }
+
+  /** So many bytes were put there. */
+  filled(bytes: number): void {
+    this.#current!.at += bytes;
+    if (this.#current!.at === SLOT_BYTES) this.#handOver();
+  }
+
+  async finish(): Promise<WrittenFiles> {
+    this.#handOver();
+    this.#tell('end');
+    while (this.#done === undefined) {
+      if (this.#failure) throw this.#failure.reason;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    await this.#writing;
+    if (this.#failure) throw this.#failure.reason;
+    return { ...this.#done, files: this.#files };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.options.signal.removeEventListener('abort', this.#abort);
+    this.#failure ??= { reason: new Error('given up') };
+    await this.#thread.terminate();
+    await this.#writing;
+    const givenUp = await Promise.allSettled([...this.#writers.values()].map(({ writer }) => writer[Symbol.asyncDispose]()));
+    const failed = givenUp.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  #handOver(): void {
+    if (this.#current === undefined) return;
+    this.#tell({ slot: this.#current.slot, length: this.#current.at });
+    this.#current = undefined;
+  }
+
+  #tell(message: ToThread): void {
+    this.#thread.postMessage(message);
+  }
+
+  #onMessage(message: FromThread): void {
+    if ('free' in message) {
+      this.#free.push(message.free);
+      this.meter.rows = message.rows;
+    } else if ('bytes' in message) this.#queue(() => this.#write(message.file, message.bytes));
+    else if ('finished' in message) this.#queue(() => this.#finishFile(message.finished));
+    else if ('done' in message) {
+      this.#done = message.done;
+      this.meter.rows = message.done.rows;
+    } else this.#fail(this.#failureOf(message));
+    this.#wake?.();
+  }
+
+  #failureOf(message: Extract<FromThread, { refused: unknown } | { failed: string }>): Error {
+    if ('failed' in message) return new LonghaulError('Unknown', `${this.options.table}: ${message.failed}`);
+    const { row, column, why } = message.refused;
+    return rejected(this.options, `row ${row}`, column, why);
+  }
+
+  #queue(work: () => Promise<void>): void {
+    this.#writing = this.#writing.then(async () => {
+      if (!this.#failure) await work();
+    });
+    this.#writing = this.#writing.catch((error: unknown) => this.#fail(error));
+  }
+
+  async #write(file: number, bytes: Uint8Array): Promise<void> {
+    let open = this.#writers.get(file);
+    if (open === undefined) {
+      const path = this.options.nextPath();
+      open = { path, writer: await this.options.create(path) };
+      this.#writers.set(file, open);
+    }
+    await open.writer.write(bytes);
+    this.#tell({ written: bytes.length });
+  }
+
+  async #finishFile({ file, rows, statistics, partitionValues }: FinishedFile): Promise<void> {
+    const { path, writer } = this.#writers.get(file)!;
+    const size = await writer.finish();
+    await writer[Symbol.asyncDispose]();
+    this.#writers.delete(file);
+    this.#files.push({ path, size, rows, ...(partitionValues && { partitionValues }), statistics });
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#done === undefined) this.#failure ??= { reason };
+    this.#wake?.();
+  }
+}

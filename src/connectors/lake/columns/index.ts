@@ -1,0 +1,1 @@
+export { canDecodeBinary, writeDataFiles, type WriteOptions, type WrittenFiles } from './write-data-files.js';

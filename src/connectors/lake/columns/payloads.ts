@@ -1,0 +1,74 @@
+const COPY_DATA = 0x64;
+const HEADER = 5;
+
+/** Takes a piece of a COPY's data, in order, cut anywhere. */
+export interface PayloadSink {
+  piece(bytes: Uint8Array, from: number, to: number): void;
+}
+
+/** Takes the headers of CopyData frames off a stream that chunks split anywhere. Nothing is copied. */
+export class Payloads {
+  /** Bytes of the current frame's payload that are still to come. */
+  #left = 0;
+  /** Bytes of the current header that came, and what its length is so far. */
+  #header = 0;
+  #length = 0;
+
+  constructor(private readonly sink: PayloadSink) {}
+
+  /** True between two frames. */
+  get atBoundary(): boolean {
+    return this.#left === 0 && this.#header === 0;
+  }
+
+  walk(bytes: Uint8Array, from: number, to: number): void {
+    let at = this.#rest(bytes, from, to);
+    while (at + HEADER <= to) {
+      requireCopyData(bytes[at]!);
+      const end = at + 1 + lengthAt(bytes, at + 1);
+      if (end > to) {
+        this.sink.piece(bytes, at + HEADER, to);
+        this.#left = end - to;
+        return;
+      }
+      this.sink.piece(bytes, at + HEADER, end);
+      at = end;
+    }
+    if (at < to) this.#rest(bytes, at, to);
+  }
+
+  /** The end of the frame that was begun in an earlier chunk, or a header that this chunk cuts. */
+  #rest(bytes: Uint8Array, from: number, to: number): number {
+    let at = from;
+    if (this.#left === 0 && (this.#header > 0 || to - at < HEADER)) {
+      while (at < to && this.#header < HEADER) this.#headerByte(bytes[at++]!);
+      if (this.#header < HEADER) return at;
+      this.#header = 0;
+      this.#left = this.#length - 4;
+    }
+    const end = Math.min(to, at + this.#left);
+    if (end > at) this.sink.piece(bytes, at, end);
+    this.#left -= end - at;
+    return this.#left === 0 && at !== from && end < to && to - end < HEADER ? this.#rest(bytes, end, to) : end;
+  }
+
+  #headerByte(byte: number): void {
+    if (this.#header === 0) requireCopyData(byte);
+    this.#length = this.#header === 0 ? 0 : this.#length * 256 + byte;
+    if (++this.#header === HEADER && (this.#length < 4 || this.#length > 0x7fffffff)) throw impossible(this.#length);
+  }
+}
+
+function lengthAt(bytes: Uint8Array, at: number): number {
+  const length = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  if (length < 4) throw impossible(length);
+  return length;
+}
+
+function requireCopyData(type: number): void {
+  if (type !== COPY_DATA) throw new Error(`a message of type ${type} stands among the data of a COPY`);
+}
+
+function impossible(length: number): Error {
+  return new Error(`a message of a COPY has the impossible length ${length}`);
+}

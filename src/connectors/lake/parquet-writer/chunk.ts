@@ -1,0 +1,233 @@
+import { boundBytes, boundsOf, bytesBounds, shortMax, shortMin, type Bounds, type Chosen } from './bounds.js';
+import { Scratch } from './bytes.js';
+import type { Compressor } from './compress.js';
+import { Dictionary } from './dictionary.js';
+import { BytesLeaf, FixedLeaf, readLength, type Leaf, type ListLevels } from './leaf.js';
+import { writeBooleans, writeHybrid, writeLevels } from './levels.js';
+import { BOOLEAN, leafType, physicalType } from './physical.js';
+import type { FileColumn } from './schema.js';
+import { ThriftWriter } from './thrift.js';
+
+const DATA_PAGE = 0;
+const DICTIONARY_PAGE = 2;
+const PLAIN = 0;
+const RLE = 3;
+const RLE_DICTIONARY = 8;
+
+/** Values of a page, before compression: readers take a page into memory as a whole. */
+const PAGE_BYTES = 1 << 20;
+
+/** One column of one row group as it was collected. */
+export interface ChunkValues {
+  readonly column: FileColumn;
+  readonly leaf: Leaf;
+  /** Of a list. */
+  readonly levels?: ListLevels;
+}
+
+/** What the footer tells of a chunk, offsets counted from the file's begin. */
+export interface ChunkFacts {
+  readonly column: FileColumn;
+  readonly encodings: readonly number[];
+  readonly entries: number;
+  readonly nulls: number;
+  readonly uncompressed: number;
+  readonly compressed: number;
+  readonly dataOffset: number;
+  readonly dictionaryOffset?: number;
+  readonly bounds?: Bounds;
+}
+
+/** Values [from, to) of a leaf in entries [first, last) of a column: one page. */
+interface PageSpan {
+  readonly first: number;
+  readonly last: number;
+  readonly from: number;
+  readonly to: number;
+  /** Of values of bytes, in memory. */
+  readonly fromByte: number;
+  readonly toByte: number;
+}
+
+/** Takes bytes of a file in order; they may be reused afterwards. */
+export interface FileBytes {
+  readonly size: number;
+  write(bytes: Uint8Array): void;
+}
+
+/** Writes column chunks, one after another, with one memory for all. */
+export class ChunkWriter {
+  readonly #page = new Scratch();
+  readonly #dictionary = new Dictionary();
+  #uncompressed = 0;
+  #compressed = 0;
+
+  constructor(private readonly compress: Compressor) {}
+
+  write(values: ChunkValues, out: FileBytes): ChunkFacts {
+    const { column, leaf, levels } = values;
+    [this.#uncompressed, this.#compressed] = [0, 0];
+    const physical = physicalType(leafType(column.type));
+    const coded = physical !== BOOLEAN && this.#dictionary.build(leaf);
+    const dictionaryOffset = coded ? out.size : undefined;
+    if (coded) this.#dictionaryPage(leaf, out);
+    const dataOffset = out.size;
+    for (const span of pagesOf(values, coded)) this.#dataPage(values, span, coded, out);
+    const bounds = statisticsOf(values, physical, coded ? this.#dictionary : undefined);
+    return {
+      column,
+      encodings: coded ? [PLAIN, RLE, RLE_DICTIONARY] : [PLAIN, RLE],
+      entries: levels?.entries ?? leaf.slots,
+      nulls: (levels?.entries ?? leaf.slots) - leaf.count,
+      ...{ uncompressed: this.#uncompressed, compressed: this.#compressed, dataOffset },
+      ...(dictionaryOffset !== undefined && { dictionaryOffset }),
+      ...(bounds !== undefined && { bounds }),
+    };
+  }
+
+  #dictionaryPage(leaf: Leaf, out: FileBytes): void {
+    const page = this.#page;
+    const { entries, firsts } = this.#dictionary;
+    page.clear();
+    const bytes = leaf instanceof BytesLeaf ? leaf.data : bytesOf(leaf as FixedLeaf);
+    const width = leaf instanceof FixedLeaf ? leaf.words * 4 : 0;
+    for (let entry = 0; entry < entries; entry++) {
+      const first = firsts[entry]!;
+      if (width > 0) page.add(bytes.subarray(first * width, (first + 1) * width));
+      else page.add(bytes.subarray(first, first + 4 + readLength(bytes, first)));
+    }
+    this.#writePage(out, DICTIONARY_PAGE, (header) =>
+      header.struct(7, (dictionary) => {
+        dictionary.i32(1, entries);
+        dictionary.i32(2, PLAIN);
+      }),
+    );
+  }
+
+  #dataPage({ column, leaf, levels }: ChunkValues, span: PageSpan, coded: boolean, out: FileBytes): void {
+    const page = this.#page;
+    const { first, last } = span;
+    page.clear();
+    if (levels) {
+      writeLevels(page, levels.repetition, first, last, 1);
+      writeLevels(page, levels.definition, first, last, 2);
+    } else if (column.nullable) {
+      writeLevels(page, leaf.present, first, last, 1);
+    }
+    if (coded) this.#indices(span);
+    else plainValues(page, leaf, span, leafType(column.type).kind === 'boolean');
+    this.#writePage(out, DATA_PAGE, (header) =>
+      header.struct(5, (data) => {
+        data.i32(1, last - first);
+        data.i32(2, coded ? RLE_DICTIONARY : PLAIN);
+        data.i32(3, RLE);
+        data.i32(4, RLE);
+      }),
+    );
+  }
+
+  #indices({ from, to }: PageSpan): void {
+    const bits = Math.max(1, 32 - Math.clz32(this.#dictionary.entries - 1));
+    this.#page.byte(bits);
+    writeHybrid(this.#page, this.#dictionary.indices, from, to, bits);
+  }
+
+  #writePage(out: FileBytes, type: number, kind: (header: ThriftWriter) => void): void {
+    const raw = this.#page.taken();
+    const compressed = this.compress(raw);
+    const header = ThriftWriter.struct((writer) => {
+      writer.i32(1, type);
+      writer.i32(2, raw.length);
+      writer.i32(3, compressed.length);
+      kind(writer);
+    });
+    out.write(header);
+    out.write(compressed);
+    this.#uncompressed += header.length + raw.length;
+    this.#compressed += header.length + compressed.length;
+  }
+}
+
+function bytesOf({ ints }: FixedLeaf): Uint8Array {
+  return new Uint8Array(ints.buffer);
+}
+
+function plainValues(page: Scratch, leaf: Leaf, span: PageSpan, boolean: boolean): void {
+  if (leaf instanceof BytesLeaf) page.add(leaf.data.subarray(span.fromByte, span.toByte));
+  else if (boolean) writeBooleans(page, (leaf as FixedLeaf).ints, span.from, span.to);
+  else {
+    const width = (leaf as FixedLeaf).words * 4;
+    page.add(bytesOf(leaf as FixedLeaf).subarray(span.from * width, span.to * width));
+  }
+}
+
+/** Pages of about PAGE_BYTES, cut between rows. Indices into a dictionary are small: they are one page. */
+function* pagesOf({ leaf, levels }: ChunkValues, coded: boolean): Generator<PageSpan> {
+  const entries = levels?.entries ?? leaf.slots;
+  const whole = { first: 0, last: entries, from: 0, to: leaf.count, fromByte: 0, toByte: leaf.byteLength };
+  if (coded || leaf.byteLength <= PAGE_BYTES) {
+    yield whole;
+    return;
+  }
+  const present = levels ? levels.definition : leaf.present;
+  const full = levels ? maxOf(present, entries) : 1;
+  const width = leaf instanceof FixedLeaf ? leaf.words * 4 : 0;
+  let [first, from, fromByte, to, toByte] = [0, 0, 0, 0, 0];
+  for (let entry = 0; entry < entries; entry++) {
+    const size = toByte - fromByte;
+    if (size >= PAGE_BYTES && (levels === undefined || levels.repetition[entry] === 0)) {
+      yield { first, last: entry, from, to, fromByte, toByte };
+      [first, from, fromByte] = [entry, to, toByte];
+    }
+    if (present[entry] !== full) continue;
+    to++;
+    toByte += width > 0 ? width : 4 + readLength((leaf as BytesLeaf).data, toByte);
+  }
+  yield { first, last: entries, from, to, fromByte, toByte };
+}
+
+/** The level of an element that is there; asked only where there are some. */
+function maxOf(levels: Uint8Array, entries: number): number {
+  let max = 0;
+  for (let entry = 0; entry < entries; entry++) max = Math.max(max, levels[entry]!);
+  return max;
+}
+
+function statisticsOf({ column, leaf }: ChunkValues, physical: number, chosen?: Chosen): Bounds | undefined {
+  if (column.type.kind === 'list') return undefined;
+  if (leaf instanceof BytesLeaf) return column.type.kind === 'binary' ? undefined : bytesBounds(leaf, chosen);
+  return boundsOf(leaf as FixedLeaf, physical, chosen);
+}
+
+/** The facts as the footer has them. */
+export function writeChunk(chunk: ThriftWriter, facts: ChunkFacts, codec: number): void {
+  const physical = physicalType(leafType(facts.column.type));
+  chunk.i64(2, facts.dictionaryOffset ?? facts.dataOffset);
+  chunk.struct(3, (data) => {
+    data.i32(1, physical);
+    data.enums(2, facts.encodings);
+    data.strings(3, pathOf(facts.column));
+    data.i32(4, codec);
+    data.i64(5, facts.entries);
+    data.i64(6, facts.uncompressed);
+    data.i64(7, facts.compressed);
+    data.i64(9, facts.dataOffset);
+    if (facts.dictionaryOffset !== undefined) data.i64(11, facts.dictionaryOffset);
+    data.struct(12, (statistics) => writeStatistics(statistics, facts, physical));
+  });
+}
+
+function pathOf({ name, type }: FileColumn): string[] {
+  return type.kind === 'list' ? [name, 'list', 'element'] : [name];
+}
+
+function writeStatistics(statistics: ThriftWriter, { bounds, nulls }: ChunkFacts, physical: number): void {
+  statistics.i64(3, nulls);
+  if (bounds === undefined) return;
+  const min = shortMin(boundBytes(bounds.min, physical), true);
+  const max = shortMax(boundBytes(bounds.max, physical), true);
+  if (max !== undefined) statistics.binary(5, max.bytes);
+  statistics.binary(6, min.bytes);
+  if (max !== undefined) statistics.bool(7, max.exact);
+  statistics.bool(8, min.exact);
+}

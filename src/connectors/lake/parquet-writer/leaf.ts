@@ -1,0 +1,139 @@
+/**
+ * The values of a column of one row group, as they are collected. A slot is a place for a value: a row's, or a list's element's. Values that
+ * are NULL take a slot and nothing else. Arrays grow and are used anew for the next row group; decoders write into them directly, after
+ * `reserve`, and call `advance`.
+ */
+export abstract class Leaf {
+  /** By slot: 1 where there is a value. */
+  present = new Uint8Array(FIRST_SLOTS);
+  slots = 0;
+  /** Values that are not NULL. */
+  count = 0;
+
+  abstract readonly byteLength: number;
+
+  /** Makes place for so many slots more. */
+  reserve(slots: number): void {
+    if (this.slots + slots > this.present.length) this.present = grown(this.present, this.slots + slots);
+  }
+
+  clear(): void {
+    this.slots = 0;
+    this.count = 0;
+  }
+}
+
+const FIRST_SLOTS = 64;
+
+/** Values of 1, 2 or 4 words of 32 bits, the lowest word first: in memory they are as PLAIN encoding has them, booleans apart. */
+export class FixedLeaf extends Leaf {
+  ints = new Int32Array(0);
+
+  constructor(readonly words: 1 | 2 | 4) {
+    super();
+    this.ints = new Int32Array(FIRST_SLOTS * words);
+  }
+
+  get byteLength(): number {
+    return this.count * this.words * 4;
+  }
+
+  override reserve(slots: number): void {
+    super.reserve(slots);
+    const needed = (this.count + slots) * this.words;
+    if (needed > this.ints.length) this.ints = grown(this.ints, needed);
+  }
+
+  advance(slots: number, count: number): void {
+    this.slots = slots;
+    this.count = count;
+  }
+}
+
+/** Values of bytes, in memory as PLAIN encoding has them: each a little-endian length of 4 bytes, and its bytes. */
+export class BytesLeaf extends Leaf {
+  data = new Uint8Array(FIRST_SLOTS * 8);
+  /** Bytes of `data` that are taken. */
+  at = 0;
+
+  get byteLength(): number {
+    return this.at;
+  }
+
+  /** Makes place for so many bytes more, lengths included. */
+  reserveBytes(bytes: number): void {
+    if (this.at + bytes > this.data.length) this.data = grown(this.data, this.at + bytes);
+  }
+
+  advance(slots: number, count: number, at: number): void {
+    this.slots = slots;
+    this.count = count;
+    this.at = at;
+  }
+
+  /** One value; for what is not copied in a loop of its own. */
+  add(bytes: Uint8Array): void {
+    this.reserve(1);
+    this.reserveBytes(bytes.length + 4);
+    writeLength(this.data, this.at, bytes.length);
+    this.data.set(bytes, this.at + 4);
+    this.present[this.slots] = 1;
+    this.advance(this.slots + 1, this.count + 1, this.at + 4 + bytes.length);
+  }
+
+  override clear(): void {
+    super.clear();
+    this.at = 0;
+    if (this.data.length > LARGE) this.data = new Uint8Array(FIRST_SLOTS * 8);
+  }
+}
+
+/** Buffers of bytes beyond this are not kept for the next row group: one huge value shall not hold memory for good. */
+const LARGE = 32 << 20;
+
+export function writeLength(data: Uint8Array, at: number, length: number): void {
+  data[at] = length;
+  data[at + 1] = length >>> 8;
+  data[at + 2] = length >>> 16;
+  data[at + 3] = length >>> 24;
+}
+
+export function readLength(data: Uint8Array, at: number): number {
+  return data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24);
+}
+
+function grown<T extends Uint8Array | Int32Array>(array: T, needed: number): T {
+  const larger = new (array.constructor as new (length: number) => T)(Math.max(needed, Math.ceil(array.length * 1.5)));
+  larger.set(array);
+  return larger;
+}
+
+/** The nesting of a list column: by entry (an element, or an empty or missing list), its repetition and definition level. */
+export class ListLevels {
+  repetition = new Uint8Array(FIRST_SLOTS);
+  definition = new Uint8Array(FIRST_SLOTS);
+  entries = 0;
+  rows = 0;
+  /** Lists that are NULL themselves. */
+  nulls = 0;
+
+  reserve(entries: number): void {
+    const needed = this.entries + entries;
+    if (needed <= this.repetition.length) return;
+    this.repetition = grown(this.repetition, needed);
+    this.definition = grown(this.definition, needed);
+  }
+
+  /** After `reserve`. */
+  add(repetition: number, definition: number): void {
+    this.repetition[this.entries] = repetition;
+    this.definition[this.entries++] = definition;
+    if (repetition === 0) this.rows++;
+  }
+
+  clear(): void {
+    this.entries = 0;
+    this.rows = 0;
+    this.nulls = 0;
+  }
+}
