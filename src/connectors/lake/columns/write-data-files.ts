@@ -46,7 +46,7 @@ export async function writeDataFiles(stream: SourceStream, options: WriteOptions
   stream.rows.catch(() => undefined); // whoever iterates is told of it too
   await using thread = new ColumnThread(setupOf(stream, options), options, meter);
   for await (const chunk of framesOf(stream, options, meter)) await feed(thread, chunk);
-  return thread.finish();
+  return await thread.finish();
 }
 
 async function feed(thread: ColumnThread, chunk: Uint8Array): Promise<void> {

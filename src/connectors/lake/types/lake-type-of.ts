@@ -50,7 +50,7 @@ export function isGeometry({ node }: ModifiedType): boolean {
 
 function decimalOf(column: ColumnShape, modifiers: readonly number[] | undefined): TypeAnswer {
   const [precision, scale = 0] = modifiers ?? [];
-  if (precision === undefined) return needsMapping(column, 'says not how many digits its numbers have');
+  if (precision === undefined) return needsMapping(column, 'does not say how many digits its numbers have');
   if (precision > MOST_DIGITS) return needsMapping(column, `has more than the ${MOST_DIGITS} digits of a lake's decimals`);
   if (scale < 0 || scale > precision) return needsMapping(column, 'has a scale that no decimal of a lake has');
   return { type: { kind: 'decimal', precision, scale } };
