@@ -2,7 +2,7 @@
  * One contestant of bench/lake.ts in a process of its own: queries of a Postgres into Parquet files of a folder, all at the same time, by the
  * functions that a lake's destination calls. Prints what it took as JSON.
  *
- *   node dist/bench/lake-copy.js <folder> <compression> <query>…      LAKE_SOURCE_URL=postgres://…  LAKE_FORMAT=binary|text
+ *   node dist/bench/lake-copy.js <compression> <query>…      LAKE_SOURCE_URL=postgres://…  LAKE_FORMAT=binary|text  LAKE_FOLDER=…
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -64,7 +64,8 @@ async function copy(query: string, number: number) {
 const begun = performance.now();
 const written = await Promise.all(queries.map(copy));
 const stages = { decode: 0, encode: 0, compress: 0 };
-for (const { stages: one } of written) for (const name of ['decode', 'encode', 'compress'] as const) stages[name] += one[name] / 1000;
+for (const { stages: one } of written)
+  for (const name of ['decode', 'encode', 'compress'] as const) stages[name] += one[name] / 1000;
 console.log(
   JSON.stringify({
     rows: written.reduce((sum, { rows }) => sum + rows, 0),

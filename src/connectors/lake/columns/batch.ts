@@ -1,6 +1,6 @@
 /**
- * Some rows of a stream, found but not decoded: where each of their fields lies in one buffer. Fields stand row by row: that of row r
- * and field f at `r * fields + f`. It is filled, decoded column by column, and cleared before its buffer is reused.
+ * Some rows of a stream, found but not decoded: where each of their fields lies in one buffer. Fields stand column by
+ * column: that of row r and field f at `f * capacity + r`. It is filled, decoded column by column, and cleared before its buffer is reused.
  */
 export class Batch {
   bytes: Uint8Array = new Uint8Array(0);
@@ -31,10 +31,23 @@ export class Batch {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
+
+  /** Its rows are these of another, at most its capacity. */
+  take(from: Batch, rows: readonly number[]): void {
+    this.over(from.bytes);
+    this.rows = rows.length;
+    for (let field = 0; field < this.fields; field++) {
+      const [to, begin] = [field * this.capacity, field * from.capacity];
+      for (let row = 0; row < rows.length; row++) {
+        this.starts[to + row] = from.starts[begin + rows[row]!]!;
+        this.lengths[to + row] = from.lengths[begin + rows[row]!]!;
+      }
+    }
+  }
 }
 
 /** Few enough that the bytes of a batch are still near when its last column is decoded. */
-const FIELDS = 32 * 1024;
+const FIELDS = 16 * 1024;
 
 /** A value that its column can't hold: which row of the batch, and why, without the value. */
 export class ValueRefused extends Error {

@@ -24,10 +24,9 @@ export class BinaryRows extends RowFinder {
     while (batch.rows < capacity && at + 2 <= to) {
       const count = view.getInt16(at);
       if (count !== fields) return this.#endOrThrow(count, at);
-      let field = batch.rows * fields;
-      const last = field + fields;
+      const last = batch.rows + fields * capacity;
       let next = at + 2;
-      for (; field < last; field++) {
+      for (let field = batch.rows; field < last; field += capacity) {
         if (next + 4 > to) return at;
         const length = view.getInt32(next);
         next += 4;

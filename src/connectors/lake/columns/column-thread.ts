@@ -89,7 +89,9 @@ export class ColumnThread implements AsyncDisposable {
     this.#failure ??= { reason: new Error('given up') };
     await this.#thread.terminate();
     await this.#writing;
-    const givenUp = await Promise.allSettled([...this.#writers.values()].map(({ writer }) => writer[Symbol.asyncDispose]()));
+    const givenUp = await Promise.allSettled(
+      [...this.#writers.values()].map(({ writer }) => writer[Symbol.asyncDispose]()),
+    );
     const failed = givenUp.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
   }

@@ -112,7 +112,9 @@ function largeText(
   ints: Int32Array,
   to: number,
 ): boolean {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString('latin1').trim();
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + at, length)
+    .toString('latin1')
+    .trim();
   if (/^[+-]?(nan|inf(inity)?)$/i.test(text)) return form.refuse('NaN or an infinity');
   const value = unscaled(text, form.scale);
   const limit = 10n ** BigInt(form.precision);

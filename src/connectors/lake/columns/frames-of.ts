@@ -65,7 +65,12 @@ function placeText({ file, line }: Place): string {
 }
 
 /** A row that can't be written: never with its value. */
-export function rejected({ table }: Pick<Told, 'table'>, where: string, column: string | undefined, why: string): LonghaulError {
+export function rejected(
+  { table }: Pick<Told, 'table'>,
+  where: string,
+  column: string | undefined,
+  why: string,
+): LonghaulError {
   const at = column === undefined ? where : `${where}, column ${column}`;
   return new LonghaulError('DataRejected', `A row can't be written to ${table} (${at}): ${why}.`, {
     next: 'Correct the data, or say in the job file what the column becomes (`types`), then retry the partition. Nothing of it was published.',

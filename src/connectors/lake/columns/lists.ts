@@ -10,7 +10,8 @@ const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
-const NESTED = 'it is an array of more than one dimension, or one that does not begin at 1, and the lake has lists only';
+const NESTED =
+  'it is an array of more than one dimension, or one that does not begin at 1, and the lake has lists only';
 
 /** Where the elements of one array are: told one by one, in order. */
 type Tell = (start: number, length: number) => void;
@@ -23,7 +24,7 @@ export function fillLists(elements: Fill<Leaf>, form: Form, delimiter: ',' | ';'
     const sizes = new Int32Array(batch.rows);
     const places: number[] = [];
     for (let row = 0; row < batch.rows; row++) {
-      const at = row * batch.fields + field;
+      const at = field * batch.capacity + row;
       const before = places.length;
       const length = batch.lengths[at]!;
       const tell: Tell = (start, size) => void places.push(start, size);
@@ -73,7 +74,8 @@ function addLevels(levels: ListLevels, sizes: Int32Array, leaf: Leaf, first: num
   for (const size of sizes) {
     if (size < 0) levels.nulls++;
     if (size <= 0) levels.add(0, size < 0 ? 0 : empty);
-    for (let element = 0; element < size; element++) levels.add(element === 0 ? 0 : 1, empty + 1 + leaf.present[slot++]!);
+    for (let element = 0; element < size; element++)
+      levels.add(element === 0 ? 0 : 1, empty + 1 + leaf.present[slot++]!);
   }
 }
 

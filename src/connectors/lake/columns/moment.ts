@@ -181,7 +181,9 @@ function daysOf(year: number, month: number, day: number): number {
 }
 
 function textAt(bytes: Uint8Array, at: number, length: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString('latin1').trim();
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, length)
+    .toString('latin1')
+    .trim();
 }
 
 function notA(what: string): ValueRefused {

@@ -118,5 +118,7 @@ function tooFar(): ValueRefused {
 }
 
 function textOf({ bytes }: Batch, at: number, length: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString('latin1').trim();
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, length)
+    .toString('latin1')
+    .trim();
 }

@@ -23,7 +23,11 @@ const MOST_KEYS = 100_000;
  * Deals the rows of batches by the values of some columns. Equal bytes are equal values; different bytes may be (`1.0` and `1.00`), so that the
  * key is made of the values' texts.
  */
-export function dealer(columns: readonly LakeColumn[], fields: readonly number[], decodes: readonly Decode[]): PartitionOf {
+export function dealer(
+  columns: readonly LakeColumn[],
+  fields: readonly number[],
+  decodes: readonly Decode[],
+): PartitionOf {
   const known = new Map<string, { readonly key: string; readonly values: PartitionValues }>();
   return (batch) => {
     const dealt = new Map<string, { key: string; values: PartitionValues; rows: number[] }>();
@@ -47,7 +51,7 @@ export function dealer(columns: readonly LakeColumn[], fields: readonly number[]
 function rawKey(batch: Batch, row: number, fields: readonly number[]): string {
   let key = '';
   for (const field of fields) {
-    const at = row * batch.fields + field;
+    const at = field * batch.capacity + row;
     const length = batch.lengths[at]!;
     const text = length <= 0 ? '' : Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset + batch.starts[at]!, length);
     key += `${length}:${text.toString('latin1')}`;
@@ -63,10 +67,7 @@ function valuesAt(
   decodes: readonly Decode[],
 ): PartitionValues {
   const one = new Batch(batch.fields, 1);
-  one.over(batch.bytes);
-  one.rows = 1;
-  one.starts.set(batch.starts.subarray(row * batch.fields, (row + 1) * batch.fields));
-  one.lengths.set(batch.lengths.subarray(row * batch.fields, (row + 1) * batch.fields));
+  one.take(batch, [row]);
   const group = new RowGroup(columns);
   try {
     group.add(one, decodes);
@@ -77,7 +78,10 @@ function valuesAt(
   }
 }
 
-function textOf({ name, type }: Pick<LakeColumn, 'name' | 'type'>, leaf: RowGroup['chunks'][number]['leaf']): string | null {
+function textOf(
+  { name, type }: Pick<LakeColumn, 'name' | 'type'>,
+  leaf: RowGroup['chunks'][number]['leaf'],
+): string | null {
   if (leaf.count === 0) return null;
   if (leaf instanceof BytesLeaf) return nonEmpty(name, valueText(bytesBounds(leaf)!.min, type));
   const bounds = boundsOf(leaf as FixedLeaf, physicalType(leafType(type)));

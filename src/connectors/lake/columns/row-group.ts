@@ -40,12 +40,16 @@ export class RowGroup {
 
   /** In bytes. */
   get size(): number {
-    return this.chunks.reduce((sum, { leaf, levels }) => sum + leaf.byteLength + leaf.slots + (levels?.entries ?? 0) * 2, 0);
+    return this.chunks.reduce(
+      (sum, { leaf, levels }) => sum + leaf.byteLength + leaf.slots + (levels?.entries ?? 0) * 2,
+      0,
+    );
   }
 
   /** `decodes`: by column. Throws ColumnRefused. */
   add(batch: Batch, decodes: readonly Decode[]): void {
-    for (let index = 0; index < this.chunks.length; index++) this.#addColumn(batch, decodes[index]!, this.chunks[index]!);
+    for (let index = 0; index < this.chunks.length; index++)
+      this.#addColumn(batch, decodes[index]!, this.chunks[index]!);
     this.rows += batch.rows;
   }
 

@@ -39,7 +39,7 @@ export class PartitionedTable implements Table {
   readonly #factory: FileFactory;
   /** By key, the least recently used first. */
   readonly #partitions = new Map<string, PartitionFiles>();
-  readonly #dealt: Batch[] = [];
+  #dealt: Batch | undefined;
 
   constructor(
     options: FileOptions,
@@ -94,15 +94,8 @@ export class PartitionedTable implements Table {
 
   /** The rows of these numbers as a batch of their own. */
   #part(batch: Batch, rows: readonly number[]): Batch {
-    const part = (this.#dealt[0] ??= this.newBatch(batch.capacity));
-    part.over(batch.bytes);
-    part.rows = rows.length;
-    const { fields } = batch;
-    for (let row = 0; row < rows.length; row++) {
-      const from = rows[row]! * fields;
-      part.starts.set(batch.starts.subarray(from, from + fields), row * fields);
-      part.lengths.set(batch.lengths.subarray(from, from + fields), row * fields);
-    }
+    const part = (this.#dealt ??= this.newBatch(batch.capacity));
+    part.take(batch, rows);
     return part;
   }
 }

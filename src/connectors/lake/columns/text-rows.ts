@@ -35,9 +35,9 @@ export class TextRows extends RowFinder {
   }
 
   #row(bytes: Uint8Array, from: number, to: number): void {
-    const { starts, lengths, fields, rows } = this.batch;
-    let field = rows * fields;
-    const last = field + fields;
+    const { starts, lengths, fields, rows, capacity } = this.batch;
+    let field = rows;
+    const last = rows + fields * capacity;
     let start = from;
     let escaped = false;
     for (let at = from; at <= to; at++) {
@@ -48,7 +48,8 @@ export class TextRows extends RowFinder {
       } else if (byte === TAB) {
         if (field === last) throw wrongCount(fields);
         starts[field] = start;
-        lengths[field++] = escaped ? unescaped(bytes, start, at) : at - start;
+        lengths[field] = escaped ? unescaped(bytes, start, at) : at - start;
+        field += capacity;
         start = at + 1;
         escaped = false;
       }

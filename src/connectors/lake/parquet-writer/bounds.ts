@@ -79,20 +79,31 @@ function wideAt(ints: Int32Array, index: number): bigint {
 }
 
 /** In the order of their bytes, which is that of code points for texts. */
-export function bytesBounds({ data, count }: BytesLeaf, chosen?: Chosen): Bounds | undefined {
+export function bytesBounds({ data, view, count }: BytesLeaf, chosen?: Chosen): Bounds | undefined {
   const total = chosen?.entries ?? count;
   if (total === 0) return undefined;
   let min = chosen?.firsts[0] ?? 0;
   let max = min;
+  let least = prefix(view, min);
+  let greatest = least;
   let next = 0;
   for (let index = 0; index < total; index++) {
     const at = chosen ? chosen.firsts[index]! : next;
-    if (!chosen) next = at + 4 + readLength(data, at);
-    if (compareAt(data, at, min) < 0) min = at;
-    else if (compareAt(data, at, max) > 0) max = at;
+    const first = prefix(view, at);
+    if (!chosen) next = at + 4 + view.getInt32(at, true);
+    if (first > least && first < greatest) continue;
+    if (compareAt(data, at, min) < 0) [min, least] = [at, first];
+    else if (compareAt(data, at, max) > 0) [max, greatest] = [at, first];
   }
   const copy = (at: number) => data.slice(at + 4, at + 4 + readLength(data, at));
   return { min: copy(min), max: copy(max) };
+}
+
+/** A value's first four bytes as a number, 0 for those that it has not: where two differ, the values do in the same way. */
+function prefix(view: DataView, at: number): number {
+  const length = view.getInt32(at, true);
+  if (length >= 4) return view.getUint32(at + 4);
+  return length === 0 ? 0 : (view.getUint32(at + 4) & (-1 << (32 - 8 * length))) >>> 0;
 }
 
 function compareAt(data: Uint8Array, one: number, other: number): number {

@@ -1,11 +1,15 @@
-import { BytesLeaf, readLength, type FixedLeaf, type Leaf } from './leaf.js';
+import { BytesLeaf, type FixedLeaf, type Leaf } from './leaf.js';
 
 /** Values differ too much for a dictionary beyond this many, of so many bytes. */
 const MAX_ENTRIES = 1 << 15;
 const MAX_BYTES = 1 << 20;
 
-/** After so many values it is looked whether they repeat. */
-const SAMPLE = 2048;
+/** After so many values it is looked how much they repeat. */
+const SAMPLE = 16 * 1024;
+
+/** How often each has to come at the least: an index takes the better part of a number, and little of a text. */
+const FIXED_REPEATS = 5;
+const BYTES_REPEATS = 2;
 
 /** Places of the hash table: a power of two, and at most a half of it is ever taken. */
 const PLACES = MAX_ENTRIES * 2;
@@ -24,6 +28,7 @@ export class Dictionary {
   /** By entry: the value at which it was first seen (fixed width), or the place of its bytes in the leaf. */
   readonly firsts = new Int32Array(MAX_ENTRIES);
   /** Entries + 1 by hash; 0: free. */
+  #repeats = 0;
   readonly #table = new Int32Array(PLACES);
 
   /** False: the values are better written as they are. */
@@ -32,8 +37,9 @@ export class Dictionary {
     if (this.indices.length < leaf.count) this.indices = new Int32Array(Math.ceil(leaf.count * 1.25));
     this.#table.fill(0);
     this.entries = 0;
+    this.#repeats = leaf instanceof BytesLeaf ? BYTES_REPEATS : FIXED_REPEATS;
     const built = leaf instanceof BytesLeaf ? this.#ofBytes(leaf) : this.#ofFixed(leaf as FixedLeaf);
-    return built && this.entries * 2 <= leaf.count + 1;
+    return built && this.entries * this.#repeats <= leaf.count + this.#repeats;
   }
 
   #ofFixed({ ints, words, count }: FixedLeaf): boolean {
@@ -104,17 +110,17 @@ export class Dictionary {
     return true;
   }
 
-  #ofBytes({ data, count }: BytesLeaf): boolean {
+  #ofBytes({ view, count }: BytesLeaf): boolean {
     const { indices, firsts } = this;
     const table = this.#table;
     let bytes = 0;
     for (let index = 0, at = 0; index < count; index++) {
-      const length = readLength(data, at);
+      const length = view.getInt32(at, true);
       if (length > LONGEST) return false;
       const end = at + 4 + length;
-      let place = hashBytes(data, at, end);
+      let place = hashBytes(view, at, end);
       let entry = table[place]!;
-      while (entry !== 0 && !equalBytes(data, firsts[entry - 1]!, at, end)) {
+      while (entry !== 0 && !equalBytes(view, firsts[entry - 1]!, at, end)) {
         place = (place + 1) & (PLACES - 1);
         entry = table[place]!;
       }
@@ -130,7 +136,7 @@ export class Dictionary {
   }
 
   #full(index: number): boolean {
-    return this.entries === MAX_ENTRIES || (index >= SAMPLE && this.entries * 3 > index * 2);
+    return this.entries === MAX_ENTRIES || (index >= SAMPLE && this.entries * this.#repeats > index);
   }
 
   #enter(place: number, first: number): number {
@@ -145,17 +151,26 @@ function hash(value: number): number {
   return (mixed ^ (mixed >>> 13)) & (PLACES - 1);
 }
 
+/** What of a value's last word of four bytes is its own, by its length modulo 4. */
+const OWN = Int32Array.of(-1, 0xff, 0xffff, 0xffffff);
+
 /** Of the length's four bytes too. */
-function hashBytes(data: Uint8Array, from: number, to: number): number {
+function hashBytes(view: DataView, from: number, to: number): number {
   let mixed = 0x811c9dc5;
-  for (let at = from; at < to; at++) mixed = Math.imul(mixed ^ data[at]!, 0x01000193);
-  return hash(mixed);
+  let at = from;
+  for (; at + 4 < to; at += 4) {
+    mixed = Math.imul(mixed ^ view.getInt32(at, true), 0x85ebca6b);
+    mixed ^= mixed >>> 15;
+  }
+  return hash(Math.imul(mixed ^ (view.getInt32(at, true) & OWN[(to - from) & 3]!), 0x85ebca6b));
 }
 
 /** Whether a value's bytes, its length included, are those at `first`. */
-function equalBytes(data: Uint8Array, first: number, from: number, to: number): boolean {
-  for (let at = from, other = first; at < to; at++, other++) if (data[at] !== data[other]) return false;
-  return true;
+function equalBytes(view: DataView, first: number, from: number, to: number): boolean {
+  let at = from;
+  let other = first;
+  for (; at + 4 < to; at += 4, other += 4) if (view.getInt32(at) !== view.getInt32(other)) return false;
+  return ((view.getInt32(at, true) ^ view.getInt32(other, true)) & OWN[(to - from) & 3]!) === 0;
 }
 
 function equalFours(ints: Int32Array, one: number, other: number): boolean {

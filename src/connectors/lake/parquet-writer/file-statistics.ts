@@ -28,7 +28,9 @@ export class FileStatistics {
   }
 
   byName(): Readonly<Record<string, ColumnStatistics>> {
-    const entries = this.columns.map(({ name, type }, index) => [name, statistics(type, this.#gathered[index]!)] as const);
+    const entries = this.columns.map(
+      ({ name, type }, index) => [name, statistics(type, this.#gathered[index]!)] as const,
+    );
     return Object.fromEntries(entries);
   }
 }
@@ -64,5 +66,9 @@ function maxText(bound: Bound, type: LakeType): string {
 }
 
 function firstCharacters(text: string): string {
-  return text.length <= KEPT ? text : Array.from(text.slice(0, KEPT * 2)).slice(0, KEPT).join('');
+  return text.length <= KEPT
+    ? text
+    : Array.from(text.slice(0, KEPT * 2))
+        .slice(0, KEPT)
+        .join('');
 }

@@ -53,6 +53,7 @@ export class FixedLeaf extends Leaf {
 /** Values of bytes, in memory as PLAIN encoding has them: each a little-endian length of 4 bytes, and its bytes. */
 export class BytesLeaf extends Leaf {
   data = new Uint8Array(FIRST_SLOTS * 8);
+  view = new DataView(this.data.buffer);
   /** Bytes of `data` that are taken. */
   at = 0;
 
@@ -60,9 +61,10 @@ export class BytesLeaf extends Leaf {
     return this.at;
   }
 
-  /** Makes place for so many bytes more, lengths included. */
+  /** Makes place for so many bytes more, lengths included, and a word behind them: they are copied and compared by words. */
   reserveBytes(bytes: number): void {
-    if (this.at + bytes > this.data.length) this.data = grown(this.data, this.at + bytes);
+    const needed = this.at + bytes + 4;
+    if (needed > this.data.length) this.#use(grown(this.data, needed));
   }
 
   advance(slots: number, count: number, at: number): void {
@@ -84,7 +86,12 @@ export class BytesLeaf extends Leaf {
   override clear(): void {
     super.clear();
     this.at = 0;
-    if (this.data.length > LARGE) this.data = new Uint8Array(FIRST_SLOTS * 8);
+    if (this.data.length > LARGE) this.#use(new Uint8Array(FIRST_SLOTS * 8));
+  }
+
+  #use(data: Uint8Array<ArrayBuffer>): void {
+    this.data = data;
+    this.view = new DataView(data.buffer);
   }
 }
 
@@ -102,7 +109,7 @@ export function readLength(data: Uint8Array, at: number): number {
   return data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24);
 }
 
-function grown<T extends Uint8Array | Int32Array>(array: T, needed: number): T {
+function grown<T extends Uint8Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(array: T, needed: number): T {
   const larger = new (array.constructor as new (length: number) => T)(Math.max(needed, Math.ceil(array.length * 1.5)));
   larger.set(array);
   return larger;

@@ -39,10 +39,16 @@ export class ParquetFile {
   #rowGroup(facts: readonly ChunkFacts[], rows: number, start: number): Uint8Array {
     return ThriftWriter.struct((group) => {
       group.structs(1, facts, (chunk, fact) => writeChunk(chunk, fact, CODECS[this.compression]));
-      group.i64(2, sum(facts, ({ uncompressed }) => uncompressed));
+      group.i64(
+        2,
+        sum(facts, ({ uncompressed }) => uncompressed),
+      );
       group.i64(3, rows);
       group.i64(5, start);
-      group.i64(6, sum(facts, ({ compressed }) => compressed));
+      group.i64(
+        6,
+        sum(facts, ({ compressed }) => compressed),
+      );
       group.i16(7, Math.min(this.#rowGroups.length, 0x7fff));
     });
   }

@@ -51,7 +51,8 @@ export function isGeometry({ node }: ModifiedType): boolean {
 function decimalOf(column: ColumnShape, modifiers: readonly number[] | undefined): TypeAnswer {
   const [precision, scale = 0] = modifiers ?? [];
   if (precision === undefined) return needsMapping(column, 'does not say how many digits its numbers have');
-  if (precision > MOST_DIGITS) return needsMapping(column, `has more than the ${MOST_DIGITS} digits of a lake's decimals`);
+  if (precision > MOST_DIGITS)
+    return needsMapping(column, `has more than the ${MOST_DIGITS} digits of a lake's decimals`);
   if (scale < 0 || scale > precision) return needsMapping(column, 'has a scale that no decimal of a lake has');
   return { type: { kind: 'decimal', precision, scale } };
 }
@@ -64,7 +65,8 @@ function needsMapping(column: ColumnShape, why: string): TypeAnswer {
   );
 }
 
-const DECLARABLE = /^(?:(string|double|float|timestamp|timestamp_ntz|long|integer|short|binary|boolean|date)|decimal\((\d+)\s*,\s*(\d+)\))$/;
+const DECLARABLE =
+  /^(?:(string|double|float|timestamp|timestamp_ntz|long|integer|short|binary|boolean|date)|decimal\((\d+)\s*,\s*(\d+)\))$/;
 
 /** Declared types that lose nothing of a source's values that they take, or say by their name that they do. */
 const ALLOWED: Readonly<Record<string, readonly LakeType['kind'][]>> = {

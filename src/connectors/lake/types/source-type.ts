@@ -3,7 +3,15 @@ import type { TypeNode } from '../../postgres/types.js';
 
 /** Names that a type may be declared by, and what the server calls it. */
 const NAMES: Readonly<Record<string, string>> = {
-  ...{ smallint: 'int2', int2: 'int2', smallserial: 'int2', int: 'int4', integer: 'int4', int4: 'int4', serial: 'int4' },
+  ...{
+    smallint: 'int2',
+    int2: 'int2',
+    smallserial: 'int2',
+    int: 'int4',
+    integer: 'int4',
+    int4: 'int4',
+    serial: 'int4',
+  },
   ...{ bigint: 'int8', int8: 'int8', bigserial: 'int8', numeric: 'numeric', decimal: 'numeric', dec: 'numeric' },
   ...{ real: 'float4', float4: 'float4', float: 'float8', float8: 'float8', 'double precision': 'float8' },
   ...{ boolean: 'bool', bool: 'bool', text: 'text', varchar: 'varchar', 'character varying': 'varchar' },

@@ -1,0 +1,424 @@
+import { readFile } from 'node:fs/promises';
+import { parquetMetadata, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { canDecodeBinary } from '../../src/connectors/lake/columns/index.js';
+import { binaryTimestamp, textDate, textTimestamp } from '../../src/connectors/lake/columns/moment.js';
+import { binaryGeometry, textGeometry } from '../../src/connectors/lake/columns/byte-values.js';
+import { Batch } from '../../src/connectors/lake/columns/batch.js';
+import { Payloads } from '../../src/connectors/lake/columns/payloads.js';
+import { lakeTypeOf } from '../../src/connectors/lake/types/lake-type-of.js';
+import type { DataFile } from '../../src/connectors/lake/model.js';
+import type { Row, RowStream } from '../../src/connectors/types.js';
+import { DataFolder, declared, lakeColumns, textStream, writeInto } from '../support/lake-files.js';
+
+let folder: DataFolder;
+beforeAll(async () => {
+  folder = await DataFolder.make();
+});
+afterAll(() => folder[Symbol.asyncDispose]());
+
+async function read({ path }: DataFile): Promise<Record<string, unknown>[]> {
+  const { buffer, byteOffset, length } = await readFile(path);
+  return parquetReadObjects({ file: buffer.slice(byteOffset, byteOffset + length), compressors });
+}
+
+async function metadataOf({ path }: DataFile) {
+  const { buffer, byteOffset, length } = await readFile(path);
+  return parquetMetadata(buffer.slice(byteOffset, byteOffset + length));
+}
+
+function rowStream(columns: string[], rows: Row[]): RowStream {
+  return {
+    ...{ kind: 'rows', format: 'rows', columns, rows: Promise.resolve(rows.length) },
+    async *[Symbol.asyncIterator]() {
+      await Promise.resolve();
+      for (let at = 0; at < rows.length; at += 2) yield { rows: rows.slice(at, at + 2) };
+    },
+  };
+}
+
+describe('frames', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 11, 64])('are taken off in chunks of %i bytes', (size) => {
+    const payloads = ['', 'a', 'bcd', 'x'.repeat(20), ''];
+    const bytes = Buffer.concat(
+      payloads.map((text) => {
+        const frame = Buffer.from(`d0000${text}`);
+        frame.writeInt32BE(text.length + 4, 1);
+        return frame;
+      }),
+    );
+    let seen = '';
+    const walker = new Payloads({
+      piece: (chunk, from, to) => (seen += Buffer.from(chunk.subarray(from, to)).toString()),
+    });
+    for (let at = 0; at < bytes.length; at += size) {
+      const chunk = bytes.subarray(at, at + size);
+      walker.walk(chunk, 0, chunk.length);
+    }
+    expect(seen).toBe(payloads.join(''));
+    expect(walker.atBoundary).toBe(true);
+  });
+
+  it('that are none, or have no possible length, are errors', () => {
+    const walker = () => new Payloads({ piece: () => undefined });
+    expect(() => walker().walk(Buffer.from('e0000'), 0, 5)).toThrow(/type/);
+    expect(() => walker().walk(Buffer.from([0x64, 0, 0, 0, 3]), 0, 5)).toThrow(/impossible/);
+    const cut = walker();
+    cut.walk(Buffer.from([0x64, 0xff]), 0, 2);
+    expect(() => cut.walk(Buffer.from([0xff, 0xff, 0xff]), 0, 3)).toThrow(/impossible/);
+  });
+});
+
+describe('a stream of text', () => {
+  const columns = lakeColumns([declared('id', 'bigint', true), declared('name', 'text'), declared('tags', 'text[]')]);
+  const text = '1\tone\\ttwo\\\\\t{a,"b,\\\\"c"}\n2\t\\N\t\\N\n3\t\t{}\n-4\tü🦆\\nx\t{NULL,"NULL"}\n';
+  const expected = [
+    { id: 1n, name: 'one\ttwo\\', tags: ['a', 'b,"c'] },
+    { id: 2n, name: null, tags: null },
+    { id: 3n, name: '', tags: [] },
+    { id: -4n, name: 'ü🦆\nx', tags: [null, 'NULL'] },
+  ].map((row) => ({ ...row, name: row.name ?? undefined, tags: row.tags ?? undefined }));
+
+  it.each([
+    [1, 1],
+    [3, 7],
+    [1000, 5],
+    [1000, 1000],
+  ])('is cut anywhere: frames of %i bytes, chunks of %i', async (frame, chunk) => {
+    const { rows, files } = await writeInto(folder, textStream(text, { frame, chunk }), { columns });
+    expect(rows).toBe(4);
+    expect(files).toHaveLength(1);
+    const seen = (await read(files[0]!)).map((row) => ({
+      ...row,
+      name: row.name ?? undefined,
+      tags: row.tags ?? undefined,
+    }));
+    expect(JSON.stringify(seen, showBigInt)).toBe(JSON.stringify(expected, showBigInt));
+    expect(files[0]!.statistics).toEqual({
+      id: { min: '-4', max: '3', nulls: 0 },
+      name: { min: '', max: 'ü🦆\nx', nulls: 1 },
+      tags: { nulls: 1 },
+    });
+  });
+
+  it('that breaks off within a row is an error', async () => {
+    await expect(writeInto(folder, textStream('1\ta\t{}\n2\tb'), { columns })).rejects.toThrow(/broke off/);
+  });
+
+  it('whose row has another number of fields is an error', async () => {
+    await expect(writeInto(folder, textStream('1\ta\n'), { columns })).rejects.toThrow(/fields/);
+  });
+
+  it('a value that is none of its type is refused by its row and column, and not shown', async () => {
+    const stream = textStream('1\ta\t{}\nsecret\tb\t{}\n');
+    const rejection = expect(writeInto(folder, stream, { columns })).rejects;
+    await rejection.toMatchObject({ code: 'DataRejected', message: expect.not.stringContaining('secret') as string });
+    await expect(writeInto(folder, textStream('1\ta\t{}\nsecret\tb\t{}\n'), { columns })).rejects.toThrow(
+      /row 2, column id/,
+    );
+  });
+});
+
+describe('rows', () => {
+  const shapes = [
+    declared('big', 'bigint'),
+    declared('price', 'numeric(12,2)'),
+    declared('at', 'timestamptz'),
+    declared('day', 'date'),
+    declared('bytes', 'bytea'),
+    declared('doc', 'jsonb'),
+    declared('list', 'int[]'),
+    declared('yes', 'boolean'),
+    declared('f', 'double precision'),
+  ];
+  const columns = lakeColumns(shapes);
+
+  it('are exact, and in the order of the stream', async () => {
+    const names = shapes.map(({ name }) => name).reverse();
+    const values: Row = [
+      ...[2n ** 63n - 1n, '12.50', '2024-01-31T10:00:00.123456+02:00', '2024-02-29', Uint8Array.of(0, 255)],
+      ...[{ a: [1, 2.5] }, [1, null, 3], true, -0],
+    ];
+    const nothing: Row = values.map(() => null);
+    const { files, rows } = await writeInto(folder, rowStream(names, [[...values].reverse(), nothing, nothing]), {
+      columns,
+    });
+    expect(rows).toBe(3);
+    expect(files[0]!.statistics).toMatchObject({
+      big: { min: '9223372036854775807', max: '9223372036854775807', nulls: 2 },
+      price: { min: '12.50', max: '12.50' },
+      at: { min: '2024-01-31 08:00:00.123456+00', max: '2024-01-31 08:00:00.123456+00' },
+      day: { min: '2024-02-29' },
+      bytes: { nulls: 2 },
+      doc: { min: '{"a":[1,2.5]}' },
+      yes: { min: 'true', max: 'true' },
+      f: { min: '-0', max: '0' },
+    });
+    const [first] = await read(files[0]!);
+    expect(first).toMatchObject({ list: [1, null, 3], yes: true });
+  });
+
+  it('what would be rounded is refused by its row and column', async () => {
+    const one = lakeColumns([declared('price', 'numeric(12,2)')]);
+    await expect(writeInto(folder, rowStream(['price'], [['1.25'], ['1.255']]), { columns: one })).rejects.toThrow(
+      /row 2, column price.*rounded/,
+    );
+  });
+
+  it('one that is malformed is refused', async () => {
+    const one = lakeColumns([declared('price', 'numeric(12,2)')]);
+    const stream: RowStream = {
+      ...rowStream(['price'], []),
+      async *[Symbol.asyncIterator]() {
+        await Promise.resolve();
+        yield { rows: [], malformed: [{ raw: 'x,y', place: { file: 'f.csv', line: 7 }, error: 'it has 2 fields' }] };
+      },
+    };
+    await expect(writeInto(folder, stream, { columns: one })).rejects.toThrow(/line 7 of file f.csv.*2 fields/);
+  });
+
+  it('columns that are not those of the table are refused', async () => {
+    await expect(writeInto(folder, rowStream(['other'], []), { columns: columns.slice(0, 1) })).rejects.toMatchObject({
+      code: 'SourceChanged',
+    });
+  });
+});
+
+describe('partitionBy', () => {
+  const columns = lakeColumns([declared('id', 'int'), declared('day', 'date'), declared('kind', 'text')]);
+  const options = { columns, partitionBy: ['day', 'kind'] };
+
+  it('deals the rows, leaves the columns out and says their values', async () => {
+    const text = Array.from(
+      { length: 5000 },
+      (_, index) => `${index}\t2024-01-0${(index % 3) + 1}\t${index % 2 === 0 ? 'a/b=ü' : '\\N'}\n`,
+    );
+    const { rows, files } = await writeInto(folder, textStream(text.join(''), { frame: 900, chunk: 5000 }), options);
+    expect(rows).toBe(5000);
+    expect(files).toHaveLength(6);
+    for (const file of files) {
+      const { day, kind } = file.partitionValues!;
+      const seen = await read(file);
+      expect(seen).toHaveLength(file.rows);
+      expect(Object.keys(seen[0]!)).toEqual(['id']);
+      const wrong = seen.filter(
+        ({ id }) => day !== `2024-01-0${(Number(id) % 3) + 1}` || kind !== (Number(id) % 2 === 0 ? 'a/b=ü' : null),
+      );
+      expect(wrong).toEqual([]);
+      expect(Object.keys(file.statistics)).toEqual(['id']);
+    }
+  });
+
+  it('holds hundreds of partitions at a time, and no more', async () => {
+    const text = Array.from({ length: 6000 }, (_, index) => `${index}\t2024-01-01\tk${index % 600}\n`).join('');
+    const { rows, files } = await writeInto(folder, textStream(text, { frame: 900, chunk: 5000 }), options);
+    expect(rows).toBe(6000);
+    expect(files.reduce((sum, file) => sum + file.rows, 0)).toBe(6000);
+    expect(new Set(files.map(({ partitionValues }) => partitionValues!.kind)).size).toBe(600);
+  });
+
+  it('an empty text is refused: readers would take it for NULL', async () => {
+    await expect(writeInto(folder, textStream('1\t2024-01-01\t\n'), options)).rejects.toThrow(
+      /row 1, column kind.*empty/,
+    );
+  });
+});
+
+describe('statistics', () => {
+  async function statisticsOf(type: string, values: string[]) {
+    const columns = lakeColumns([declared('v', type)]);
+    const { files } = await writeInto(folder, textStream(values.map((value) => `${value}\n`).join('')), { columns });
+    const [chunk] = (await metadataOf(files[0]!)).row_groups[0]!.columns;
+    return { file: files[0]!.statistics.v!, footer: chunk!.meta_data!.statistics };
+  }
+
+  it('there are none of a column with NaN', async () => {
+    const { file, footer } = await statisticsOf('real', ['1.5', 'NaN', '-2']);
+    expect(file).toEqual({ nulls: 0 });
+    expect(footer?.min_value).toBeUndefined();
+  });
+
+  it('zeros of either sign are equal to readers', async () => {
+    for (const zero of ['0', '-0']) {
+      const { file } = await statisticsOf('double precision', [zero]);
+      expect(file).toEqual({ min: '-0', max: '0', nulls: 0 });
+    }
+  });
+
+  it('long texts are cut, and bound all the same', async () => {
+    const { file, footer } = await statisticsOf('text', ['ü'.repeat(100), `${'ü'.repeat(100)}z`]);
+    expect(file).toEqual({ min: 'ü'.repeat(64), max: `${'ü'.repeat(64)}\u{10ffff}`, nulls: 0 });
+    expect(footer?.max_value).toBeUndefined();
+    const ascii = await statisticsOf('text', ['a'.repeat(100)]);
+    expect(ascii.footer).toMatchObject({ min_value: 'a'.repeat(64), max_value: `${'a'.repeat(63)}b` });
+  });
+});
+
+describe('moments of time', () => {
+  const never = () => {
+    throw new Error('out of range');
+  };
+  const OUT = [
+    'infinity',
+    '-infinity',
+    '0001-12-31 BC',
+    '10000-01-01',
+    '0001-12-31 23:59:59.999999 BC',
+    '294276-12-31 23:59:59.999999',
+    '0001-01-01 00:00:00+01',
+    '9999-12-31 23:59:59.999999-01',
+  ];
+  const batchOf = (bytes: Buffer) => {
+    const batch = new Batch(1, 1);
+    batch.over(bytes);
+    return batch;
+  };
+  const micros = (ints: Int32Array) => (BigInt(ints[1]!) << 32n) | BigInt(ints[0]! >>> 0);
+
+  it.each(OUT)('%s is out of range', (text) => {
+    const put = text.length > 15 || text.includes(':') ? textTimestamp(never, true) : textDate(never);
+    expect(() => put(batchOf(Buffer.from(text)), 0, text.length, new Int32Array(2), 0)).toThrow('out of range');
+  });
+
+  it.each([
+    '2024-02-30',
+    '2023-02-29',
+    '2024-13-01',
+    '2024-01-01 25:00:00',
+    'yesterday',
+    '2024-01-01 10:00:00.1234567',
+  ])('%s is none', (text) => {
+    const put = textTimestamp(never, true);
+    expect(() => put(batchOf(Buffer.from(text)), 0, text.length, new Int32Array(2), 0)).toThrow(/it is no|rounded/);
+  });
+
+  it.each([
+    '0001-01-01T00:00:00.000Z',
+    '1969-12-31T23:59:59.999Z',
+    '2024-02-29T12:34:56.789Z',
+    '9999-12-31T23:59:59.999Z',
+  ])('%s', (iso) => {
+    const expected = BigInt(Date.parse(iso)) * 1000n;
+    const ints = new Int32Array(2);
+    for (const text of [iso, iso.replace('T', ' ').replace('Z', '+00')]) {
+      textTimestamp(never, true)(batchOf(Buffer.from(text)), 0, text.length, ints, 0);
+      expect(micros(ints)).toBe(expected);
+    }
+    const binary = Buffer.alloc(8);
+    binary.writeBigInt64BE(expected - 946_684_800_000_000n);
+    binaryTimestamp(never)(batchOf(binary), 0, 8, ints, 0);
+    expect(micros(ints)).toBe(expected);
+  });
+});
+
+describe('types', () => {
+  const typeOf = (type: string, as?: string) => lakeTypeOf(declared('c', type), as);
+  it.each([
+    ['bigint', 'long'],
+    ['int', 'integer'],
+    ['smallint', 'short'],
+    ['text', 'string'],
+    ['char(3)', 'string'],
+    ['timestamp(3) with time zone', 'timestamp'],
+    ['timestamp', 'timestamp_ntz'],
+    ['double precision', 'double'],
+    ['real', 'float'],
+    ['bytea', 'binary'],
+    ['uuid', 'string'],
+    ['whatever', 'string'],
+  ])('%s is %s', (type, kind) => {
+    expect(typeOf(type)).toEqual({ type: { kind } });
+  });
+
+  it('numbers', () => {
+    expect(typeOf('numeric(10, 2)')).toEqual({ type: { kind: 'decimal', precision: 10, scale: 2 } });
+    expect(typeOf('decimal(5)')).toEqual({ type: { kind: 'decimal', precision: 5, scale: 0 } });
+    for (const type of ['numeric', 'numeric(40,2)', 'numeric(5,-2)', 'numeric(2,5)']) {
+      expect(typeOf(type)).toMatchObject({
+        problem: { path: 'types.c', fix: expect.stringContaining('decimal(38,9)') as string },
+      });
+      expect(typeOf(type, 'decimal(38,9)')).toEqual({ type: { kind: 'decimal', precision: 38, scale: 9 } });
+    }
+  });
+
+  it('a declared type has to be one, and to hold what comes', () => {
+    expect(typeOf('text', 'number')).toHaveProperty('problem');
+    expect(typeOf('text', 'long')).toHaveProperty('problem');
+    expect(typeOf('bigint', 'integer')).toHaveProperty('problem');
+    expect(typeOf('numeric', 'decimal(39,9)')).toHaveProperty('problem');
+    expect(typeOf('numeric', 'double')).toEqual({ type: { kind: 'double' } });
+    expect(typeOf('int[]', 'string')).toEqual({ type: { kind: 'string' } });
+  });
+
+  it('lists', () => {
+    expect(typeOf('numeric(5,1)[]')).toEqual({
+      type: { kind: 'list', element: { kind: 'decimal', precision: 5, scale: 1 } },
+    });
+    expect(typeOf('numeric[]')).toHaveProperty('problem');
+  });
+
+  it('binary is decoded where every column can be', () => {
+    expect(
+      canDecodeBinary(lakeColumns([declared('a', 'bigint'), declared('b', 'uuid'), declared('c', 'text[]')])),
+    ).toBe(true);
+    const inet = { ...declared('a', 'inet'), definition: '{"builtin":"inet"}' };
+    expect(canDecodeBinary(lakeColumns([inet]))).toBe(false);
+  });
+});
+
+it('a shape of PostGIS loses where it is from, which well-known binary has no place for', () => {
+  const ewkb = Buffer.from('0101000020e6100000000000000000f03f0000000000000040', 'hex');
+  const wkb = Buffer.from('0101000000000000000000f03f0000000000000040', 'hex').toString('hex');
+  const data = new Uint8Array(100);
+  const batch = new Batch(1, 1);
+  batch.over(ewkb);
+  expect(Buffer.from(data.subarray(0, binaryGeometry.put(batch, 0, ewkb.length, data, 0))).toString('hex')).toBe(wkb);
+  const text = Buffer.from(ewkb.toString('hex').toUpperCase());
+  batch.over(text);
+  expect(Buffer.from(data.subarray(0, textGeometry.put(batch, 0, text.length, data, 0))).toString('hex')).toBe(wkb);
+});
+
+describe('what ends early', () => {
+  const columns = lakeColumns([declared('id', 'int')]);
+
+  it('an abort ends the thread and gives up the file', async () => {
+    const abort = new AbortController();
+    const stream = {
+      ...textStream(''),
+      async *[Symbol.asyncIterator]() {
+        const line = Buffer.from('d\0\0\0\x061\n', 'latin1');
+        yield Buffer.concat(Array.from({ length: 1000 }, () => line));
+        abort.abort(new Error('stop'));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        yield line;
+      },
+    };
+    await expect(
+      writeInto(folder, stream as ReturnType<typeof textStream>, { columns, signal: abort.signal }),
+    ).rejects.toThrow('stop');
+  });
+
+  it("a store's error is the stream's", async () => {
+    const create = () => Promise.reject(new Error('the disk is full'));
+    await expect(writeInto(folder, textStream('1\n'), { columns, create })).rejects.toThrow('the disk is full');
+  });
+
+  it("a source's error is the stream's", async () => {
+    const stream = {
+      ...textStream(''),
+      // eslint-disable-next-line require-yield
+      async *[Symbol.asyncIterator]() {
+        await Promise.resolve();
+        throw new Error('the source is gone');
+      },
+    };
+    await expect(writeInto(folder, stream as ReturnType<typeof textStream>, { columns })).rejects.toThrow(
+      'the source is gone',
+    );
+  });
+});
+
+function showBigInt(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
