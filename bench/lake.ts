@@ -101,7 +101,7 @@ async function contest(stage: Stage, [program, ...args]: readonly [string, ...st
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   const [status] = (await once(child, 'close')) as [number];
   if (status !== 0) throw new Error(`${program} failed.`);
-  const taken = JSON.parse(said) as Omit<Taken, 'megabytes'>;
+  const taken = JSON.parse(said.trim().split('\n').at(-1)!) as Omit<Taken, 'megabytes'>;
   if (taken.rows !== stage.rows) throw new Error(`${taken.rows} of ${stage.rows} rows were written.`);
   let bytes = 0;
   for (const name of await readdir(target)) bytes += (await stat(join(target, name))).size;
@@ -120,6 +120,7 @@ const DUCKDB = `
 import duckdb, duckdb_ext, json, os, pathlib, resource, sys, time
 extension = next(pathlib.Path(list(duckdb_ext.__path__)[0]).rglob('postgres_scanner.duckdb_extension'))
 connection = duckdb.connect()
+connection.execute('SET enable_progress_bar = false')
 begun = time.time()
 connection.execute(f"LOAD '{extension}'; SET threads = 2")
 connection.execute(f"ATTACH '{os.environ['LAKE_SOURCE_URL']}' AS source (TYPE postgres, READ_ONLY)")
