@@ -84,7 +84,7 @@ async function play(stage: Stage, count: number): Promise<{ longhaul: Taken; duc
   for (let round = 0; round < count; round++) {
     // Who comes first changes: a warm cache or a busy neighbour shall favour nobody.
     const early = round % 2 === 0 ? await contest(stage, duckdb(stage)) : undefined;
-    const longhaul = await contest(stage, longhaulCommand(stage));
+    const longhaul = await contest(stage, await longhaulCommand(stage));
     const other = early ?? (await contest(stage, duckdb(stage)));
     rounds.push({ longhaul, duckdb: other });
     console.log(`round ${round + 1}:  DuckDB ${shown(other)}  |  Longhaul ${shown(longhaul)}`);
@@ -109,10 +109,11 @@ async function contest(stage: Stage, [program, ...args]: readonly [string, ...st
   return { ...taken, megabytes: bytes / 1e6 };
 }
 
-function longhaulCommand({ compression, rows }: Stage): [string, ...string[]] {
-  const middle = Math.floor(rows / 8);
-  const halves = [`l_orderkey < ${middle}`, `l_orderkey >= ${middle}`];
-  const queries = halves.map((half) => `SELECT * FROM public.lineitem WHERE ${half}`);
+/** Halves by pages, as `partition: {by: pages}` cuts a table, and as DuckDB does. */
+async function longhaulCommand({ compression, source }: Stage): Promise<[string, ...string[]]> {
+  const [size] = await run(source, "SELECT pg_relation_size('public.lineitem') / 16384 AS middle");
+  const middle = `'(${String(size?.middle)},0)'`;
+  const queries = ['<', '>='].map((side) => `SELECT * FROM ONLY public.lineitem WHERE ctid ${side} ${middle}`);
   return [process.execPath, fileURLToPath(new URL('lake-copy.js', import.meta.url)), compression, ...queries];
 }
 

@@ -77,7 +77,9 @@ export const fillCopied: Fill<BytesLeaf> = (batch, field, leaf) => {
     to += 4;
     const start = starts[at]!;
     if (length > SHORT || start + length >= end) data.set(bytes.subarray(start, start + length), to);
-    else for (let index = 0; index < length; index += 4) into.setInt32(to + index, view.getInt32(start + index));
+    else
+      for (let index = 0; index < length; index += 4)
+        into.setInt32(to + index, view.getInt32(start + index, true), true);
     to += length;
     present[slot++] = 1;
     count++;
