@@ -15,7 +15,8 @@ import { describeQuery } from '../src/connectors/postgres/shape.js';
 import { CopyOut } from '../src/connectors/postgres/wire/index.js';
 import { cpuSeconds, memoryMB } from './proc.js';
 
-const [folder, compression, ...queries] = process.argv.slice(2) as [string, 'zstd' | 'snappy', ...string[]];
+const [compression, ...queries] = process.argv.slice(2) as ['zstd' | 'snappy', ...string[]];
+const folder = process.env.LAKE_FOLDER!;
 const config = {
   ...{ type: 'postgres' as const, name: 'source', url: process.env.LAKE_SOURCE_URL!, settings: {} },
   ...{ maxSessions: 8, ledgerSchema: 'longhaul' },

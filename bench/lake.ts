@@ -84,7 +84,7 @@ async function play(stage: Stage, count: number): Promise<{ longhaul: Taken; duc
   for (let round = 0; round < count; round++) {
     // Who comes first changes: a warm cache or a busy neighbour shall favour nobody.
     const early = round % 2 === 0 ? await contest(stage, duckdb(stage)) : undefined;
-    const longhaul = await contest(stage, longhaulCommand(stage));
+    const longhaul = await contest(stage, await longhaulCommand(stage));
     const other = early ?? (await contest(stage, duckdb(stage)));
     rounds.push({ longhaul, duckdb: other });
     console.log(`round ${round + 1}:  DuckDB ${shown(other)}  |  Longhaul ${shown(longhaul)}`);
@@ -101,7 +101,7 @@ async function contest(stage: Stage, [program, ...args]: readonly [string, ...st
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   const [status] = (await once(child, 'close')) as [number];
   if (status !== 0) throw new Error(`${program} failed.`);
-  const taken = JSON.parse(said) as Omit<Taken, 'megabytes'>;
+  const taken = JSON.parse(said.trim().split('\n').at(-1)!) as Omit<Taken, 'megabytes'>;
   if (taken.rows !== stage.rows) throw new Error(`${taken.rows} of ${stage.rows} rows were written.`);
   let bytes = 0;
   for (const name of await readdir(target)) bytes += (await stat(join(target, name))).size;
@@ -109,10 +109,11 @@ async function contest(stage: Stage, [program, ...args]: readonly [string, ...st
   return { ...taken, megabytes: bytes / 1e6 };
 }
 
-function longhaulCommand({ compression, rows }: Stage): [string, ...string[]] {
-  const middle = Math.floor(rows / 8);
-  const halves = [`l_orderkey < ${middle}`, `l_orderkey >= ${middle}`];
-  const queries = halves.map((half) => `SELECT * FROM public.lineitem WHERE ${half}`);
+/** Halves by pages, as `partition: {by: pages}` cuts a table, and as DuckDB does. */
+async function longhaulCommand({ compression, source }: Stage): Promise<[string, ...string[]]> {
+  const [size] = await run(source, "SELECT pg_relation_size('public.lineitem') / 16384 AS middle");
+  const middle = `'(${String(size?.middle)},0)'`;
+  const queries = ['<', '>='].map((side) => `SELECT * FROM ONLY public.lineitem WHERE ctid ${side} ${middle}`);
   return [process.execPath, fileURLToPath(new URL('lake-copy.js', import.meta.url)), compression, ...queries];
 }
 
@@ -120,6 +121,7 @@ const DUCKDB = `
 import duckdb, duckdb_ext, json, os, pathlib, resource, sys, time
 extension = next(pathlib.Path(list(duckdb_ext.__path__)[0]).rglob('postgres_scanner.duckdb_extension'))
 connection = duckdb.connect()
+connection.execute('SET enable_progress_bar = false')
 begun = time.time()
 connection.execute(f"LOAD '{extension}'; SET threads = 2")
 connection.execute(f"ATTACH '{os.environ['LAKE_SOURCE_URL']}' AS source (TYPE postgres, READ_ONLY)")

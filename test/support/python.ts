@@ -36,11 +36,8 @@ async function install(packages: readonly string[], folder: string, beside: stri
   });
 }
 
-/** Threads of its libraries that still run would end the interpreter with an abort, now and then, after all was said. */
-const LEAVE = 'import os, sys; sys.stdout.flush(); os._exit(0)';
-
 /** Runs a program that prints one JSON value; `input` is in `sys.argv[1]`, as JSON. */
 export async function askPython(python: string, program: string, input: unknown = null): Promise<unknown> {
-  const { stdout } = await run(python, ['-c', `${program}\n${LEAVE}`, JSON.stringify(input)], { maxBuffer: 256 << 20 });
+  const { stdout } = await run(python, ['-c', program, JSON.stringify(input)], { maxBuffer: 256 << 20 });
   return JSON.parse(stdout) as unknown;
 }

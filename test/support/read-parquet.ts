@@ -4,12 +4,29 @@ import { askPython, DELTA_RS, DUCKDB, pythonWith } from './python.js';
 /** Values as texts that don't depend on who prints them: floats by their bits, bytes in hexadecimal, lists as JSON. */
 export type Shown = string | null | readonly Shown[];
 
+/** Python's DuckDB gives moments of time with pytz alone. */
+const PACKAGES = [...DELTA_RS, ...DUCKDB, 'pytz==2026.1'];
+
 /** Reads Parquet files, in the given order, with pyarrow and with DuckDB; answers with the rows as each saw them. */
 export async function readWithBoth(files: readonly string[]): Promise<{ arrow: Shown[][]; duckdb: Shown[][] }> {
-  // Python's DuckDB gives moments of time with pytz alone.
-  const python = await pythonWith([...DELTA_RS, ...DUCKDB, 'pytz==2026.1']);
+  const python = await pythonWith(PACKAGES);
   return (await askPython(python, READ, files)) as { arrow: Shown[][]; duckdb: Shown[][] };
 }
+
+/** MD5 of the first row's first two values, for values that are too large to be handed over. */
+export async function digestsOf(file: string): Promise<[string, string]> {
+  const python = await pythonWith(PACKAGES);
+  return (await askPython(python, DIGEST, file)) as [string, string];
+}
+
+const DIGEST = `
+import sys, json, hashlib, pyarrow.parquet as pq, duckdb
+file = json.loads(sys.argv[1])
+row = [column[0].as_py() for column in pq.ParquetFile(file).read().columns[:2]]
+other = duckdb.connect().execute('SELECT * FROM read_parquet(?)', [file]).fetchone()
+assert list(other[:2]) == row
+print(json.dumps([hashlib.md5(v if isinstance(v, bytes) else v.encode()).hexdigest() for v in row]))
+`;
 
 const READ = `
 import sys, json, struct, datetime, decimal
@@ -33,6 +50,7 @@ def kind(t):
     return str(t)
 arrow, duck = [], []
 connection = duckdb.connect()
+connection.execute('SET enable_progress_bar = false')
 connection.execute("SET TimeZone = 'UTC'")
 for file in files:
     table = pq.ParquetFile(file).read()

@@ -407,7 +407,6 @@ describe('what ends early', () => {
   it("a source's error is the stream's", async () => {
     const stream = {
       ...textStream(''),
-      // eslint-disable-next-line require-yield
       async *[Symbol.asyncIterator]() {
         await Promise.resolve();
         throw new Error('the source is gone');

@@ -77,7 +77,9 @@ export const fillCopied: Fill<BytesLeaf> = (batch, field, leaf) => {
     to += 4;
     const start = starts[at]!;
     if (length > SHORT || start + length >= end) data.set(bytes.subarray(start, start + length), to);
-    else for (let index = 0; index < length; index += 4) into.setInt32(to + index, view.getInt32(start + index));
+    else
+      for (let index = 0; index < length; index += 4)
+        into.setInt32(to + index, view.getInt32(start + index, true), true);
     to += length;
     present[slot++] = 1;
     count++;
@@ -91,7 +93,7 @@ function bytesOf({ lengths, capacity, rows }: Batch, field: number): number {
   return sum;
 }
 
-export function fillBytes({ room, put }: PutBytes): Fill<BytesLeaf> {
+export function fillBytes(values: PutBytes): Fill<BytesLeaf> {
   return (batch, field, leaf) => {
     const { starts, lengths, capacity, rows } = batch;
     leaf.reserve(rows);
@@ -100,9 +102,9 @@ export function fillBytes({ room, put }: PutBytes): Fill<BytesLeaf> {
       leaf.present[leaf.slots] = length < 0 ? 0 : 1;
       leaf.slots++;
       if (length < 0) continue;
-      leaf.reserveBytes(room(length) + 4);
+      leaf.reserveBytes(values.room(length) + 4);
       try {
-        const written = put(batch, starts[at]!, length, leaf.data, leaf.at + 4);
+        const written = values.put(batch, starts[at]!, length, leaf.data, leaf.at + 4);
         writeLength(leaf.data, leaf.at, written);
         leaf.at += 4 + written;
         leaf.count++;

@@ -1,4 +1,4 @@
-import { ListLevels, type Leaf } from '../parquet-writer/leaf.js';
+import type { ListLevels, Leaf } from '../parquet-writer/leaf.js';
 import { Batch, ValueRefused } from './batch.js';
 import type { Form } from './decoders.js';
 import { located, type Fill } from './fill.js';

@@ -148,7 +148,7 @@ function parseMoment(text: string): Moment | 'out of range' {
   if (/^[+-]?infinity$/i.test(text)) return 'out of range';
   const parts = MOMENT.exec(text);
   if (parts === null) throw notA('date or time in ISO form');
-  const [year, month, day, hours = 0, minutes = 0, seconds = 0] = parts.slice(1, 7).map((part) => Number(part ?? 0));
+  const [year, month, day, hours = 0, minutes = 0, seconds = 0] = parts.slice(1, 7).map(numberOf);
   const digits = (parts[7] ?? '').replace(/0+$/, '');
   if (digits.length > 6) throw new ValueRefused('its time would be rounded: the lake keeps microseconds');
   if (parts[9] !== undefined || year! > 9999) return 'out of range';
@@ -162,9 +162,12 @@ function parseMoment(text: string): Moment | 'out of range' {
 function offsetOf(text: string): number {
   const parts = /^([+-])(\d\d?):?(\d\d)?:?(\d\d)?$/.exec(text);
   if (parts === null) return 0;
-  const [hours, minutes, seconds] = parts.slice(2).map((part) => Number(part ?? 0)) as [number, number, number];
+  const [hours, minutes, seconds] = parts.slice(2).map(numberOf) as [number, number, number];
   return (hours * 3600 + minutes * 60 + seconds) * (parts[1] === '-' ? -1 : 1);
 }
+
+/** Of a part that may be missing. */
+const numberOf = (part: string | undefined) => Number(part ?? 0);
 
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 

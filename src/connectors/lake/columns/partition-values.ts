@@ -1,6 +1,6 @@
 import type { LakeColumn, LakeType } from '../model.js';
 import { boundsOf, bytesBounds } from '../parquet-writer/bounds.js';
-import { BytesLeaf, type FixedLeaf } from '../parquet-writer/leaf.js';
+import { BytesLeaf } from '../parquet-writer/leaf.js';
 import { leafType, physicalType } from '../parquet-writer/physical.js';
 import { valueText } from '../parquet-writer/value-text.js';
 import { Batch, ValueRefused } from './batch.js';
@@ -84,7 +84,7 @@ function textOf(
 ): string | null {
   if (leaf.count === 0) return null;
   if (leaf instanceof BytesLeaf) return nonEmpty(name, valueText(bytesBounds(leaf)!.min, type));
-  const bounds = boundsOf(leaf as FixedLeaf, physicalType(leafType(type)));
+  const bounds = boundsOf(leaf, physicalType(leafType(type)));
   return bounds === undefined ? 'NaN' : deltaText(valueText(bounds.min, type), type);
 }
 

@@ -6,8 +6,15 @@ const BACKSLASH = 0x5c;
 const N = 0x4e;
 const X = 0x78;
 
-/** What stands for a character behind a backslash, but for digits: b, f, n, r, t, v. */
-const ESCAPES = new Map([...'bfnrtv'].map((letter, index) => [letter.charCodeAt(0), '\b\f\n\r\t\v'.charCodeAt(index)]));
+/** What stands for a byte behind a backslash, but for digits: b, f, n, r, t, v. */
+const ESCAPES = new Map([
+  [0x62, 0x08],
+  [0x66, 0x0c],
+  [0x6e, 0x0a],
+  [0x72, 0x0d],
+  [0x74, 0x09],
+  [0x76, 0x0b],
+]);
 
 /** Rows in COPY's text format: a line each. Backslashes are taken out where they stand, so the buffer has to be the finder's. */
 export class TextRows extends RowFinder {

@@ -89,7 +89,7 @@ export class ChunkWriter {
     const page = this.#page;
     const { entries, firsts } = this.#dictionary;
     page.clear();
-    const bytes = leaf instanceof BytesLeaf ? leaf.data : bytesOf(leaf as FixedLeaf);
+    const bytes = leaf instanceof BytesLeaf ? leaf.data : bytesOf(leaf);
     const width = leaf instanceof FixedLeaf ? leaf.words * 4 : 0;
     for (let entry = 0; entry < entries; entry++) {
       const first = firsts[entry]!;
@@ -154,10 +154,10 @@ function bytesOf({ ints }: FixedLeaf): Uint8Array {
 
 function plainValues(page: Scratch, leaf: Leaf, span: PageSpan, boolean: boolean): void {
   if (leaf instanceof BytesLeaf) page.add(leaf.data.subarray(span.fromByte, span.toByte));
-  else if (boolean) writeBooleans(page, (leaf as FixedLeaf).ints, span.from, span.to);
+  else if (boolean) writeBooleans(page, leaf.ints, span.from, span.to);
   else {
-    const width = (leaf as FixedLeaf).words * 4;
-    page.add(bytesOf(leaf as FixedLeaf).subarray(span.from * width, span.to * width));
+    const width = leaf.words * 4;
+    page.add(bytesOf(leaf).subarray(span.from * width, span.to * width));
   }
 }
 
@@ -196,7 +196,7 @@ function maxOf(levels: Uint8Array, entries: number): number {
 function statisticsOf({ column, leaf }: ChunkValues, physical: number, chosen?: Chosen): Bounds | undefined {
   if (column.type.kind === 'list') return undefined;
   if (leaf instanceof BytesLeaf) return column.type.kind === 'binary' ? undefined : bytesBounds(leaf, chosen);
-  return boundsOf(leaf as FixedLeaf, physical, chosen);
+  return boundsOf(leaf, physical, chosen);
 }
 
 /** The facts as the footer has them. */

@@ -38,7 +38,7 @@ export class Dictionary {
     this.#table.fill(0);
     this.entries = 0;
     this.#repeats = leaf instanceof BytesLeaf ? BYTES_REPEATS : FIXED_REPEATS;
-    const built = leaf instanceof BytesLeaf ? this.#ofBytes(leaf) : this.#ofFixed(leaf as FixedLeaf);
+    const built = leaf instanceof BytesLeaf ? this.#ofBytes(leaf) : this.#ofFixed(leaf);
     return built && this.entries * this.#repeats <= leaf.count + this.#repeats;
   }
 

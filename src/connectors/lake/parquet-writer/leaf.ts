@@ -3,7 +3,7 @@
  * are NULL take a slot and nothing else. Arrays grow and are used anew for the next row group; decoders write into them directly, after
  * `reserve`, and call `advance`.
  */
-export abstract class Leaf {
+abstract class Slots {
   /** By slot: 1 where there is a value. */
   present = new Uint8Array(FIRST_SLOTS);
   slots = 0;
@@ -26,7 +26,7 @@ export abstract class Leaf {
 const FIRST_SLOTS = 64;
 
 /** Values of 1, 2 or 4 words of 32 bits, the lowest word first: in memory they are as PLAIN encoding has them, booleans apart. */
-export class FixedLeaf extends Leaf {
+export class FixedLeaf extends Slots {
   ints = new Int32Array(0);
 
   constructor(readonly words: 1 | 2 | 4) {
@@ -51,7 +51,7 @@ export class FixedLeaf extends Leaf {
 }
 
 /** Values of bytes, in memory as PLAIN encoding has them: each a little-endian length of 4 bytes, and its bytes. */
-export class BytesLeaf extends Leaf {
+export class BytesLeaf extends Slots {
   data = new Uint8Array(FIRST_SLOTS * 8);
   view = new DataView(this.data.buffer);
   /** Bytes of `data` that are taken. */
@@ -114,6 +114,9 @@ function grown<T extends Uint8Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(arra
   larger.set(array);
   return larger;
 }
+
+/** The values of a column, of either kind. */
+export type Leaf = FixedLeaf | BytesLeaf;
 
 /** The nesting of a list column: by entry (an element, or an empty or missing list), its repetition and definition level. */
 export class ListLevels {
