@@ -1,4 +1,5 @@
 import type { Meter, SourceStream } from '../../types.js';
+import { Interruptible } from '../../wait.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { ObjectWriter } from '../../objects/store.js';
 import type { DataFile, LakeColumn, OutOfRange } from '../model.js';
@@ -45,8 +46,23 @@ export async function writeDataFiles(stream: SourceStream, options: WriteOptions
   options.signal.throwIfAborted();
   stream.rows.catch(() => undefined); // whoever iterates is told of it too
   await using thread = new ColumnThread(setupOf(stream, options), options, meter);
-  for await (const chunk of framesOf(stream, options, meter)) await feed(thread, chunk);
+  await feedAll(thread, framesOf(stream, options, meter), options.signal);
   return await thread.finish();
+}
+
+/** A source that has fallen silent is not waited for when the attempt is ended. */
+async function feedAll(thread: ColumnThread, frames: AsyncGenerator<Uint8Array>, signal: AbortSignal): Promise<void> {
+  using interruptible = new Interruptible(signal);
+  try {
+    for (;;) {
+      const next = await interruptible.wait(() => frames.next());
+      if (next.done) return;
+      await feed(thread, next.value);
+    }
+  } catch (error) {
+    if (!signal.aborted) await frames.return(undefined);
+    throw error;
+  }
 }
 
 async function feed(thread: ColumnThread, chunk: Uint8Array): Promise<void> {
