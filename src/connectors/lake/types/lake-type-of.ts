@@ -2,7 +2,7 @@ import type { ColumnShape } from '../../../core/model.js';
 import { typeOf, type ModifiedType } from '../../postgres/formats.js';
 import type { Finding } from '../../types.js';
 import type { LakeType } from '../model.js';
-import { asPostgres } from './source-type.js';
+import { asPostgres, isKnownType } from './source-type.js';
 
 /** Postgres' types whose values have a type in a lake; those of all others are kept as the text that the server prints. */
 const SIMPLE: Readonly<Record<string, LakeType>> = {
@@ -18,8 +18,15 @@ export type TypeAnswer = { readonly type: LakeType } | { readonly problem: Findi
 
 /** The type that a column of the source has in the lake. `declared`: what the job says, in `types`. */
 export function lakeTypeOf(column: ColumnShape, declared?: string): TypeAnswer {
+  if (!isKnownType(column)) return unknownType(column);
   const source = typeOf(asPostgres(column));
   return declared === undefined ? natural(column, source) : asDeclared(column, source, declared);
+}
+
+function unknownType({ name, type }: ColumnShape): TypeAnswer {
+  const message = `column "${name}": there is no type ${type}`;
+  const fix = 'write one such as bigint, decimal(12,2), string, date or timestamptz: see docs/types.md';
+  return { problem: { severity: 'problem', path: 'columns', message, fix } };
 }
 
 function natural(column: ColumnShape, source: ModifiedType): TypeAnswer {

@@ -1,7 +1,7 @@
 import type { ColumnShape } from '../../../core/model.js';
 import type { TypeNode } from '../../postgres/types.js';
 
-/** Names that a type may be declared by, and what the server calls it. */
+/** Names that a type may be declared by, and what Postgres calls it. */
 const NAMES: Readonly<Record<string, string>> = {
   ...{
     smallint: 'int2',
@@ -19,7 +19,9 @@ const NAMES: Readonly<Record<string, string>> = {
   ...{ timestamp: 'timestamp', 'timestamp without time zone': 'timestamp', datetime: 'timestamp' },
   ...{ timestamptz: 'timestamptz', 'timestamp with time zone': 'timestamptz' },
   ...{ time: 'time', 'time without time zone': 'time', timetz: 'timetz', 'time with time zone': 'timetz' },
-  ...{ json: 'json', jsonb: 'jsonb', oid: 'oid' },
+  ...{ json: 'json', jsonb: 'jsonb', oid: 'oid', interval: 'interval', inet: 'inet', cidr: 'cidr', xml: 'xml' },
+  // What lakes call them, where Postgres has no type of that name.
+  ...{ string: 'text', double: 'float8', long: 'int8', short: 'int2', binary: 'bytea', timestamp_ntz: 'timestamp' },
 };
 
 /** The whole of a printed type: its name, what stands in parentheses, what follows them, and dimensions. */
@@ -30,11 +32,25 @@ const PRINTED = /^([a-z_ ]+?)\s*(\(\s*-?\d+\s*(?:,\s*-?\d+\s*)?\))?((?: with(?:o
  * is known for is printed text.
  */
 export function asPostgres(column: ColumnShape): ColumnShape {
-  if (column.definition.startsWith('{')) return column;
-  const printed = column.type.trim().toLowerCase().replace(/\s+/g, ' ');
-  const [name = printed, modifiers = '', zone = '', dimensions = ''] = PRINTED.exec(printed)?.slice(1) ?? [];
-  const builtin = NAMES[`${name}${zone}`] ?? 'text';
+  if (isDescribed(column)) return column;
+  const { name, modifiers, dimensions } = partsOf(column);
+  const builtin = NAMES[name] ?? 'text';
   const node: TypeNode = dimensions === '' ? { builtin } : { array: { builtin } };
-  const type = `${builtin}${modifiers.replace(/\s/g, '')}${dimensions}`;
-  return { ...column, type, definition: JSON.stringify(node) };
+  return { ...column, type: `${builtin}${modifiers}${dimensions}`, definition: JSON.stringify(node) };
+}
+
+/** Whether its type says what its values are: a declared one may be a slip of the pen. */
+export function isKnownType(column: ColumnShape): boolean {
+  return isDescribed(column) || Object.hasOwn(NAMES, partsOf(column).name);
+}
+
+/** By a Postgres server, and not only by a name. */
+function isDescribed({ definition }: ColumnShape): boolean {
+  return definition.startsWith('{');
+}
+
+function partsOf({ type }: ColumnShape): { name: string; modifiers: string; dimensions: string } {
+  const printed = type.trim().toLowerCase().replace(/\s+/g, ' ');
+  const [name = printed, modifiers = '', zone = '', dimensions = ''] = PRINTED.exec(printed)?.slice(1) ?? [];
+  return { name: `${name}${zone}`, modifiers: modifiers.replace(/\s/g, ''), dimensions };
 }
