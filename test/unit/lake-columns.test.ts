@@ -326,9 +326,15 @@ describe('types', () => {
     ['real', 'float'],
     ['bytea', 'binary'],
     ['uuid', 'string'],
-    ['whatever', 'string'],
+    ['string', 'string'],
+    ['double', 'double'],
+    ['timestamp_ntz', 'timestamp_ntz'],
   ])('%s is %s', (type, kind) => {
     expect(typeOf(type)).toEqual({ type: { kind } });
+  });
+
+  it('that nobody knows is a mistake', () => {
+    expect(typeOf('bigintt')).toMatchObject({ problem: { message: 'column "c": there is no type bigintt' } });
   });
 
   it('numbers', () => {

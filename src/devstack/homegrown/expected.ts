@@ -6,6 +6,7 @@ import type { TableProgress } from '../../../workflows/messages.js';
 import { compareTable, type Difference } from '../compare.js';
 import { withClient } from '../demo/sql.js';
 import { DevstackError } from '../report.js';
+import { lakeRows } from './lake-rows.js';
 import { EXAMPLE, type Stage } from './stage.js';
 
 /** Rows an INSERT. */
@@ -15,10 +16,8 @@ const BATCH = 5_000;
  * Compares a published table with what the library's own data say, made anew by another way than the copy's: no session, no
  * CSV, no COPY. Of a table that isn't published, every row is missing.
  */
-export async function compareWithExpected(
-  { controlUrl, warehouseUrl }: Stage,
-  { table, to, phase }: TableProgress,
-): Promise<Difference> {
+export async function compareWithExpected(stage: Stage, { table, to, phase }: TableProgress): Promise<Difference> {
+  const { controlUrl, warehouseUrl } = stage;
   const queries = await queriesOf(controlUrl, table);
   if (phase !== 'published') {
     const sourceRows = await countRows(queries);
@@ -28,7 +27,8 @@ export async function compareWithExpected(
   await withClient(warehouseUrl, async (client) => {
     await client.query('CREATE SCHEMA IF NOT EXISTS expected');
     await client.query(`CREATE TABLE ${expected} (LIKE ${to})`);
-    await fill(client, expected, queries);
+    await fill(client, expected, expectedRows(queries));
+    if (stage.to === 'lake') await fill(client, to, lakeRows(stage.lake, to, BATCH));
   });
   return compareTable(warehouseUrl, warehouseUrl, expected, to);
 }
@@ -40,9 +40,10 @@ function queriesOf(controlUrl: string, table: string): Promise<string[]> {
   });
 }
 
-async function fill(client: Client, expected: string, queries: readonly string[]): Promise<void> {
-  for await (const batch of expectedRows(queries)) {
-    await client.query(`INSERT INTO ${expected} SELECT * FROM json_populate_recordset(NULL::${expected}, $1)`, [
+/** Rows as JSON objects, in batches. */
+async function fill(client: Client, table: string, batches: AsyncIterable<readonly string[]>): Promise<void> {
+  for await (const batch of batches) {
+    await client.query(`INSERT INTO ${table} SELECT * FROM json_populate_recordset(NULL::${table}, $1)`, [
       `[${batch.join(',')}]`,
     ]);
   }

@@ -20,6 +20,7 @@ The worker is killed on the way, and every row is compared afterwards.
   --queries N        queries of each table (default 100)
   --rows N           rows of each query (default 1000)
   --failure-rate X   part of the library's sessions that fail, 0 to 0.9 (default 0.15)
+  --to lake          copy into Delta tables in a folder, instead of Postgres
   --files            let the library write files, where it else streams its rows
   --keep             leave the servers up until Ctrl-C, to look around in the web UI
   --json             print one JSON object last
@@ -34,6 +35,11 @@ function numberOf(option: string, given: string, least: number, most: number, wh
   const value = Number(given);
   if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
   throw new DevstackError(`--${option} takes a ${whole ? 'whole ' : ''}number, ${least} to ${most}.`);
+}
+
+function targetOf(given: string): Scale['to'] {
+  if (given === 'warehouse' || given === 'lake') return given;
+  throw new DevstackError('--to takes warehouse or lake.');
 }
 
 async function needPython(): Promise<void> {
@@ -115,6 +121,7 @@ async function main(): Promise<void> {
       queries: { type: 'string', default: '100' },
       rows: { type: 'string', default: '1000' },
       'failure-rate': { type: 'string', default: '0.15' },
+      to: { type: 'string', default: 'warehouse' },
       files: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -123,6 +130,7 @@ async function main(): Promise<void> {
   });
   if (values.help) return void process.stdout.write(HELP);
   const scale: Scale = {
+    to: targetOf(values.to),
     source: values.files ? 'erp_files' : 'erp',
     queries: numberOf('queries', values.queries, 8, 10_000),
     rowsEach: numberOf('rows', values.rows, 100, 1_000_000),

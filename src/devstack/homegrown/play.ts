@@ -44,13 +44,15 @@ export async function play(stage: Stage, temporalAddress: string, log: Log): Pro
 }
 
 /** The job file, with a death noticed early: to have something to see in a minute. */
-async function readJob(source: string): Promise<unknown> {
-  const job = (await readJobFile(join(EXAMPLE, 'job.yaml'))) as { retry: object };
+async function readJob({ source, to }: Stage): Promise<unknown> {
+  const file = to === 'lake' ? 'job-lake.yaml' : 'job.yaml';
+  const job = (await readJobFile(join(EXAMPLE, file))) as { retry: object };
   return { ...job, source, retry: { ...job.retry, heartbeatTimeout: '5s' } };
 }
 
-async function runJob(client: Client, { workers, source }: Stage, log: Log): Promise<JobProgress> {
-  const job = await readJob(source);
+async function runJob(client: Client, stage: Stage, log: Log): Promise<JobProgress> {
+  const { workers } = stage;
+  const job = await readJob(stage);
   const startWorker = () => workers.start();
   const handle = await startAndKillOnce({ client, workflowId: WORKFLOW_ID, job, startWorker, log });
   for (let left = MOST_RETRIES; await waitsOnParked(client, handle, log); left--) {

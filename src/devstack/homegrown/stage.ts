@@ -16,6 +16,8 @@ function exampleFolder(): string {
 }
 
 export interface Scale {
+  /** Where the rows go: into Postgres, or into Delta tables in a folder. */
+  readonly to: 'warehouse' | 'lake';
   /** By what way the rows come. */
   readonly source: 'erp' | 'erp_files';
   /** Queries of each of the three tables. */
@@ -28,6 +30,12 @@ export interface Scale {
   readonly latency: number;
 }
 
+/** Tables as job-lake.yaml declares them, in which the lake's rows are compared. */
+const LAKE_TYPES = `CREATE SCHEMA bronze;
+  CREATE TABLE bronze.erp_orders (order_id bigint, customer_id integer, state text, amount numeric(12, 2), placed_at timestamptz, note text);
+  CREATE TABLE bronze.erp_customers (customer_id integer, name text, email text, credit numeric(38, 19), born date, vip boolean);
+  CREATE TABLE bronze.erp_invoices (invoice_id bigint, day date, due date, amount numeric(14, 4), number text, remark text);`;
+
 /** Servers that are up, with two empty databases `control` and `warehouse`. */
 export interface Servers {
   readonly postgresUrl: (database: string) => string;
@@ -36,6 +44,9 @@ export interface Servers {
 
 export interface Stage {
   readonly source: Scale['source'];
+  readonly to: Scale['to'];
+  /** The lake's folder. */
+  readonly lake: string;
   readonly controlUrl: string;
   readonly warehouseUrl: string;
   readonly workers: Workers;
@@ -49,7 +60,10 @@ export async function setStage(servers: Servers, dir: string, scale: Scale): Pro
   const [controlUrl, warehouseUrl] = [postgresUrl('control'), postgresUrl('warehouse')];
   const fill = `SELECT fill_extract(${scale.queries}, ${scale.rowsEach})`;
   await execute(controlUrl, [await readFile(join(EXAMPLE, 'control.sql'), 'utf8'), fill]);
-  await execute(warehouseUrl, [await readFile(join(EXAMPLE, 'warehouse.sql'), 'utf8')]);
+  await execute(warehouseUrl, [
+    scale.to === 'lake' ? LAKE_TYPES : await readFile(join(EXAMPLE, 'warehouse.sql'), 'utf8'),
+  ]);
+  const lake = join(dir, 'lake');
   const troubleLog = join(dir, 'trouble.log');
   await rm(troubleLog, { force: true });
   const env = {
@@ -57,13 +71,15 @@ export async function setStage(servers: Servers, dir: string, scale: Scale): Pro
     TEMPORAL_ADDRESS: temporalAddress,
     CONTROL_URL: controlUrl,
     WAREHOUSE_URL: warehouseUrl,
+    LAKE_PATH: lake,
     ERP_PASSWORD: 'of the example',
     ERP_FAILURE_RATE: String(scale.failureRate),
     ERP_LATENCY: String(scale.latency),
     ERP_TROUBLE_LOG: troubleLog,
   };
   const workers = makeWorkers(dir, join(EXAMPLE, 'longhaul.yaml'), env);
-  return { source: scale.source, controlUrl, warehouseUrl, workers, troubles: () => readTroubles(troubleLog) };
+  const { source, to } = scale;
+  return { source, to, lake, controlUrl, warehouseUrl, workers, troubles: () => readTroubles(troubleLog) };
 }
 
 /** One word a line. There is no file where nothing went wrong. */
