@@ -1,11 +1,12 @@
 /**
- * Postgres to Parquet: Longhaul's columns and Parquet writer, two COPY streams at a time in one process, beside DuckDB's own postgres
- * extension writing the same lineitem with two threads, by turns. Only ratios within one run mean anything: machines differ, and are shared.
+ * Postgres to Delta by a whole job of a real worker, two partitions at a time, beside DuckDB's own postgres extension writing the same
+ * lineitem as Parquet with two threads, by turns. Only ratios within one run mean anything: machines differ, and are shared.
  *
- *   npm run bench:lake -- [--rows 6001215] [--rounds 3] [--compression zstd] [--format binary] [--source postgres://…] [--json]
+ *   npm run bench:lake -- [--rows 6001215] [--rounds 3] [--compression zstd] [--by pages] [--source postgres://…] [--json]
  *
- * DuckDB comes from PyPI into a folder in the system's folder for temporary files, and is kept there; so are bench:command's files of lineitem,
- * from which the table is made if they are there. `--source` names a database that has a table public.lineitem already.
+ * `--by`: a column in place of ranges of pages, as DuckDB cuts the table. DuckDB comes from PyPI into a folder in the system's folder for
+ * temporary files, and is kept there; so are bench:command's files of lineitem, from which the table is made if they are there. `--source`
+ * names a database that has a table public.lineitem already.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,10 +14,10 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../src/devstack/postgres.js';
 import { CREATE, FILL, run } from './lineitem.js';
+import { startWorker, type BenchWorker } from './longhaul-worker.js';
 import { median, positive, rounded } from './numbers.js';
 
 const PACKAGES = ['duckdb==1.4.4', 'duckdb-ext-postgres==1.4.4.20260205'];
@@ -26,30 +27,36 @@ interface Taken {
   readonly seconds: number;
   readonly cpuSeconds: number;
   readonly peakMB: number;
-  readonly rows: number;
-  readonly stages?: Readonly<Record<string, number>>;
   readonly megabytes: number;
+  /** Seconds of each kind of activity, of Longhaul alone. */
+  readonly phases?: ReadonlyMap<string, number>;
 }
 
 interface Stage {
   readonly source: string;
   readonly rows: number;
   readonly compression: string;
-  readonly format: string;
+  readonly by: string;
   readonly python: string;
   readonly folder: string;
+  readonly worker: BenchWorker;
 }
 
 async function main(): Promise<void> {
   const text = { type: 'string' } as const;
-  const options = { rows: text, rounds: text, compression: text, format: text, source: text };
+  const options = { rows: text, rounds: text, compression: text, by: text, source: text };
   const { values } = parseArgs({ options: { ...options, json: { type: 'boolean' } } });
-  const { compression = 'zstd', format = 'binary', source } = values;
+  const { compression = 'zstd', by = 'pages' } = values;
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-lake-'));
   const rows = positive(values.rows ?? '6001215');
-  const server = source === undefined ? await withLineitem(join(folder, 'source'), rows) : undefined;
+  const server = values.source === undefined ? await withLineitem(join(folder, 'source'), rows) : undefined;
   try {
-    const stage = { source: source ?? server!.url(), rows, compression, format, python: python(), folder };
+    const source = values.source ?? server!.url();
+    const lake = join(folder, 'lake');
+    const lines = `  source: {type: postgres, url: "\${BENCH_SOURCE_URL}"}\n  lake: {type: delta, path: "${lake}", compression: ${compression}}\n`;
+    await using worker = await startWorker(lines, { BENCH_SOURCE_URL: source });
+    console.log(`An idle worker takes ${worker.idleRssMB.toFixed(0)} MB.`);
+    const stage = { source, rows, compression, by, python: python(), folder, worker };
     report(await play(stage, positive(values.rounds ?? '3')), values.json ?? false);
   } finally {
     await server?.stop({ mode: 'immediate' });
@@ -83,38 +90,39 @@ async function play(stage: Stage, count: number): Promise<{ longhaul: Taken; duc
   const rounds = [];
   for (let round = 0; round < count; round++) {
     // Who comes first changes: a warm cache or a busy neighbour shall favour nobody.
-    const early = round % 2 === 0 ? await contest(stage, duckdb(stage)) : undefined;
-    const longhaul = await contest(stage, await longhaulCommand(stage));
-    const other = early ?? (await contest(stage, duckdb(stage)));
+    const early = round % 2 === 0 ? await copyWithDuckdb(stage) : undefined;
+    const longhaul = await copyWithLonghaul(stage);
+    const other = early ?? (await copyWithDuckdb(stage));
     rounds.push({ longhaul, duckdb: other });
     console.log(`round ${round + 1}:  DuckDB ${shown(other)}  |  Longhaul ${shown(longhaul)}`);
   }
   return rounds;
 }
 
-/** Runs a program that writes into a folder of its own, and prints what it took as JSON. */
-async function contest(stage: Stage, [program, ...args]: readonly [string, ...string[]]): Promise<Taken> {
-  const target = await mkdtemp(join(stage.folder, 'files-'));
-  const env = { ...process.env, LAKE_SOURCE_URL: stage.source, LAKE_FORMAT: stage.format, LAKE_FOLDER: target };
-  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const [status] = (await once(child, 'close')) as [number];
-  if (status !== 0) throw new Error(`${program} failed.`);
-  const taken = JSON.parse(said.trim().split('\n').at(-1)!) as Omit<Taken, 'megabytes'>;
-  if (taken.rows !== stage.rows) throw new Error(`${taken.rows} of ${stage.rows} rows were written.`);
-  let bytes = 0;
-  for (const name of await readdir(target)) bytes += (await stat(join(target, name))).size;
-  await rm(target, { recursive: true });
-  return { ...taken, megabytes: bytes / 1e6 };
+/** A whole job: checks, plan, snapshot, partitions, the commit of the table. */
+async function copyWithLonghaul({ worker, by, folder, rows }: Stage): Promise<Taken> {
+  const tables = [{ from: 'public.lineitem', to: 'bench.lineitem', partition: { by, count: 2 } }];
+  const pages = by === 'pages' && { consistency: 'snapshot' };
+  const {
+    wallSeconds,
+    cpuSeconds,
+    peakRssMB,
+    phases,
+    rows: copied,
+  } = await worker.run({
+    ...{ name: 'lake', source: 'source', destination: 'lake', parallelism: 2, tables, ...pages },
+  });
+  if (copied !== rows) throw new Error(`${copied} of ${rows} rows were copied.`);
+  const written = join(folder, 'lake', 'bench', 'lineitem');
+  const megabytes = await sizeOf(written);
+  await rm(written, { recursive: true });
+  return { seconds: wallSeconds, cpuSeconds, peakMB: peakRssMB, megabytes, ...(phases && { phases }) };
 }
 
-/** Halves by pages, as `partition: {by: pages}` cuts a table, and as DuckDB does. */
-async function longhaulCommand({ compression, source }: Stage): Promise<[string, ...string[]]> {
-  const [size] = await run(source, "SELECT pg_relation_size('public.lineitem') / 16384 AS middle");
-  const middle = `'(${String(size?.middle)},0)'`;
-  const queries = ['<', '>='].map((side) => `SELECT * FROM ONLY public.lineitem WHERE ctid ${side} ${middle}`);
-  return [process.execPath, fileURLToPath(new URL('lake-copy.js', import.meta.url)), compression, ...queries];
+async function sizeOf(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true });
+  const sizes = names.filter((name) => name.endsWith('.parquet')).map((name) => stat(join(folder, name)));
+  return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0) / 1e6;
 }
 
 const DUCKDB = `
@@ -130,8 +138,19 @@ used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({'rows': rows, 'seconds': time.time() - begun, 'cpuSeconds': used.ru_utime + used.ru_stime, 'peakMB': used.ru_maxrss / 1024}))
 `;
 
-function duckdb({ python, compression }: Stage): [string, ...string[]] {
-  return [python, '-c', DUCKDB, compression];
+async function copyWithDuckdb({ python, compression, source, folder, rows }: Stage): Promise<Taken> {
+  const target = await mkdtemp(join(folder, 'files-'));
+  const env = { ...process.env, LAKE_SOURCE_URL: source, LAKE_FOLDER: target };
+  const child = spawn(python, ['-c', DUCKDB, compression], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const [status] = (await once(child, 'close')) as [number];
+  if (status !== 0) throw new Error('DuckDB failed.');
+  const taken = JSON.parse(said.trim().split('\n').at(-1)!) as Omit<Taken, 'megabytes'> & { rows: number };
+  if (taken.rows !== rows) throw new Error(`${taken.rows} of ${rows} rows were written.`);
+  const megabytes = await sizeOf(target);
+  await rm(target, { recursive: true });
+  return { ...taken, megabytes };
 }
 
 function report(rounds: readonly { longhaul: Taken; duckdb: Taken }[], json: boolean): void {
@@ -147,9 +166,9 @@ function report(rounds: readonly { longhaul: Taken; duckdb: Taken }[], json: boo
   if (json) console.log(JSON.stringify({ wallRatio, cpuRatio, sizeRatio, peakMemoryMB: peak('longhaul') }));
 }
 
-function shown({ seconds, cpuSeconds, peakMB, megabytes, stages }: Taken): string {
-  const parts = Object.entries(stages ?? {}).map(([name, time]) => `${name} ${time.toFixed(1)}`);
-  const inside = parts.length === 0 ? '' : ` (${parts.join(', ')} s of the threads)`;
+function shown({ seconds, cpuSeconds, peakMB, megabytes, phases }: Taken): string {
+  const parts = [...(phases ?? [])].map(([name, time]) => `${name} ${time.toFixed(2)}`);
+  const inside = parts.length === 0 ? '' : ` (${parts.join(', ')})`;
   return `${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} s CPU, ${peakMB.toFixed(0)} MB, ${megabytes.toFixed(0)} MB written${inside}`;
 }
 

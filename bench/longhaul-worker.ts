@@ -21,6 +21,8 @@ export interface Usage {
   readonly phases?: ReadonlyMap<string, number>;
   /** The most that processes which the worker started took together, looked at now and then. */
   readonly programsMB?: number;
+  /** Of Longhaul, by its report. */
+  readonly rows?: number;
 }
 
 /** One worker process for the whole benchmark, as it runs in production. */
@@ -99,6 +101,7 @@ async function runJob(client: Client, pid: number, job: Readonly<Record<string, 
   const report = (await client.workflow.execute('copyJob', options).finally(() => clearInterval(look))) as JobReport;
   const children = report.tables.flatMap(({ child }) => (child === undefined ? [] : [child]));
   return {
+    rows: report.rows,
     phases: await activitySpans(client, [workflowId, ...children]),
     wallSeconds: (Date.parse(report.endedAt!) - Date.parse(report.startedAt)) / 1000,
     cpuSeconds: (await cpuSeconds(pid)) - before,
