@@ -23,6 +23,16 @@ describe('the examples of the docs', () => {
     ]);
   });
 
+  it.each(['lake.md', '../README.md'])('are jobs that go to a lake: %s', async (page) => {
+    const raw = (examples(page) as object[]).find((each) => 'destination' in each && each.destination === 'lake');
+    const { job, problems, warnings } = await expandTables(parseJob(raw), () => Promise.resolve([]));
+    expect([...problems, ...warnings]).toEqual([]);
+    expect(job!.tables.map(({ to, partitionBy }) => [to, partitionBy])).toEqual([
+      ['bronze.orders', ['region']],
+      ['bronze.customers', undefined],
+    ]);
+  });
+
   it('are a configuration', () => {
     const [raw] = examples('configuration.md') as [{ connections: { warehouse: { tls: { ca?: string } } } }];
     delete raw.connections.warehouse.tls.ca;

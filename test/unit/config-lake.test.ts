@@ -114,11 +114,19 @@ describe('a connection of type delta or parquet', () => {
 
   it('is as docs/lake.md has it', () => {
     const page = readFileSync(new URL('../../docs/lake.md', import.meta.url), 'utf8');
-    const raw = parseYaml(/```yaml\n(.*?)```/s.exec(page)![1]!).value;
+    const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, yaml]) => parseYaml(yaml!).value as object);
     const validate = new Ajv2020({ strict: false }).compile(connectionsJsonSchema());
-    expect(validate(raw)).toBe(true);
-    const config = compileWorkerConfig(raw, '/etc/longhaul.yaml', { MINIO_KEY: 'me', MINIO_SECRET: SECRET });
-    expect(config.connections.size).toBe(3);
+    const env = { SHOP_URL: 'postgres://u@localhost/shop', MINIO_KEY: 'me', MINIO_SECRET: SECRET };
+    const names = blocks
+      .filter((raw) => 'connections' in raw)
+      .map((raw) => {
+        expect(validate(raw)).toBe(true);
+        return [...compileWorkerConfig(raw, '/etc/longhaul.yaml', env).connections.keys()];
+      });
+    expect(names).toEqual([
+      ['shop', 'lake'],
+      ['disk', 'lake', 'minio'],
+    ]);
   });
 
   it('is in the JSON Schema', () => {
