@@ -7,7 +7,6 @@ import { NumberedLog } from '../../src/connectors/lake/ledger/numbered-log.js';
 import type { DataFile } from '../../src/connectors/lake/model.js';
 import type { ObjectStore } from '../../src/connectors/objects/store.js';
 import type {
-  Capabilities,
   Connector,
   DestinationSession,
   Meter,

@@ -39,5 +39,5 @@ async function listedFiles(store: ObjectStore, to: string): Promise<string[] | u
   const pointer = await store.get(pointerPath(path));
   if (pointer === undefined) return (await new Versions(store, path).last()) === 0 ? undefined : [];
   const lines = Buffer.from(pointer).toString().split('\n').filter(Boolean);
-  return lines.map((line) => decodeURIComponent(line.slice(store.url.length + 1)));
+  return lines.map((line) => line.slice(store.url.length + 1));
 }

@@ -91,7 +91,7 @@ describe('longhaul.yaml', () => {
     [
       'another type',
       'connections: {a: {type: postgre}}',
-      'connections.a.type: is not one of postgres, command, module, databricks — did you mean "postgres"?',
+      'connections.a.type: is not one of postgres, command, module, delta, parquet, databricks — did you mean "postgres"?',
     ],
     [
       'no type',
@@ -200,7 +200,7 @@ worker: {logLevel: verbose, maxConcurrentPartitions: "\${SECRET}", taskQeue: x}
       "connections.source.url: the environment variable SOURCE_URL is not set — set SOURCE_URL in the environment or in .env beside this file
       connections.source.maxSession: unknown key — did you mean "maxSessions"?
       connections["my db"]: not a name — begin with a letter, then letters, digits, _ . -
-      connections.lake.type: is not one of postgres, command, module, databricks — write one of these
+      connections.lake.type: is not one of postgres, command, module, delta, parquet, databricks — write one of these
       connections.dw.password: stands beside url — write either url or the parts, not both
       connections.dw.tls.mode: is not one of disable, require, verify-ca, verify-full — write one of these
       connections.dw2.password: the environment variable EMPTY is set but empty — set EMPTY in the environment or in .env beside this file

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { canDecodeBinary } from '../../src/connectors/lake/columns/index.js';
+import { canDecodeBinary, writeDataFiles } from '../../src/connectors/lake/columns/index.js';
+import { LonghaulError } from '../../src/core/errors.js';
 import { binaryTimestamp, textDate, textTimestamp } from '../../src/connectors/lake/columns/moment.js';
 import { binaryGeometry, textGeometry } from '../../src/connectors/lake/columns/byte-values.js';
 import { Batch } from '../../src/connectors/lake/columns/batch.js';
@@ -309,6 +310,26 @@ describe('moments of time', () => {
     binary.writeBigInt64BE(expected - 946_684_800_000_000n);
     binaryTimestamp(never)(batchOf(binary), 0, 8, ints, 0);
     expect(micros(ints)).toBe(expected);
+  });
+});
+
+describe('a store that fails when all rows are on their way', () => {
+  const late = async () => {
+    await new Promise((done) => setTimeout(done, 50));
+    throw new LonghaulError('ServerFull', 'the disk is full');
+  };
+  it.each([
+    ['write', { write: late, finish: () => Promise.resolve(1) }],
+    ['finish', { write: () => Promise.resolve(), finish: late }],
+  ])('in %s, fails the stream', async (_, failing) => {
+    const options = {
+      ...{ columns: lakeColumns([declared('id', 'int')]), partitionBy: [], compression: 'snappy' as const },
+      ...{ targetFileSize: 1 << 27, outOfRange: 'error' as const, table: 't', signal: new AbortController().signal },
+      nextPath: () => 'x',
+      create: () => Promise.resolve({ ...failing, [Symbol.asyncDispose]: () => Promise.resolve() }),
+    };
+    const written = writeDataFiles(rowStream(['id'], [[1], [2]]), options, { rows: 0, bytes: 0, phase: '' });
+    await expect(written).rejects.toThrow('the disk is full');
   });
 });
 

@@ -24,10 +24,10 @@ export async function* uploadsUnder(calls: S3Calls, prefix: string, signal: Abor
 }
 
 /** Aborts those that began before this time; answers how many. */
-export async function sweepUploads(calls: S3Calls, before: Date): Promise<number> {
+export async function sweepUploads(calls: S3Calls, before: Date, prefix: string): Promise<number> {
   const { signal } = calls;
   let swept = 0;
-  for await (const { path, id, begunAt } of uploadsUnder(calls, '', signal)) {
+  for await (const { path, id, begunAt } of uploadsUnder(calls, prefix, signal)) {
     if (begunAt >= before) continue;
     const command = new AbortMultipartUploadCommand({ Bucket: calls.bucket, Key: calls.key(path), UploadId: id });
     await calls.make('aborting', path, (o) =>

@@ -151,8 +151,8 @@ class S3Store implements OpenStore {
     });
   }
 
-  sweep(before: Date): Promise<number> {
-    return sweepUploads(this.calls, before);
+  sweep(before: Date, prefix = ''): Promise<number> {
+    return sweepUploads(this.calls, before, prefix);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -33,9 +33,9 @@ export interface ObjectStore {
 export interface OpenStore extends ObjectStore, AsyncDisposable {
   /**
    * Removes what is left of writers that began (or last wrote) before this time and never ended, as of a process that was killed: never
-   * anything that was visible. Answers how many.
+   * anything that was visible. `prefix`: of paths, where writers are known by theirs (default: all). Answers how many.
    */
-  sweep(before: Date): Promise<number>;
+  sweep(before: Date, prefix?: string): Promise<number>;
 }
 
 export interface ObjectInfo {

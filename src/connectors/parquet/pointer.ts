@@ -15,7 +15,7 @@ export async function point(store: ObjectStore, table: string, versions: Version
   for (;;) {
     const before = await store.head(path);
     const files = (await current(versions)).reverse().flatMap((entry) => entry.files);
-    const lines = files.map((file) => `${store.url}/${file.split('/').map(encodeURIComponent).join('/')}\n`);
+    const lines = files.map((file) => `${store.url}/${file}\n`);
     if (await store.replace(path, Buffer.from(lines.join('')), before?.tag)) return;
   }
 }

@@ -32,6 +32,7 @@ export interface ClosedEntry extends Named {
 }
 
 const DIGITS = 10;
+const NAME = /^(\d{10})\.json$/;
 
 export class Versions {
   readonly #folder: string;
@@ -47,8 +48,8 @@ export class Versions {
   async last(): Promise<number> {
     let last = 0;
     for await (const page of this.store.list(this.#folder)) {
-      const path = page.at(-1)?.path;
-      if (path !== undefined) last = Number(path.slice(this.#folder.length, -'.json'.length));
+      const numbers = page.map(({ path }) => NAME.exec(path.slice(this.#folder.length))?.[1]);
+      last = Number(numbers.findLast((number) => number !== undefined) ?? last);
     }
     return last;
   }

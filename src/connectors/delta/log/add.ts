@@ -3,6 +3,7 @@ import { counted } from '../../../core/text.js';
 import type { DataFile, LakeColumn } from '../../lake/model.js';
 import type { ObjectStore } from '../../objects/store.js';
 import { encodePath } from './actions.js';
+import { partitionValueText } from './partition-value.js';
 import { statsJson } from './statistics.js';
 
 /** Data files on their way into a commit: each a line of JSON without its last brackets, for what is known only when it is made. */
@@ -19,6 +20,8 @@ export interface AddOptions {
   readonly tablePath: string;
   /** Those of which the table has statistics. */
   readonly indexed: readonly LakeColumn[];
+  /** Those that are written. */
+  readonly columns: readonly LakeColumn[];
   readonly partitionBy: readonly string[];
   /** In ms since 1970. */
   readonly now: number;
@@ -59,8 +62,13 @@ async function verifyFile({ path, size }: DataFile, { store, tablePath }: AddOpt
   );
 }
 
-function addLine(file: DataFile, { tablePath, indexed, partitionBy, now }: AddOptions): string {
-  const values = Object.fromEntries(partitionBy.map((name) => [name, partitionValue(file, name)]));
+function addLine(file: DataFile, { tablePath, indexed, columns, partitionBy, now }: AddOptions): string {
+  const values = Object.fromEntries(
+    partitionBy.map((name) => {
+      const { type } = columns.find((column) => column.name === name)!;
+      return [name, partitionValueText(name, type, partitionValue(file, name))];
+    }),
+  );
   const add = {
     path: encodePath(relativePath(file.path, tablePath)),
     partitionValues: values,

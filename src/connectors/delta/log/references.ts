@@ -1,3 +1,4 @@
+import { LonghaulError } from '../../../core/errors.js';
 import type { ObjectStore } from '../../objects/store.js';
 import { actionsOf, decodePath, type Action } from './actions.js';
 import { listLog } from './listing.js';
@@ -19,7 +20,7 @@ export async function* referencedFiles(store: ObjectStore, tablePath: string): A
   }
   for (const version of commits) {
     const bytes = await store.get(commitPath(tablePath, version));
-    if (bytes === undefined) continue; // another engine has cleaned it away meanwhile
+    if (bytes === undefined) throw cleanedMeanwhile(tablePath);
     for (const action of actionsOf(bytes, tablePath)) yield* ownPath(action, tablePath);
   }
 }
@@ -32,4 +33,13 @@ function* ownPath({ add, remove }: Action, tablePath: string): Generator<string>
     if (path.startsWith(OURS)) yield `${tablePath}/${path}`;
     else if (absolute >= 0) yield path.slice(absolute);
   }
+}
+
+/** A checkpoint that stands for it may have come after the log was listed. */
+function cleanedMeanwhile(tablePath: string): LonghaulError {
+  return new LonghaulError(
+    'Conflict',
+    `Another engine has cleaned the log of Delta table ${tablePath} while it was read; nothing was removed.`,
+    { next: 'Run clean again.' },
+  );
 }

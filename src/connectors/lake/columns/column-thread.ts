@@ -50,7 +50,9 @@ export class ColumnThread implements AsyncDisposable {
     this.#thread = new Worker(BOOTSTRAP, { workerData: { module: THREAD.href, data } });
     this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
     this.#thread.on('error', (error) => this.#fail(error));
-    this.#thread.on('exit', () => this.#fail(new Error('the thread that writes Parquet files has ended')));
+    this.#thread.on('exit', () => {
+      if (this.#done === undefined) this.#fail(new Error('the thread that writes Parquet files has ended'));
+    });
     options.signal.addEventListener('abort', this.#abort);
   }
 
@@ -81,7 +83,15 @@ export class ColumnThread implements AsyncDisposable {
     }
     await this.#writing;
     if (this.#failure) throw this.#failure.reason;
+    const inFiles = this.#files.reduce((sum, { rows }) => sum + rows, 0);
+    if (inFiles !== this.#done.rows) throw this.#lacking(inFiles, this.#done.rows);
     return { ...this.#done, files: this.#files };
+  }
+
+  /** Whatever the reason: rows that are in no file must not be counted as written. */
+  #lacking(inFiles: number, rows: number): LonghaulError {
+    const message = `${this.options.table}: ${rows} rows came, and the files hold ${inFiles}; nothing was committed.`;
+    return new LonghaulError('CountMismatch', message);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,11 +99,8 @@ export class ColumnThread implements AsyncDisposable {
     this.#failure ??= { reason: new Error('given up') };
     await this.#thread.terminate();
     await this.#writing;
-    const givenUp = await Promise.allSettled(
-      [...this.#writers.values()].map(({ writer }) => writer[Symbol.asyncDispose]()),
-    );
-    const failed = givenUp.find((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
+    // Why the files were given up is what counts; what can't be taken back now is swept later.
+    await Promise.allSettled([...this.#writers.values()].map(({ writer }) => writer[Symbol.asyncDispose]()));
   }
 
   #handOver(): void {
@@ -152,7 +159,7 @@ export class ColumnThread implements AsyncDisposable {
   }
 
   #fail(reason: unknown): void {
-    if (this.#done === undefined) this.#failure ??= { reason };
+    this.#failure ??= { reason };
     this.#wake?.();
   }
 }

@@ -45,7 +45,7 @@ export class FileFactory {
 
 /** Rows of one partition on their way into files: a row group that is collected, and a file that is open once one was written. */
 export class PartitionFiles {
-  readonly #group: RowGroup;
+  #group: RowGroup;
   #open: ReturnType<FileFactory['open']> | undefined;
 
   constructor(
@@ -82,7 +82,9 @@ export class PartitionFiles {
     const [begun, compressing] = [performance.now(), stages.compress];
     this.#open ??= this.factory.open();
     this.#open.file.writeRowGroup(this.#group.chunks, this.#group.rows, this.factory.chunks);
-    this.#group.clear();
+    // Of many partitions, one that was written keeps no memory for rows that may never come.
+    if (this.values) this.#group = new RowGroup(this.factory.options.columns);
+    else this.#group.clear();
     stages.encode += performance.now() - begun - (stages.compress - compressing);
     if (this.#open.outbox.size >= targetFileSize) this.finish();
   }

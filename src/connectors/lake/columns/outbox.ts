@@ -8,7 +8,7 @@ const PIECE = 1 << 20;
 /** The bytes of one file on their way out of the thread, in pieces. */
 export class Outbox implements FileBytes {
   size = 0;
-  #piece = new Uint8Array(PIECE);
+  #piece: Uint8Array<ArrayBuffer> | undefined;
   #at = 0;
 
   constructor(
@@ -20,6 +20,7 @@ export class Outbox implements FileBytes {
     this.size += bytes.length;
     for (let from = 0; from < bytes.length;) {
       const taken = Math.min(bytes.length - from, PIECE - this.#at);
+      this.#piece ??= new Uint8Array(PIECE);
       this.#piece.set(bytes.subarray(from, from + taken), this.#at);
       this.#at += taken;
       from += taken;
@@ -32,8 +33,9 @@ export class Outbox implements FileBytes {
   }
 
   #sendPiece(): void {
-    this.send(this.file, this.#piece.subarray(0, this.#at));
-    this.#piece = new Uint8Array(PIECE);
+    // The whole memory goes along: of a piece that is not full, only what is used.
+    this.send(this.file, this.#at === PIECE ? this.#piece! : this.#piece!.slice(0, this.#at));
+    this.#piece = undefined;
     this.#at = 0;
   }
 }

@@ -20,6 +20,18 @@ export async function discard(context: LakeContext, record: TableRecord): Promis
   const { state } = await context.ledger.table(record.run, record.spec.table);
   if (state !== 'discarded' && state !== 'published') throw notDiscarded(record, state);
   const folder = runFolder(record.spec, record.run);
+  if (!(await isEmpty(context.store, folder))) await removeFrom(context, record, folder);
+  await sweep(context, folder);
+  await reach('discard: after COMMIT');
+}
+
+async function isEmpty(store: ObjectStore, folder: string): Promise<boolean> {
+  for await (const page of store.list(folder)) if (page.length > 0) return false;
+  return true;
+}
+
+/** Nothing of a table that is closed is named from now on that was not before. */
+async function removeFrom(context: LakeContext, record: TableRecord, folder: string): Promise<void> {
   const referenced = await context.format.referenced(record.spec, folder);
   let removed: string[] = [];
   for await (const page of context.store.list(folder)) {
@@ -30,8 +42,16 @@ export async function discard(context: LakeContext, record: TableRecord): Promis
     }
   }
   if (removed.length > 0) await context.store.delete(removed);
-  await context.store.sweep(new Date(Date.now() - ABANDONED));
-  await reach('discard: after COMMIT');
+}
+
+/** Uploads that nobody ended are nobody's to see. */
+async function sweep({ store, options, config }: LakeContext, folder: string): Promise<void> {
+  try {
+    await store.sweep(new Date(Date.now() - ABANDONED), folder);
+  } catch (error) {
+    if (options.signal.aborted || !(error instanceof LonghaulError)) throw error;
+    options.log.warn({ connection: config.name, folder, error: error.message }, 'Uploads that broke off are not swept');
+  }
 }
 
 /** The data files of a table's present snapshot. */

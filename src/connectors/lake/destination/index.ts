@@ -48,7 +48,8 @@ export class LakeDestination implements DestinationSession {
     await reach('prepare: before lock');
     const { state, snapshot: now } = await this.ledger.table(run, spec.table);
     if (state === 'publishing' || state === 'published') return;
-    if (state !== 'open' || now !== snapshot) throw runClosed(run, spec.table, state === 'open' ? 'started over' : state);
+    if (state !== 'open' || now !== snapshot)
+      throw runClosed(run, spec.table, state === 'open' ? 'started over' : state);
   }
 
   async begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {

@@ -79,7 +79,14 @@ export class LakeWriter implements PartitionWriter {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#told || this.#begun.length === 0) return;
     if (this.context.options.signal.aborted) return;
-    await this.context.store.delete(this.#begun);
+    try {
+      await this.context.store.delete(this.#begun);
+    } catch (error) {
+      // Nobody names them: it must not hide why the attempt ended.
+      if (!(error instanceof LonghaulError)) throw error;
+      const { run, spec } = this.record;
+      this.context.options.log.warn({ run, table: spec.table, error: error.message }, 'Files of an attempt are left');
+    }
   }
 
   #nextPath(): string {
