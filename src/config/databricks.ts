@@ -1,6 +1,7 @@
 import { z } from 'zod';
 // eslint-disable-next-line no-restricted-imports -- types of what this schema makes, and nothing else of the connector
 import type { DatabricksConnectionConfig, VolumePlace } from '../connectors/databricks/config.js';
+import { fileSettings } from './lake.js';
 import { located, strict, type Compiled, type Located } from './problems.js';
 import { withSecrets } from './secrets.js';
 
@@ -31,18 +32,20 @@ export const databricksSchema = strict({
       error: 'not a folder of the volume — write names of letters, digits, _ . - with slashes between them',
     })
     .prefault('longhaul'),
+  ...fileSettings,
 });
 
 export type CompiledDatabricks = Compiled<DatabricksConnectionConfig>;
 
 export function compileDatabricks(name: string, given: z.output<typeof databricksSchema>): CompiledDatabricks {
   const host = originOf(given.host);
-  const problems = [...signInProblems(given), ...(host === undefined ? [wrongHost()] : [])];
+  const problems = [...signInProblems(given), ...(host === undefined ? [wrongHost()] : []), ...sizeProblems(given)];
   if (host === undefined || problems.length > 0) return { problems, warnings: [] };
-  const { token, clientId, clientSecret, catalog, warehouse } = given;
+  const { token, clientId, clientSecret, catalog, warehouse, compression, targetFileSize, outOfRange } = given;
   const volume = volumeOf(given);
   const connection: DatabricksConnectionConfig = {
     ...{ type: 'databricks', name, host, warehouseId: warehouse },
+    ...{ compression, targetFileSize, outOfRange },
     ...(token === undefined ? {} : { token }),
     ...(clientId === undefined ? {} : { client: withSecrets({ id: clientId, secret: clientSecret! }, ['secret']) }),
     ...(catalog === undefined ? {} : { catalog }),
@@ -74,6 +77,14 @@ function originOf(host: string): string | undefined {
 function wrongHost(): Located {
   const fix = 'write the host of the workspace, e.g. adb-1234567890.1.azuredatabricks.net';
   return located(['host'], 'is not the host of a workspace', fix);
+}
+
+/** The Files API takes 5 GiB; a file is somewhat larger than its target. */
+const LARGEST_FILE = 4 * 1024 ** 3;
+
+function sizeProblems({ targetFileSize }: z.output<typeof databricksSchema>): Located[] {
+  if (targetFileSize <= LARGEST_FILE) return [];
+  return [located(['targetFileSize'], 'is more than the Files API takes', 'write at most 4GB, e.g. 128MB')];
 }
 
 /** A token, or both of a client's. */

@@ -30,9 +30,8 @@ const s3Schema = strict({
   sessionToken: text.optional(),
 });
 
-const common = {
-  path: z.string({ error: `is not a path — ${PATH}` }).min(1, { error: `is empty — ${PATH}` }),
-  s3: s3Schema.optional(),
+/** How data files are written. */
+export const fileSettings = {
   compression: z.enum(['zstd', 'snappy']).prefault('zstd'),
   targetFileSize: size('128MB')
     .refine((bytes) => bytes >= LEAST_FILE && bytes <= LARGEST_FILE, {
@@ -45,6 +44,12 @@ const common = {
     .nullable()
     .transform((value) => value ?? 'null')
     .prefault('error'),
+};
+
+const common = {
+  path: z.string({ error: `is not a path — ${PATH}` }).min(1, { error: `is empty — ${PATH}` }),
+  s3: s3Schema.optional(),
+  ...fileSettings,
 };
 
 /** Connections of types `delta` and `parquet` in `longhaul.yaml`, references resolved. */

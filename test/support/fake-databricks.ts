@@ -65,9 +65,10 @@ export class FakeDatabricks {
     readonly warehouse: FakeWarehouse,
   ) {}
 
-  static async start(): Promise<FakeDatabricks> {
+  /** `schemas`: more of the catalog `dev`. */
+  static async start(schemas: readonly string[] = []): Promise<FakeDatabricks> {
     const root = mkdtempSync(join(tmpdir(), 'longhaul-fake-databricks-'));
-    const warehouse = await FakeWarehouse.start(root, ['dev.bronze', 'dev.landing']);
+    const warehouse = await FakeWarehouse.start(root, ['dev.bronze', 'dev.landing', ...schemas.map((name) => `dev.${name}`)]);
     const server = createServer();
     const fake = new FakeDatabricks(server, warehouse);
     server.on('request', (request, response) => void fake.#serve(request, response));
@@ -86,6 +87,7 @@ export class FakeDatabricks {
     const { port } = this.server.address() as AddressInfo;
     return {
       ...{ type: 'databricks', name: 'lake', host: `http://127.0.0.1:${port}`, warehouseId: 'w1', token: TOKEN },
+      ...{ compression: 'zstd', targetFileSize: 128 * 2 ** 20, outOfRange: 'error' },
       volume: { catalog: 'dev', schema: 'landing', volume: 'files', folder: 'longhaul' },
       ...more,
     };

@@ -1,7 +1,8 @@
+import type { FileSettings } from '../lake/destination/index.js';
+
 /** A connection of type `databricks`, compiled. Holds secrets. */
-export interface DatabricksConnectionConfig {
+export interface DatabricksConnectionConfig extends FileSettings {
   readonly type: 'databricks';
-  readonly name: string;
   /** Origin of the workspace: `https://adb-1234.5.azuredatabricks.net`. */
   readonly host: string;
   readonly warehouseId: string;

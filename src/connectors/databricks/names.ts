@@ -46,6 +46,21 @@ export function typeSql(type: LakeType): string {
   }
 }
 
+/** The type that `typeSql` writes so; undefined for those that are not written here. */
+export function typeNamed(sql: string): LakeType | undefined {
+  const found = /^ARRAY<(.*)>$/.exec(sql);
+  if (found !== null) {
+    const element = typeNamed(found[1]!);
+    return element && { kind: 'list', element };
+  }
+  const decimal = decimalOf(sql);
+  if (decimal !== undefined) return { kind: 'decimal', ...decimal };
+  const kind = KINDS.find((each) => NAMES[each] === sql);
+  return kind && { kind };
+}
+
+const KINDS = Object.keys(NAMES) as (keyof typeof NAMES)[];
+
 /** Of exact widenings, what may stand after what. */
 const WIDER: readonly (readonly string[])[] = [
   ['TINYINT', 'SMALLINT', 'INT', 'BIGINT'],

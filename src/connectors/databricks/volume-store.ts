@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ObjectInfo, ObjectStore, ObjectWriter } from '../objects/store.js';
+import type { ObjectInfo, ObjectStore, ObjectWriter, OpenStore } from '../objects/store.js';
 import { volumePath, type DatabricksConnectionConfig } from './config.js';
 import { DatabricksHttp, TIMING, type Timing } from './http.js';
 import { openSpool } from './spool.js';
@@ -23,7 +23,7 @@ interface Entry {
 }
 
 /** A folder of a Unity Catalog volume, by the Files API. */
-export class VolumeStore implements ObjectStore {
+export class VolumeStore implements OpenStore {
   readonly url: string;
   readonly #http: DatabricksHttp;
 
@@ -173,6 +173,16 @@ export class VolumeStore implements ObjectStore {
         });
     };
     await Promise.all(Array.from({ length: DELETES_AT_A_TIME }, deleter));
+  }
+
+  /** A file is sent in one request, which leaves it whole or not at all: there is nothing to sweep. */
+  sweep(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  /** Requests end with the signal, and there is no session. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
   }
 
   #file(path: string): string {

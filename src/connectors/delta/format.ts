@@ -2,7 +2,7 @@ import { LonghaulError } from '../../core/errors.js';
 import type { TableRecord, TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
 import type { LakeColumn } from '../lake/model.js';
-import { tablePath } from '../lake/table-path.js';
+import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import type { OpenStore } from '../objects/store.js';
 import type { Finding, Log } from '../types.js';
 import { writeCheckpoint } from './log/checkpoint.js';
@@ -14,6 +14,8 @@ import { readState, tableOf } from './log/snapshot.js';
 
 /** Tables of Delta Lake: what files are a table's is said by the log beside them. */
 export class DeltaFormat implements TableFormat {
+  readonly ownFolder = HIDDEN_FOLDER;
+
   constructor(
     private readonly name: string,
     private readonly store: OpenStore,

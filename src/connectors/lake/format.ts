@@ -4,6 +4,8 @@ import type { DataFile, LakeColumn, LakeType } from './model.js';
 
 /** What makes files a table, for everybody who reads it. Its methods are idempotent. They throw as a session does. */
 export interface TableFormat {
+  /** The folder below a table's path that is Longhaul's own. One part, by which readers tell what is a table's, or don't. */
+  readonly ownFolder: string;
   /** What a table of these columns would meet. Writes nothing. */
   check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]>;
   /** The columns of the table that is there. Undefined: there is none. Throws TargetChanged for one of a type that is not known here. */
@@ -18,6 +20,11 @@ export interface TableFormat {
   settle(publishing: Publishing): Promise<'published' | 'closed'>;
   /** Paths from the store's root of files in this folder that any state of the table names that somebody can still read. */
   referenced(spec: TableSpec, folder: string): Promise<ReadonlySet<string>>;
+  /**
+   * Of tables that are loaded from the files, rather than made of them: removes what loading has left beside the files, when the ledger says
+   * that the table is published or discarded. The files themselves are removed then too. Absent: they are the table's.
+   */
+  cleanUp?(record: TableRecord): Promise<void>;
 }
 
 export interface NamedType {
@@ -32,10 +39,18 @@ export interface Publishing {
   readonly columns: readonly LakeColumn[];
   /** Grows with each time that the table began to be published. */
   readonly epoch: number;
+  /** Of all receipts. */
+  readonly rows: number;
+  /**
+   * Those that receipts name, in the order of partitions, the same each time they are iterated. Each is to be looked at before anybody is
+   * pointed to it.
+   */
+  readonly files: AsyncIterable<DataFile>;
 }
 
 export interface Publication extends Publishing {
-  readonly rows: number;
-  /** Those that receipts name, in the order of partitions. Asked for once. Each is to be looked at before anybody is pointed to it. */
-  readonly files: AsyncIterable<DataFile>;
+  /** Re-reads the ledger. Throws RunClosed when this epoch does not publish any more. */
+  stillPublishing(): Promise<void>;
+  /** What is done now, in a word. */
+  phase(phase: string): void;
 }

@@ -5,11 +5,11 @@ import { probeStore } from '../objects/probe.js';
 import type { OpenStore } from '../objects/store.js';
 import type { Capabilities, Connector, DestinationSession, Finding, SessionOptions } from '../types.js';
 import type { LakeConnectionConfig } from './config.js';
-import { columnsOf } from './destination/columns.js';
 import { LAKE_FORMATS } from './destination/check.js';
 import type { FileSettings } from './destination/context.js';
 import { stagingOf } from './destination/discard.js';
 import { LakeDestination } from './destination/index.js';
+import { publishingOf } from './destination/publish.js';
 import type { TableFormat } from './format.js';
 import { LakeLedger, RunCache } from './ledger/index.js';
 import { stagingFolder } from './table-path.js';
@@ -59,10 +59,10 @@ export function openLakeIn(
   cache: RunCache,
   place: { readonly identity: string; check(): Promise<Finding[]> },
 ): DestinationSession {
-  const ledger = new LakeLedger({
+  const ledger: LakeLedger = new LakeLedger({
     ...{ name: config.name, store, cache },
-    targets: { settle: (record, epoch) => format.settle({ record, columns: columnsOf(record), epoch }) },
-    stagingName: stagingFolder,
+    targets: { settle: (record, epoch, rows) => format.settle(publishingOf(ledger, record, epoch, rows)) },
+    stagingName: (...of) => stagingFolder(format.ownFolder, ...of),
     stagingOf: (record) => stagingOf(store, record),
   });
   return new LakeDestination({ config, options, store, ledger, format }, place);

@@ -17,12 +17,23 @@ function encoded(name: string): string {
   );
 }
 
-/** The folder of everything that a run writes below a table, from the store's root. Nothing else is ever written there. */
-export function runFolder(spec: Pick<TableSpec, 'to'>, run: string): string {
-  return `${tablePath(spec.to)!}/_longhaul/${encodeURIComponent(run)}/`;
+/** Hidden from whoever reads a folder as a table: what is in it counts when the table's own log names it. */
+export const HIDDEN_FOLDER = '_longhaul';
+
+/**
+ * The folder of everything that a run writes below a table, from the store's root. Nothing else is ever written there. `own`: the
+ * format's (see `TableFormat.ownFolder`).
+ */
+export function runFolder(own: string, spec: Pick<TableSpec, 'to'>, run: string): string {
+  return `${tablePath(spec.to)!}/${own}/${encodeURIComponent(run)}/`;
 }
 
-/** Of its data files, another for each snapshot: see `TableRecord.staging`. */
-export function stagingFolder(spec: Pick<TableSpec, 'to'>, run: string, snapshot: number | undefined): string {
-  return `${runFolder(spec, run)}${snapshot ?? 0}/`;
+/** Of its data files, without folders in it, another for each snapshot: see `TableRecord.staging`. */
+export function stagingFolder(
+  own: string,
+  spec: Pick<TableSpec, 'to'>,
+  run: string,
+  snapshot: number | undefined,
+): string {
+  return `${runFolder(own, spec, run)}${snapshot ?? 0}/`;
 }

@@ -5,7 +5,7 @@ import type { TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
 import { inOrder } from '../lake/in-order.js';
 import type { DataFile, LakeColumn } from '../lake/model.js';
-import { tablePath } from '../lake/table-path.js';
+import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { printedType } from '../lake/types/index.js';
 import type { ObjectStore } from '../objects/store.js';
 import type { Finding } from '../types.js';
@@ -17,6 +17,8 @@ const LOOKS = 32;
 
 /** Tables of Parquet files that a list names: see `pointer.ts` for who reads it. */
 export class ParquetFormat implements TableFormat {
+  readonly ownFolder = HIDDEN_FOLDER;
+
   constructor(
     private readonly name: string,
     private readonly store: ObjectStore,

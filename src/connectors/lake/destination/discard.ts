@@ -19,10 +19,20 @@ const ABANDONED = 48 * 3_600_000;
 export async function discard(context: LakeContext, record: TableRecord): Promise<void> {
   const { state } = await context.ledger.table(record.run, record.spec.table);
   if (state !== 'discarded' && state !== 'published') throw notDiscarded(record, state);
-  const folder = runFolder(record.spec, record.run);
-  if (!(await isEmpty(context.store, folder))) await removeFrom(context, record, folder);
-  await sweep(context, folder);
+  await context.format.cleanUp?.(record);
+  await removeFiles(context, record);
+  await sweep(context, folderOf(context, record));
   await reach('discard: after COMMIT');
+}
+
+function folderOf({ format }: LakeContext, { spec, run }: TableRecord): string {
+  return runFolder(format.ownFolder, spec, run);
+}
+
+/** The last thing to go: by them it is seen that a table's staging is still there. */
+export async function removeFiles(context: LakeContext, record: TableRecord): Promise<void> {
+  const folder = folderOf(context, record);
+  if (!(await isEmpty(context.store, folder))) await removeFrom(context, record, folder);
 }
 
 async function isEmpty(store: ObjectStore, folder: string): Promise<boolean> {

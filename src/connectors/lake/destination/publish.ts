@@ -1,38 +1,82 @@
-import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
+import { LonghaulError } from '../../../core/errors.js';
 import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
 import type { Meter } from '../../types.js';
+import type { Publishing } from '../format.js';
+import type { LakeLedger } from '../ledger/index.js';
 import type { DataFile } from '../model.js';
 import { columnsOf } from './columns.js';
 import type { LakeContext } from './context.js';
+import { removeFiles } from './discard.js';
 
 /** See `DestinationSession.publish`. */
 export async function publishTable(context: LakeContext, record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
-  const { ledger, format } = context;
+  const { ledger } = context;
   await reach('publish: before fence');
   const { totals, epoch } = await ledger.beginPublish(record);
-  if (epoch === undefined) return totals;
-  await reach('publish: after fence COMMIT');
-  meter.phase = 'publishing';
-  const files = allOf(filesOf(context, record), record, totals.rows, meter);
-  await format.publish({ record, columns: columnsOf(record), epoch, rows: totals.rows, files });
-  await reach('publish: after swap');
-  await ledger.published(record, epoch);
-  await reach('publish: after COMMIT');
+  if (epoch !== undefined) {
+    await reach('publish: after fence COMMIT');
+    await publishEpoch(context, publishingOf(ledger, record, epoch, totals.rows), meter);
+  }
+  if (totals.missing.length === 0) await tidy(context, record, meter);
   return totals;
 }
 
-async function* filesOf({ ledger }: LakeContext, record: TableRecord): AsyncGenerator<DataFile> {
+/** A table in its state of being published. */
+export function publishingOf(ledger: LakeLedger, record: TableRecord, epoch: number, rows: number): Publishing {
+  const files = { [Symbol.asyncIterator]: () => filesOf(ledger, record) };
+  return { record, columns: columnsOf(record), epoch, rows, files };
+}
+
+async function publishEpoch(context: LakeContext, publishing: Publishing, meter: Meter): Promise<void> {
+  const { ledger, format } = context;
+  const { record, epoch } = publishing;
+  const phase = (name: string) => void (meter.phase = name);
+  phase('publishing');
+  const files = { [Symbol.asyncIterator]: () => allOf(publishing, meter) };
+  try {
+    await format.publish({ ...publishing, files, phase, stillPublishing: () => ledger.stillPublishing(record, epoch) });
+  } catch (error) {
+    await unlessPublished(context, record, error);
+  }
+  await reach('publish: after swap');
+  await ledger.published(record, epoch);
+  await reach('publish: after COMMIT');
+}
+
+/**
+ * What an attempt meets may be that another one has published meanwhile and tidied up: then it is no error. One that comes after the table
+ * was given up removes what it has made since.
+ */
+async function unlessPublished({ ledger, format }: LakeContext, record: TableRecord, error: unknown): Promise<void> {
+  if (!(error instanceof LonghaulError)) throw error;
+  const { state } = await ledger.table(record.run, record.spec.table);
+  if (state === 'discarded') await format.cleanUp?.(record);
+  if (state !== 'published') throw error;
+}
+
+/** The table is published whatever comes of this: only what another attempt may mend is thrown. */
+async function tidy(context: LakeContext, record: TableRecord, meter: Meter): Promise<void> {
+  const { config, format, options } = context;
+  if (format.cleanUp === undefined) return;
+  meter.phase = 'removing staging';
+  try {
+    await format.cleanUp(record);
+    await removeFiles(context, record);
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || error.handling === 'connection') throw error;
+    const said = { connection: config.name, table: record.spec.to, staging: record.staging, reason: error.message };
+    options.log.warn(said, 'The table is published; its staging is not removed');
+  }
+}
+
+async function* filesOf(ledger: LakeLedger, record: TableRecord): AsyncGenerator<DataFile> {
   for await (const { files } of ledger.committedFiles(record)) yield* files;
 }
 
 /** Throws CountMismatch at the end, before anything is published, when the files do not hold the rows of the receipts. */
-async function* allOf(
-  files: AsyncIterable<DataFile>,
-  { run, spec }: TableRecord,
-  expected: number,
-  meter: Meter,
-): AsyncGenerator<DataFile> {
+async function* allOf({ files, record, rows: expected }: Publishing, meter: Meter): AsyncGenerator<DataFile> {
+  const { run, spec } = record;
   let rows = 0;
   for await (const file of files) {
     rows += file.rows;

@@ -24,7 +24,7 @@ import { openRun } from './open.js';
 import { overviews } from './overview.js';
 import { documentPath, snapshotPath, type Generation } from './paths.js';
 import { putPlan, readPartition, readPartitions, readPlan } from './plans.js';
-import { beginPublish, published, type Publication } from './publishing.js';
+import { beginPublish, published, stillPublishing, type Publication } from './publishing.js';
 import {
   claim,
   commit,
@@ -189,6 +189,11 @@ export class LakeLedger implements Ledger {
   /** See `beginPublish` in publishing.ts. */
   beginPublish(record: TableRecord): Promise<Publication> {
     return beginPublish(this.#context, record);
+  }
+
+  /** See `stillPublishing` in publishing.ts. */
+  stillPublishing(record: TableRecord, epoch: number): Promise<void> {
+    return stillPublishing(this.#context, record, epoch);
   }
 
   /** The target shows what this epoch published; `details` is kept with it. Idempotent. */

@@ -65,6 +65,12 @@ export async function published(
   });
 }
 
+/** Throws RunClosed when the table is not being published under this epoch any more. Reads past what is remembered. */
+export async function stillPublishing({ logs }: Context, { run, spec }: TableRecord, epoch: number): Promise<void> {
+  const { entry } = findTable(await logs.read(run), run, spec.table);
+  if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed(run, spec.table, entry.state);
+}
+
 function unplanned(run: string, table: string): LonghaulError {
   return new LonghaulError(
     'PlanChanged',

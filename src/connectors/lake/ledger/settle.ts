@@ -13,9 +13,9 @@ export async function settle(
   leaving: (entry: TableEntry) => boolean = () => true,
 ): Promise<{ published?: readonly number[] }> {
   const publishing = [...opened.tables.entries()].filter(([, entry]) => entry.state === 'publishing' && leaving(entry));
-  const settled = await mapAll(publishing, async ([position, { epoch }]) => {
+  const settled = await mapAll(publishing, async ([position, { epoch, sums }]) => {
     const record = await readRecord(context, opened, position);
-    return { position, outcome: await context.targets.settle(record, epoch!) };
+    return { position, outcome: await context.targets.settle(record, epoch!, sums!.rows) };
   });
   const published = settled.flatMap(({ position, outcome }) => (outcome === 'published' ? [position] : []));
   return published.length > 0 ? { published } : {};
