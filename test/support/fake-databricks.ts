@@ -68,7 +68,11 @@ export class FakeDatabricks {
   /** `schemas`: more of the catalog `dev`. */
   static async start(schemas: readonly string[] = []): Promise<FakeDatabricks> {
     const root = mkdtempSync(join(tmpdir(), 'longhaul-fake-databricks-'));
-    const warehouse = await FakeWarehouse.start(root, ['dev.bronze', 'dev.landing', ...schemas.map((name) => `dev.${name}`)]);
+    const warehouse = await FakeWarehouse.start(root, [
+      'dev.bronze',
+      'dev.landing',
+      ...schemas.map((name) => `dev.${name}`),
+    ]);
     const server = createServer();
     const fake = new FakeDatabricks(server, warehouse);
     server.on('request', (request, response) => void fake.#serve(request, response));

@@ -12,7 +12,9 @@ export interface TestWorkers {
   start(): Promise<Supervised>;
   /** Everything that all workers printed. */
   log(): Promise<string>;
-  /** Ends the workers that still run. */
+  /** Ends the workers that still run; others can be started after them. */
+  stopAll(): Promise<void>;
+  /** The same, for good. */
   stop(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ ${(options.connections ?? []).map((line) => `  ${line}\n`).join('')}worker: {tas
   };
   const started: Supervised[] = [];
   const logFile = join(dir, 'worker.log');
+  const stopAll = async () => void (await Promise.all(started.splice(0).map((worker) => worker.stop())));
   return {
     taskQueue: options.taskQueue,
     config,
@@ -58,8 +61,9 @@ ${(options.connections ?? []).map((line) => `  ${line}\n`).join('')}worker: {tas
       return worker;
     },
     log: () => readFile(logFile, 'utf8'),
+    stopAll,
     async stop() {
-      await Promise.all(started.map((worker) => worker.stop()));
+      await stopAll();
       await rm(dir, { recursive: true, force: true });
     },
   };

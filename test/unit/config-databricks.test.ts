@@ -28,6 +28,12 @@ describe('a connection of type databricks', () => {
     });
   });
 
+  it('writes files as other lakes do', () => {
+    expect(compiled()).toMatchObject({ compression: 'zstd', targetFileSize: 128 * 2 ** 20, outOfRange: 'error' });
+    const given = { compression: 'snappy', targetFileSize: '64MB', outOfRange: null };
+    expect(compiled(given)).toMatchObject({ ...given, targetFileSize: 64 * 2 ** 20, outOfRange: 'null' });
+  });
+
   it('prints no secret', () => {
     const client = { token: undefined, clientId: 'me', clientSecret: 'very-secret' };
     for (const connection of [compiled(), compiled(client)])
@@ -47,6 +53,8 @@ describe('a connection of type databricks', () => {
     [{ volume: '/Volumes/a/b/c' }, /volume: not a volume/],
     [{ volume: 'a.b' }, /volume: not a volume/],
     [{ folder: '../x' }, /folder: not a folder/],
+    [{ targetFileSize: '5GB' }, /targetFileSize: is more than the Files API takes/],
+    [{ compression: 'gzip' }, /compression: /],
   ])('%j is refused', (more, message) => {
     expect(failure(more)).toMatch(message);
   });
