@@ -15,7 +15,7 @@ const COLUMNS: readonly ColumnShape[] = [
 ];
 
 /** A memory source, and a workspace of our own making. */
-export async function databricksFixture(): Promise<Fixture> {
+export async function databricksFixture(): Promise<Fixture & { readonly fake: FakeDatabricks }> {
   const fake = await FakeDatabricks.start(['public']);
   fake.patience = 1_000;
   const name = `source ${randomUUID()}`;
@@ -23,6 +23,7 @@ export async function databricksFixture(): Promise<Fixture> {
   const config = fake.config();
   const client = new WarehouseClient(config, new AbortController().signal);
   return {
+    fake,
     source: createMemoryConnector({ name: 'source', server: name }),
     destination: createDatabricksConnector(config),
     createSource(from, count) {
