@@ -48,7 +48,9 @@ ${(options.connections ?? []).map((line) => `  ${line}\n`).join('')}worker: {tas
   };
   const started: Supervised[] = [];
   const logFile = join(dir, 'worker.log');
-  const stopAll = async () => void (await Promise.all(started.splice(0).map((worker) => worker.stop())));
+  const stopAll = async () => {
+    await Promise.all(started.splice(0).map((worker) => worker.stop()));
+  };
   return {
     taskQueue: options.taskQueue,
     config,

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { DestinationSession, TableRecord } from '../../src/connectors/types.js';
+import type { DestinationSession } from '../../src/connectors/types.js';
+import type { TableRecord } from '../../src/core/model.js';
 import { databricksFixture } from '../contract/databricks-fixture.js';
 import { ALL_IDS, code, newMeter, PARTITIONS, ROWS, Scene } from '../contract/fixture.js';
 

@@ -50,7 +50,7 @@ export interface Publishing {
 
 export interface Publication extends Publishing {
   /** Re-reads the ledger. Throws RunClosed when this epoch does not publish any more. */
-  stillPublishing(): Promise<void>;
+  readonly stillPublishing: () => Promise<void>;
   /** What is done now, in a word. */
-  phase(phase: string): void;
+  readonly phase: (phase: string) => void;
 }
