@@ -7,7 +7,8 @@ import type { RunCache, RunLogs } from './run-log.js';
 export interface Targets {
   /**
    * Asked before anybody but its publisher takes a table out of `publishing`. `published`: the target shows what this epoch published.
-   * `closed`: it doesn't, and from now on nobody can publish this table under this epoch or a lower one any more. May be repeated. `rows`: of all its receipts.
+   * `closed`: it doesn't, and from now on nobody can publish this table under this epoch or a lower one any more. May be repeated.
+   * `rows`: of all its receipts.
    */
   settle(record: TableRecord, epoch: number, rows: number): Promise<'published' | 'closed'>;
 }
