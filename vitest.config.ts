@@ -7,6 +7,8 @@ const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'tes
 const LONG = [
   ...['chaos/chaos', 'integration/resume', 'integration/snapshot-job', 'integration/snapshot-survives'],
   ...['chaos/fail-points', 'chaos/rules', 'protocol/protocol', 'integration/workflows-snapshot'],
+  ...['chaos/lake', 'integration/lake-columns', 'contract/delta', 'contract/parquet', 'integration/objects-s3'],
+  ...['integration/lake-end-to-end', 'integration/databricks-end-to-end', 'contract/databricks'],
   ...['integration/copy-end-to-end', 'integration/command-end-to-end', 'integration/query-lists'],
 ];
 
