@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { encodeName, RunCache } from '../../src/connectors/lake/ledger/index.js';
+import { encodeName, LakeLedger, RunCache } from '../../src/connectors/lake/ledger/index.js';
 import { copy, LakeWorld, newRun, newTable, partition } from '../support/lake-world.js';
+import { LonghaulError } from '../../src/core/errors.js';
 import type { Receipt, TableRecord } from '../../src/core/model.js';
-import type { LakeLedger } from '../../src/connectors/lake/ledger/index.js';
 
 const receipt = (ordinal: number): Receipt => ({
   ...{ ordinal, predicateHash: 'hash', state: 'committed', rows: 2, bytes: 3, attempt: 1 },
@@ -228,6 +228,42 @@ describe('a receipt', () => {
     expect(await ledger.commit(record, other, [])).toEqual(mine);
     await ledger.closeRun(record.run, 'suspended');
     expect(await ledger.commit(record, mine, [])).toEqual(mine);
+  });
+});
+
+describe('closing a run', () => {
+  it('is not kept from the other tables by one whose target does not tell, and says why that one is left', async () => {
+    const world = new LakeWorld(1);
+    const { ledger, targets } = world.calm();
+    const run = newRun();
+    const broken = new LakeLedger({
+      ...{ name: 'lake', store: world.objects.store(), cache: new RunCache() },
+      targets: {
+        settle: (record, epoch) =>
+          record.spec.to === 'bad'
+            ? Promise.reject(new LonghaulError('TargetChanged', 'its log is broken'))
+            : targets.settle(record, epoch),
+      },
+      stagingName: ({ to }) => to,
+      stagingOf: () => Promise.resolve(undefined),
+    });
+    const records = await ledger.openRun(
+      run,
+      ['good', 'bad', 'idle'].map((to) => newTable(to)),
+    );
+    for (const record of records.slice(0, 2)) {
+      await ledger.putPlan(record, { partitions: [], reason: 'none' });
+      await ledger.beginPublish(record);
+    }
+    await expect(broken.closeRun(run.run, 'suspended')).rejects.toThrow('its log is broken');
+    const states = (await ledger.tables(run.run)).map(({ spec, state }) => [spec.to, state]);
+    expect(states).toEqual([
+      ['good', 'suspended'],
+      ['bad', 'publishing'],
+      ['idle', 'suspended'],
+    ]);
+    expect(await ledger.closeRun(run.run, 'suspended')).toBe(true);
+    expect((await ledger.tables(run.run)).map(({ state }) => state)).toEqual(Array(3).fill('suspended'));
   });
 });
 

@@ -51,6 +51,8 @@ export type Change =
       readonly kind: 'close';
       readonly state: 'suspended' | 'discarded';
       readonly published?: readonly number[];
+      /** Left as they are. */
+      readonly except?: readonly number[];
     }
   | { readonly kind: 'startOver'; readonly snapshot: number; readonly published?: readonly number[] }
   | { readonly kind: 'publishing'; readonly table: number; readonly sums: Sums }
@@ -133,6 +135,7 @@ function moved(table: TableEntry, position: number, change: Moving, when: When):
     case 'open':
       return reopened(table, change.startOver, changedAt);
     case 'close':
+      if (change.except?.includes(position)) return table;
       return isClosable(table, change.state) ? { ...fresh(table), state: change.state, changedAt } : table;
     case 'startOver':
       return isUnder(table, change.snapshot) ? over(table, change.snapshot, changedAt) : table;
