@@ -27,8 +27,18 @@ export function toFailure(error: unknown, context: Context): Error {
     if (!isHandedBack(context)) return context.cancellationSignal.reason as Error;
     return quiet(ApplicationFailure.nonRetryable('Its worker is shutting down, or it was paused.', HANDED_BACK));
   }
-  if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
-  return error instanceof LonghaulError ? known(error) : unknown(error);
+  const first = firstOf(error);
+  if (first instanceof ApplicationFailure || first instanceof CancelledFailure) return first;
+  return first instanceof LonghaulError ? known(first) : unknown(first);
+}
+
+/**
+ * Why the attempt ended, where something failed once more while its sessions were ended: then `await using` throws an error without a
+ * message of its own, around both.
+ */
+function firstOf(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== 'SuppressedError' || !('suppressed' in error)) return error;
+  return firstOf(error.suppressed);
 }
 
 /** Says in a failure's details whose it is: the workflow knows a partition's number, the ledger its label. */
