@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { copyThings } from './delta-spark/copied.js';
 import { writeCheckpoint } from '../src/connectors/delta/log/checkpoint.js';
 import type { DataFile } from '../src/connectors/lake/model.js';
 import { salesFile, SALES } from '../test/support/delta-files.js';
@@ -51,14 +52,19 @@ async function main(): Promise<void> {
     await store.dump(folder);
     tell(`Longhaul: ${mode}`, { ...done, activeFiles: (await activeFiles(store)).length });
   };
-  const spark = async (step: string) => {
-    const { stdout } = await run(python, ['-B', PROGRAM, step, join(folder, TABLE), jars, JSON.stringify(FILTERS)], {
+  const ask = async (step: string, table: string, given: unknown) => {
+    const { stdout } = await run(python, ['-B', PROGRAM, step, table, jars, JSON.stringify(given)], {
       maxBuffer: 64 << 20,
     });
     tell(`Spark: ${step}`, JSON.parse(stdout.slice(stdout.lastIndexOf('RESULT ') + 7)));
+  };
+  const spark = async (step: string) => {
+    await ask(step, join(folder, TABLE), FILTERS);
     await store.load(folder);
   };
   try {
+    const copied = await copyThings(folder);
+    await ask('compare', copied.table, copied);
     await write(
       'a',
       'append',

@@ -45,6 +45,30 @@ def look():
     }
 
 
+SCHEMA = """id bigint, small smallint, whole int, price decimal(12,2), long decimal(38,10), single float, double double, ok boolean,
+  name string, day date, at timestamp, clock timestamp_ntz, body string, tags string, region string"""
+
+THINGS = ["id % 17 = 3 AND region = 'r2'", "price > 1000000", "name = ''", "day < DATE '0100-01-01'", "isnan(single)", "region IS NULL",
+  "at = TIMESTAMP '1940-06-15 00:00:00.251073'", "long < -300000000000000000000", "region = 'a/b=c %20'", "double = 0"]
+
+
+def compare():
+    """Every row of a table that Longhaul copied, beside what Postgres itself has written as CSV; and filters beside a full scan."""
+    given = json.loads(sys.argv[4])
+    text = spark.read.schema(SCHEMA).options(multiLine=True, nullValue="\\N", emptyValue="", escape='"', positiveInf="Infinity",
+        negativeInf="-Infinity", timestampFormat="yyyy-MM-dd HH:mm:ss.SSSSSS", timestampNTZFormat="yyyy-MM-dd HH:mm:ss.SSSSSS",
+        dateFormat="yyyy-MM-dd", mode="FAILFAST").csv(given["expected"])
+    expected = text.selectExpr("* EXCEPT (body, tags, region)", "unhex(body) AS body", "from_json(tags, 'array<string>') AS tags", "region").cache()
+    found = read().select(*expected.columns).cache()
+    return {
+        "rows": found.count(),
+        "expected": expected.count(),
+        "missing": expected.exceptAll(found).count(),
+        "extra": found.exceptAll(expected).count(),
+        "filters": filtered(THINGS),
+    }
+
+
 def change():
     """Append, merge, delete by a deletion vector, OPTIMIZE, VACUUM of all that no version needs."""
     name = f"delta.`{table}`"
@@ -78,4 +102,4 @@ def tracked():
     }
 
 
-print("RESULT " + json.dumps({"look": look, "change": change, "track": track, "tracked": tracked}[step](), default=str))
+print("RESULT " + json.dumps({"look": look, "compare": compare, "change": change, "track": track, "tracked": tracked}[step](), default=str))
