@@ -1,16 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
-import type { CommandConnectionConfig } from '../connectors/command/config.js';
-// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
-import type { DatabricksConnectionConfig } from '../connectors/databricks/config.js';
-// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
-import type { LakeConnectionConfig } from '../connectors/lake/config.js';
-// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
-import type { ModuleConnectionConfig } from '../connectors/module/config.js';
-// eslint-disable-next-line no-restricted-imports -- a type, and nothing else of the connector
-import type { PostgresConnectionConfig } from '../connectors/postgres/config.js';
+import type { ConnectionConfig } from '../connectors/registry.js';
 import type { Problem } from '../core/errors.js';
 import { commandSchema, compileCommand } from './command.js';
 import { configPath, environmentBeside, resolveReferences, withoutPlacesOf, type Environment } from './environment.js';
@@ -31,13 +22,7 @@ import {
 import { duration, wholeNumberOrDigits } from './quantities.js';
 import { parseYaml } from './yaml.js';
 
-/** A connection of any type, compiled: told apart by `type`. */
-export type ConnectionConfig =
-  | PostgresConnectionConfig
-  | CommandConnectionConfig
-  | ModuleConnectionConfig
-  | LakeConnectionConfig
-  | DatabricksConnectionConfig;
+export type { ConnectionConfig };
 
 const NAME = /^[A-Za-z][\w.-]{0,62}$/;
 

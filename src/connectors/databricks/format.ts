@@ -1,8 +1,8 @@
 import { reach } from '../../core/fail-points.js';
-import { LonghaulError } from '../../core/errors.js';
 import type { TableRecord, TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
 import type { LakeColumn } from '../lake/model.js';
+import { unknownType } from '../lake/types/index.js';
 import type { Finding } from '../types.js';
 import { checkTarget, createTarget, describeTarget } from './check.js';
 import type { WarehouseClient } from './client.js';
@@ -30,7 +30,7 @@ export class DatabricksFormat implements TableFormat {
     const found = await describeTarget(this.client, this.#target(spec));
     return found?.columns.map(({ name, type, nullable }) => {
       const known = typeNamed(type);
-      if (known === undefined) throw this.#unknownType(spec, name, type);
+      if (known === undefined) throw unknownType(this.client.config.name, spec.to, name, type);
       return { name, type: known, nullable };
     });
   }
@@ -73,15 +73,6 @@ export class DatabricksFormat implements TableFormat {
 
   #target({ to }: TableSpec) {
     return targetOf(to, this.client.config);
-  }
-
-  #unknownType({ to }: TableSpec, column: string, type: string): LonghaulError {
-    const { name } = this.client.config;
-    return new LonghaulError(
-      'TargetChanged',
-      `Connection "${name}": column "${column}" of ${to} is of type ${type}, which is not written here.`,
-      { next: 'Declare the columns of the source, without this one.' },
-    );
   }
 }
 

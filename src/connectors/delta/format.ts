@@ -3,6 +3,7 @@ import type { TableRecord, TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
 import type { LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
+import { unknownType } from '../lake/types/index.js';
 import type { OpenStore } from '../objects/store.js';
 import type { Finding, Log } from '../types.js';
 import { writeCheckpoint } from './log/checkpoint.js';
@@ -87,12 +88,4 @@ function appId(kind: string, { run, spec }: TableRecord): string {
 
 function written({ mode, partitionBy = [] }: TableSpec, columns: readonly LakeColumn[]): Written {
   return { columns, partitionBy, mode };
-}
-
-function unknownType(connection: string, to: string, column: string, type: string): LonghaulError {
-  return new LonghaulError(
-    'TargetChanged',
-    `Connection "${connection}": column "${column}" of ${to} is of type ${type}, which is not written here.`,
-    { next: 'Declare the columns of the source, without this one.' },
-  );
 }

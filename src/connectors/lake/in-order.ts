@@ -1,19 +1,32 @@
-/** Does `work` for up to `width` items at the same time, and gives what comes of it in the order of the items. */
-export async function* inOrder<T, R>(
+/** Requests to a store at the same time, for one call of the ledger. */
+export const AT_ONCE = 32;
+
+/** In the order of the items, at most `width` of them on their way. Those that began have ended when it does. */
+export async function* mapOrdered<T, R>(
   items: AsyncIterable<T> | Iterable<T>,
-  width: number,
-  work: (item: T) => Promise<R>,
+  map: (item: T) => Promise<R>,
+  width = AT_ONCE,
 ): AsyncGenerator<R> {
-  const running: Promise<R>[] = [];
+  const under: Promise<R>[] = [];
   try {
     for await (const item of items) {
-      const result = work(item);
-      result.catch(() => undefined); // Heard when its turn comes.
-      running.push(result);
-      if (running.length >= width) yield await running.shift()!;
+      const begun = map(item);
+      begun.catch(() => undefined); // Told of when its turn comes.
+      under.push(begun);
+      if (under.length >= width) yield await under.shift()!;
     }
-    while (running.length > 0) yield await running.shift()!;
+    while (under.length > 0) yield await under.shift()!;
   } finally {
-    await Promise.allSettled(running);
+    await Promise.allSettled(under);
   }
+}
+
+export async function mapAll<T, R>(
+  items: AsyncIterable<T> | Iterable<T>,
+  map: (item: T) => Promise<R>,
+  width = AT_ONCE,
+): Promise<R[]> {
+  const results: R[] = [];
+  for await (const result of mapOrdered(items, map, width)) results.push(result);
+  return results;
 }

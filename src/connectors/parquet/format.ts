@@ -3,7 +3,7 @@ import { reach } from '../../core/fail-points.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
-import { inOrder } from '../lake/in-order.js';
+import { mapOrdered } from '../lake/in-order.js';
 import type { DataFile, LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { printedType } from '../lake/types/index.js';
@@ -11,9 +11,6 @@ import type { ObjectStore } from '../objects/store.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
 import { current, Versions, type PublishedEntry } from './versions.js';
-
-/** Looks at so many files at the same time. */
-const LOOKS = 32;
 
 /** Tables of Parquet files that a list names: see `pointer.ts` for who reads it. */
 export class ParquetFormat implements TableFormat {
@@ -102,7 +99,7 @@ export class ParquetFormat implements TableFormat {
 
   async #entryOf({ record: { run, spec }, epoch, columns, rows, files }: Publication): Promise<PublishedEntry> {
     const paths: string[] = [];
-    for await (const file of inOrder(files, LOOKS, (each) => this.#lookedAt(spec, each))) paths.push(file.path);
+    for await (const file of mapOrdered(files, (each) => this.#lookedAt(spec, each))) paths.push(file.path);
     return {
       ...{ kind: 'published', run, table: spec.table, epoch, token: randomUUID(), mode: spec.mode },
       publishedAt: new Date().toISOString(),

@@ -1,5 +1,6 @@
 import type { ObjectStore } from '../../objects/store.js';
-import { damaged, getJson, listed, mapAll, putJson } from './objects.js';
+import { mapAll } from '../in-order.js';
+import { damaged, getJson, listed, putJson } from './objects.js';
 import { digits, numberOf } from './paths.js';
 
 /**

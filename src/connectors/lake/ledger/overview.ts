@@ -1,7 +1,8 @@
 import { sumsByState } from '../../state-sums.js';
 import type { RunOverview, RunQuery, TableOverview } from '../../types.js';
 import type { Context } from './context.js';
-import { listed, mapAll, mapOrdered } from './objects.js';
+import { mapAll, mapOrdered } from '../in-order.js';
+import { listed } from './objects.js';
 import { INDEX, indexed, runFolder } from './paths.js';
 import { readPlan } from './plans.js';
 import { sumReceipts } from './sums.js';

@@ -4,7 +4,8 @@ import { predicateHash } from '../../hash.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { DataFile } from '../model.js';
 import type { Context } from './context.js';
-import { getJson, listed, mapOrdered, needJson, putJson } from './objects.js';
+import { mapOrdered } from '../in-order.js';
+import { getJson, listed, needJson, putJson } from './objects.js';
 import { numberOf, receiptPath, receiptsFolder, type Generation } from './paths.js';
 import { findTable, requireOpen, requireSame } from './records.js';
 

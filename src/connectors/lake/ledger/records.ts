@@ -3,7 +3,8 @@ import type { QuerySpec, TableRecord } from '../../../core/model.js';
 import type { NewTableRecord, QueryOption } from '../../types.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { Context } from './context.js';
-import { deleteFolder, mapAll, mapOrdered, needJson, putJson } from './objects.js';
+import { mapAll, mapOrdered } from '../in-order.js';
+import { deleteFolder, needJson, putJson } from './objects.js';
 import { openingFolder, queriesPath, recordPath } from './paths.js';
 import { UNKNOWN, type OpenedRun, type TableEntry } from './run-state.js';
 

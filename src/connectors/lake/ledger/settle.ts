@@ -1,6 +1,6 @@
 import { LonghaulError } from '../../../core/errors.js';
 import type { Context } from './context.js';
-import { mapAll } from './objects.js';
+import { mapAll } from '../in-order.js';
 import { readRecord } from './records.js';
 import type { OpenedRun, TableEntry } from './run-state.js';
 

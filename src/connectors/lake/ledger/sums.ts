@@ -1,6 +1,7 @@
 import type { ReceiptTotals } from '../../../core/model.js';
 import type { ObjectStore } from '../../objects/store.js';
-import { getJson, mapOrdered, putJson } from './objects.js';
+import { mapOrdered } from '../in-order.js';
+import { getJson, putJson } from './objects.js';
 import { sumsPath, type Generation } from './paths.js';
 import { readPlan } from './plans.js';
 import { pending, readReceipt, receipted } from './receipts.js';

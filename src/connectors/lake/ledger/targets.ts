@@ -3,7 +3,7 @@ import type { Mode, TableSpec } from '../../../core/model.js';
 import type { LastPublished, TargetUse } from '../../types.js';
 import type { Context } from './context.js';
 import { NumberedLog } from './numbered-log.js';
-import { mapAll } from './objects.js';
+import { mapAll } from '../in-order.js';
 import { targetFolder } from './paths.js';
 import { isOpen, type RunState, type TableEntry } from './run-state.js';
 
