@@ -3,7 +3,7 @@ import { compressorOf, type Compression } from '../parquet-writer/compress.js';
 import { ParquetFile } from '../parquet-writer/parquet-file.js';
 import type { LakeColumn } from '../model.js';
 import type { Batch } from './batch.js';
-import type { FinishedFile, StageTimes } from './messages.js';
+import type { FinishedFile } from './messages.js';
 import { Outbox, type Send } from './outbox.js';
 import { RowGroup, type Decode } from './row-group.js';
 
@@ -15,7 +15,6 @@ export interface FileOptions {
   readonly targetFileSize: number;
   readonly send: Send;
   readonly finished: (file: FinishedFile) => void;
-  readonly stages: StageTimes;
 }
 
 export type PartitionValues = Readonly<Record<string, string | null>>;
@@ -26,14 +25,7 @@ export class FileFactory {
   #files = 0;
 
   constructor(readonly options: FileOptions) {
-    const compress = compressorOf(options.compression);
-    const { stages } = options;
-    this.chunks = new ChunkWriter((bytes) => {
-      const begun = performance.now();
-      const compressed = compress(bytes);
-      stages.compress += performance.now() - begun;
-      return compressed;
-    });
+    this.chunks = new ChunkWriter(compressorOf(options.compression));
   }
 
   open(): { readonly file: ParquetFile; readonly outbox: Outbox } {
@@ -69,24 +61,18 @@ export class PartitionFiles {
   }
 
   add(batch: Batch): void {
-    const { decodes, stages } = this.factory.options;
-    const begun = performance.now();
-    this.#group.add(batch, decodes);
-    stages.decode += performance.now() - begun;
+    this.#group.add(batch, this.factory.options.decodes);
   }
 
   /** Writes what is collected as a row group; the file ends with it when it is large enough. */
   writeGroup(): void {
     if (this.#group.rows === 0) return;
-    const { stages, targetFileSize } = this.factory.options;
-    const [begun, compressing] = [performance.now(), stages.compress];
     this.#open ??= this.factory.open();
     this.#open.file.writeRowGroup(this.#group.chunks, this.#group.rows, this.factory.chunks);
     // Of many partitions, one that was written keeps no memory for rows that may never come.
     if (this.values) this.#group = new RowGroup(this.factory.options.columns);
     else this.#group.clear();
-    stages.encode += performance.now() - begun - (stages.compress - compressing);
-    if (this.#open.outbox.size >= targetFileSize) this.finish();
+    if (this.#open.outbox.size >= this.factory.options.targetFileSize) this.finish();
   }
 
   /** Ends the file that is open, if one is, with what is collected. */

@@ -30,18 +30,11 @@ export interface FinishedFile {
   readonly partitionValues?: Readonly<Record<string, string | null>>;
 }
 
-/** Milliseconds that the thread worked at its stages. */
-export interface StageTimes {
-  decode: number;
-  encode: number;
-  compress: number;
-}
-
 export type FromThread =
   /** The slot may be filled anew; rows so far. */
   | { readonly free: number; readonly rows: number }
   | { readonly file: number; readonly bytes: Uint8Array }
   | { readonly finished: FinishedFile }
-  | { readonly done: { readonly rows: number; readonly stages: StageTimes } }
+  | { readonly done: { readonly rows: number } }
   | { readonly refused: { readonly row: number; readonly column: string; readonly why: string } }
   | { readonly failed: string };

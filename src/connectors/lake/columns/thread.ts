@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Batch } from './batch.js';
 import { BinaryRows } from './binary-rows.js';
-import type { FinishedFile, FromThread, StageTimes, ThreadSetup, ToThread } from './messages.js';
+import type { FinishedFile, FromThread, ThreadSetup, ToThread } from './messages.js';
 import { dealer } from './partition-values.js';
 import { Payloads } from './payloads.js';
 import { ColumnRefused, decodeOf, type Decode } from './row-group.js';
@@ -20,7 +20,6 @@ const tell = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMes
 let unwritten = 0;
 let rows = 0;
 const held: number[] = [];
-const stages: StageTimes = { decode: 0, encode: 0, compress: 0 };
 
 function send(file: number, bytes: Uint8Array): void {
   unwritten += bytes.length;
@@ -39,7 +38,7 @@ function tableOf({ columns, fields, form, partitionBy, outOfRange, ...rest }: Th
     columns: of.map(({ column }) => column),
     decodes: of.map(({ decode }) => decode),
   });
-  const options = { ...parts(kept), ...rest, ...{ send, finished, stages } };
+  const options = { ...parts(kept), ...rest, ...{ send, finished } };
   if (partitionBy.length === 0) return new WholeTable(options);
   const by = partitionBy.map((name) => all.find(({ column }) => column.name === name)!);
   const { columns: keyColumns, decodes } = parts(by);
@@ -68,16 +67,10 @@ const payloads = new Payloads(finder);
 const slots = setup.slots.map((slot) => new Uint8Array(slot));
 
 function take(slot: number, length: number): void {
-  const [begun, before] = [performance.now(), worked()];
   payloads.walk(slots[slot]!, 0, length);
   finder.flush();
-  stages.decode += performance.now() - begun - (worked() - before);
   held.push(slot);
   giveBack();
-}
-
-function worked(): number {
-  return stages.decode + stages.encode + stages.compress;
 }
 
 function giveBack(): void {
@@ -89,7 +82,7 @@ function end(): void {
   if (!payloads.atBoundary) throw new Error('the stream of a COPY broke off within a message');
   finder.end();
   table.end();
-  tell({ done: { rows, stages } });
+  tell({ done: { rows } });
 }
 
 function onMessage(message: ToThread): void {

@@ -7,7 +7,6 @@ import type { Compression } from '../parquet-writer/compress.js';
 import { ColumnThread } from './column-thread.js';
 import { decodeOf } from './row-group.js';
 import { framesOf } from './frames-of.js';
-import type { StageTimes } from './messages.js';
 
 export interface WriteOptions {
   readonly columns: readonly LakeColumn[];
@@ -28,8 +27,6 @@ export interface WrittenFiles {
   readonly rows: number;
   /** None where there are no rows. */
   readonly files: DataFile[];
-  /** Milliseconds, for benchmarks. */
-  readonly stages: StageTimes;
 }
 
 /** Whether each of these columns can be decoded from COPY's binary format. If not, all come as text. */
