@@ -36,8 +36,14 @@ async function install(packages: readonly string[], folder: string, beside: stri
   });
 }
 
+/**
+ * Arrow's threads may still run when the interpreter takes Python down, and abort it then though the whole answer was printed
+ * (apache/arrow#34314, huggingface/datasets#7566): leave as soon as it is.
+ */
+const LEAVE = 'import os, sys; sys.stdout.flush(); os._exit(0)';
+
 /** Runs a program that prints one JSON value; `input` is in `sys.argv[1]`, as JSON. */
 export async function askPython(python: string, program: string, input: unknown = null): Promise<unknown> {
-  const { stdout } = await run(python, ['-c', program, JSON.stringify(input)], { maxBuffer: 256 << 20 });
+  const { stdout } = await run(python, ['-c', `${program}\n${LEAVE}`, JSON.stringify(input)], { maxBuffer: 256 << 20 });
   return JSON.parse(stdout) as unknown;
 }
