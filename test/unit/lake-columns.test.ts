@@ -52,6 +52,7 @@ describe('frames', () => {
     let seen = '';
     const walker = new Payloads({
       piece: (chunk, from, to) => (seen += Buffer.from(chunk.subarray(from, to)).toString()),
+      frames: (_chunk, from) => from,
     });
     for (let at = 0; at < bytes.length; at += size) {
       const chunk = bytes.subarray(at, at + size);
@@ -62,7 +63,7 @@ describe('frames', () => {
   });
 
   it('that are none, or have no possible length, are errors', () => {
-    const walker = () => new Payloads({ piece: () => undefined });
+    const walker = () => new Payloads({ piece: () => undefined, frames: (_chunk, from) => from });
     expect(() => walker().walk(Buffer.from('e0000'), 0, 5)).toThrow(/type/);
     expect(() => walker().walk(Buffer.from([0x64, 0, 0, 0, 3]), 0, 5)).toThrow(/impossible/);
     const cut = walker();

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { LonghaulError } from '../../../core/errors.js';
-import type { Meter } from '../../types.js';
+import type { ChunkSink, Meter } from '../../types.js';
 import type { ObjectWriter } from '../../objects/store.js';
 import type { DataFile } from '../model.js';
 import { rejected } from './frames-of.js';
@@ -23,7 +23,9 @@ type Setup = Omit<ThreadSetup, 'slots'>;
  * A thread that makes files of a stream, seen from the one that feeds it. Bytes go there through shared slots, each filled before it is handed
  * over; files come back in pieces that are written one after another. Disposed: the thread is ended, files under way are given up.
  */
-export class ColumnThread implements AsyncDisposable {
+export class ColumnThread implements ChunkSink, AsyncDisposable {
+  /** Rejects with what goes wrong in the thread or with its files, or with the signal's reason; resolves never. */
+  readonly broken: Promise<never>;
   readonly #slots: readonly Uint8Array[];
   readonly #thread: Worker;
   readonly #free: number[] = [];
@@ -31,8 +33,11 @@ export class ColumnThread implements AsyncDisposable {
   readonly #files: DataFile[] = [];
   /** The slot that is being filled, and how far. */
   #current: { readonly slot: number; at: number } | undefined;
+  /** Of the chunk that came last: what has found no place yet. */
+  #rest: Uint8Array = new Uint8Array(0);
   #wake: (() => void) | undefined;
   #failure: { readonly reason: unknown } | undefined;
+  #break!: (reason: unknown) => void;
   #done: Extract<FromThread, { done: unknown }>['done'] | undefined;
   /** All that the thread has sent so far, being written in order. */
   #writing: Promise<void> = Promise.resolve();
@@ -43,6 +48,8 @@ export class ColumnThread implements AsyncDisposable {
     private readonly options: WriteOptions,
     private readonly meter: Meter,
   ) {
+    this.broken = new Promise((_resolve, reject) => (this.#break = reject));
+    this.broken.catch(() => undefined); // who waits for something else is told by that
     const slots = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT_BYTES));
     this.#slots = slots.map((slot) => new Uint8Array(slot));
     this.#free.push(...slots.keys());
@@ -56,22 +63,37 @@ export class ColumnThread implements AsyncDisposable {
     options.signal.addEventListener('abort', this.#abort);
   }
 
-  /** Where the next bytes go. Waits while the thread is behind; rejects with what went wrong there, or with the signal's reason. */
-  async place(): Promise<Uint8Array> {
-    while (this.#current === undefined) {
-      if (this.#failure) throw this.#failure.reason;
-      const slot = this.#free.pop();
-      if (slot === undefined) await new Promise<void>((resolve) => (this.#wake = resolve));
-      else this.#current = { slot, at: 0 };
-    }
+  /** Throws what went wrong, or the signal's reason. False: the thread is behind. */
+  write(chunk: Uint8Array): boolean {
     if (this.#failure) throw this.#failure.reason;
-    return this.#slots[this.#current.slot]!.subarray(this.#current.at);
+    this.#rest = chunk;
+    return this.#place();
   }
 
-  /** So many bytes were put there. */
-  filled(bytes: number): void {
-    this.#current!.at += bytes;
-    if (this.#current!.at === SLOT_BYTES) this.#handOver();
+  async drained(): Promise<void> {
+    while (!this.#place()) {
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (this.#failure) throw this.#failure.reason;
+    }
+  }
+
+  /** Copies the rest into slots as long as there are free ones; true: all of it. */
+  #place(): boolean {
+    while (this.#rest.length > 0) {
+      const current = (this.#current ??= this.#nextSlot());
+      if (current === undefined) return false;
+      const taken = Math.min(SLOT_BYTES - current.at, this.#rest.length);
+      this.#slots[current.slot]!.set(this.#rest.subarray(0, taken), current.at);
+      this.#rest = this.#rest.subarray(taken);
+      current.at += taken;
+      if (current.at === SLOT_BYTES) this.#handOver();
+    }
+    return true;
+  }
+
+  #nextSlot(): { readonly slot: number; at: number } | undefined {
+    const slot = this.#free.pop();
+    return slot === undefined ? undefined : { slot, at: 0 };
   }
 
   async finish(): Promise<WrittenFiles> {
@@ -160,6 +182,7 @@ export class ColumnThread implements AsyncDisposable {
 
   #fail(reason: unknown): void {
     this.#failure ??= { reason };
+    this.#break(this.#failure.reason);
     this.#wake?.();
   }
 }

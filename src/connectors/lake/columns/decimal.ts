@@ -27,24 +27,23 @@ export function binaryDecimal(form: DecimalForm): PutWords {
     const sign = view.getUint16(at + 4);
     if (sign >= SPECIAL) return refuse('NaN or an infinity');
     const digits = view.getUint16(at);
-    let shift = view.getInt16(at + 2) * 4 + scale;
-    if (shift + 4 > EXACT_DIGITS) return large(view, at, ints, to);
+    const places = (view.getInt16(at + 2) - digits + 1) * 4 + scale;
+    if (digits * 4 + places > EXACT_DIGITS || places <= -4) return large(view, at, ints, to);
     let value = 0;
-    const end = at + 8 + digits * 2;
-    for (let digit = at + 8; digit < end; digit += 2, shift -= 4) {
-      value += shift >= 0 ? view.getUint16(digit) * POWERS[shift]! : fraction(view.getUint16(digit), -shift);
-    }
+    const last = at + 6 + digits * 2;
+    for (let digit = at + 8; digit < last; digit += 2) value = value * 10_000 + view.getUint16(digit);
+    if (places < 0) value = value * POWERS[4 + places]! + withoutLast(view.getUint16(last), -places);
+    else if (digits > 0) value = (value * 10_000 + view.getUint16(last)) * POWERS[places]!;
     if (value >= limit) throw tooLarge(form);
     putWhole(sign === NEGATIVE ? -value : value, words, ints, to);
     return true;
   };
 }
 
-/** A digit whose last `places` places (from 1 on) are behind the last that is kept. */
-function fraction(digit: number, places: number): number {
-  if (digit === 0) return 0;
-  const part = places >= 4 ? 0.5 : digit / POWERS[places]!;
-  if (!Number.isInteger(part)) throw tooFine();
+/** A digit of base 10,000 without its last `places` places, 1 to 3, which must be zeros. */
+function withoutLast(digit: number, places: number): number {
+  const part = digit / POWERS[places]!;
+  if (part !== Math.floor(part)) throw tooFine();
   return part;
 }
 

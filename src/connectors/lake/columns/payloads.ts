@@ -1,9 +1,11 @@
-const COPY_DATA = 0x64;
-const HEADER = 5;
+export const COPY_DATA = 0x64;
+export const HEADER = 5;
 
 /** Takes a piece of a COPY's data, in order, cut anywhere. */
 export interface PayloadSink {
   piece(bytes: Uint8Array, from: number, to: number): void;
+  /** Takes whole frames from `from` on, headers included, while they are what it expects; answers where the next begins, before `to`. */
+  frames(bytes: Uint8Array, from: number, to: number): number;
 }
 
 /** Takes the headers of CopyData frames off a stream that chunks split anywhere. Nothing is copied. */
@@ -24,6 +26,11 @@ export class Payloads {
   walk(bytes: Uint8Array, from: number, to: number): void {
     let at = this.#rest(bytes, from, to);
     while (at + HEADER <= to) {
+      const taken = this.sink.frames(bytes, at, to);
+      if (taken > at) {
+        at = taken;
+        continue;
+      }
       requireCopyData(bytes[at]!);
       const end = at + 1 + lengthAt(bytes, at + 1);
       if (end > to) {

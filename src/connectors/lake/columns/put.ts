@@ -14,6 +14,11 @@ export function putWhole(value: number, words: 1 | 2 | 4, ints: Int32Array, to: 
     ints[to] = value;
     return;
   }
+  if (words === 2 && value === (value | 0)) {
+    ints[to] = value;
+    ints[to + 1] = value >> 31;
+    return;
+  }
   const high = Math.floor(value / TWO_32);
   const low = (value - high * TWO_32) | 0;
   if (words === 2) {

@@ -21,6 +21,11 @@ export abstract class RowFinder implements PayloadSink {
     if (end < to) this.carry.append(bytes, end, to);
   }
 
+  /** None: each comes as a piece. */
+  frames(_bytes: Uint8Array, from: number, _to: number): number {
+    return from;
+  }
+
   /** Decodes what was found: before the buffer is used for other bytes. */
   flush(): void {
     if (this.batch.rows > 0) this.decode(this.batch);
@@ -47,15 +52,19 @@ export abstract class RowFinder implements PayloadSink {
   }
 
   #rows(bytes: Uint8Array, from: number, to: number): number {
-    if (this.batch.bytes !== bytes) {
-      this.flush();
-      this.batch.over(bytes);
-    }
+    this.over(bytes);
     let at = from;
     for (;;) {
       at = this.find(bytes, at, to);
       if (!this.batch.full) return at;
       this.flush();
     }
+  }
+
+  /** What is found next is in this buffer. */
+  protected over(bytes: Uint8Array): void {
+    if (this.batch.bytes === bytes) return;
+    this.flush();
+    this.batch.over(bytes);
   }
 }

@@ -1,4 +1,4 @@
-import type { Meter, SourceStream } from '../../types.js';
+import { isPushed, type ChunkSink, type Meter, type PushedStream, type SourceStream } from '../../types.js';
 import { Interruptible } from '../../wait.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { ObjectWriter } from '../../objects/store.js';
@@ -43,8 +43,26 @@ export async function writeDataFiles(stream: SourceStream, options: WriteOptions
   options.signal.throwIfAborted();
   stream.rows.catch(() => undefined); // whoever iterates is told of it too
   await using thread = new ColumnThread(setupOf(stream, options), options, meter);
-  await feedAll(thread, framesOf(stream, options, meter), options.signal);
+  if (stream.kind === 'bytes' && isPushed(stream)) await pump(stream, thread, meter);
+  else await feedAll(thread, framesOf(stream, options, meter), options.signal);
   return await thread.finish();
+}
+
+/** Ends as soon as the thread does, however silent the source is. */
+async function pump(stream: PushedStream, thread: ColumnThread, meter: Meter): Promise<void> {
+  const sink: ChunkSink = {
+    write: (chunk) => {
+      meter.bytes += chunk.length;
+      return thread.write(chunk);
+    },
+    drained: () => thread.drained(),
+  };
+  try {
+    await Promise.race([stream.pumpTo(sink), thread.broken]);
+  } catch (error) {
+    stream.abandon(error);
+    throw error;
+  }
 }
 
 /** A source that has fallen silent is not waited for when the attempt is ended. */
@@ -54,21 +72,11 @@ async function feedAll(thread: ColumnThread, frames: AsyncGenerator<Uint8Array>,
     for (;;) {
       const next = await interruptible.wait(() => frames.next());
       if (next.done) return;
-      await feed(thread, next.value);
+      if (!thread.write(next.value)) await thread.drained();
     }
   } catch (error) {
     if (!signal.aborted) await frames.return(undefined);
     throw error;
-  }
-}
-
-async function feed(thread: ColumnThread, chunk: Uint8Array): Promise<void> {
-  for (let at = 0; at < chunk.length;) {
-    const place = await thread.place();
-    const taken = Math.min(place.length, chunk.length - at);
-    place.set(chunk.subarray(at, at + taken));
-    thread.filled(taken);
-    at += taken;
   }
 }
 

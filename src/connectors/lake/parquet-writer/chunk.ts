@@ -112,7 +112,7 @@ export class ChunkWriter {
       writeLevels(page, levels.repetition, first, last, 1);
       writeLevels(page, levels.definition, first, last, 2);
     } else if (column.nullable) {
-      writeLevels(page, leaf.present, first, last, 1);
+      writeLevels(page, leaf.present, first, last, 1, leaf.count === leaf.slots);
     }
     if (coded) this.#indices(span);
     else plainValues(page, leaf, span, leafType(column.type).kind === 'boolean');
@@ -162,28 +162,27 @@ function plainValues(page: Scratch, leaf: Leaf, span: PageSpan, boolean: boolean
 }
 
 /** Pages of about PAGE_BYTES, cut between rows. Indices into a dictionary are small: they are one page. */
-function* pagesOf({ leaf, levels }: ChunkValues, coded: boolean): Generator<PageSpan> {
+function pagesOf({ leaf, levels }: ChunkValues, coded: boolean): PageSpan[] {
   const entries = levels?.entries ?? leaf.slots;
   const whole = { first: 0, last: entries, from: 0, to: leaf.count, fromByte: 0, toByte: leaf.byteLength };
-  if (coded || leaf.byteLength <= PAGE_BYTES) {
-    yield whole;
-    return;
-  }
+  if (coded || leaf.byteLength <= PAGE_BYTES) return [whole];
   const present = levels ? levels.definition : leaf.present;
   const full = levels ? maxOf(present, entries) : 1;
   const width = leaf instanceof FixedLeaf ? leaf.words * 4 : 0;
+  const data = leaf instanceof BytesLeaf ? leaf.view : undefined;
+  const pages: PageSpan[] = [];
   let [first, from, fromByte, to, toByte] = [0, 0, 0, 0, 0];
   for (let entry = 0; entry < entries; entry++) {
-    const size = toByte - fromByte;
-    if (size >= PAGE_BYTES && (levels === undefined || levels.repetition[entry] === 0)) {
-      yield { first, last: entry, from, to, fromByte, toByte };
+    if (toByte - fromByte >= PAGE_BYTES && (levels === undefined || levels.repetition[entry] === 0)) {
+      pages.push({ first, last: entry, from, to, fromByte, toByte });
       [first, from, fromByte] = [entry, to, toByte];
     }
     if (present[entry] !== full) continue;
     to++;
-    toByte += width > 0 ? width : 4 + readLength((leaf as BytesLeaf).data, toByte);
+    toByte += data === undefined ? width : 4 + data.getInt32(toByte, true);
   }
-  yield { first, last: entries, from, to, fromByte, toByte };
+  pages.push({ first, last: entries, from, to, fromByte, toByte });
+  return pages;
 }
 
 /** The level of an element that is there; asked only where there are some. */

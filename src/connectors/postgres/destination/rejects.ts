@@ -1,9 +1,9 @@
-import type { Meter, Place, Row, RowBatch, RowStream } from '../../types.js';
+import type { ChunkSink, Meter, Place, Row, RowBatch, RowStream } from '../../types.js';
 import { copyPlaceOf, sqlstateOf, sqlstateSays, type ServerFields } from '../errors.js';
 import type { RowEncoder } from '../rows/encoder.js';
 import { Refusal } from '../rows/refusal.js';
 import type { PgSession } from '../session.js';
-import { CopyIn, frameCopyData, pipe, send, type ChunkSink } from '../wire/index.js';
+import { CopyIn, frameCopyData, pipe, send } from '../wire/index.js';
 import type { Quarantine, Reject } from './quarantine.js';
 
 /**

@@ -1,9 +1,9 @@
-import type { Meter, RowBatch, RowStream } from '../../types.js';
+import type { ChunkSink, Meter, RowBatch, RowStream } from '../../types.js';
 import type { RowEncoder } from '../rows/encoder.js';
 import { Refusal } from '../rows/refusal.js';
 import { rowMalformed, rowRefused } from '../rows/row-error.js';
 import type { PlaceTrail } from '../rows/trail.js';
-import { feedOf, send, type Feed, type ChunkSink } from '../wire/index.js';
+import { feedOf, send, type Feed } from '../wire/index.js';
 
 /** Bytes of a frame: a row less or more. One for each row costs the server twice the time. */
 const FRAME_BYTES = 64 * 1024;

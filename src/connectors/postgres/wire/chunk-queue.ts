@@ -1,4 +1,4 @@
-import type { ChunkSink } from './copy-out.js';
+import type { ChunkSink } from '../../types.js';
 
 /** A bounded queue from one writer to one reader: what turns pushed chunks into an async iteration. It copies them. */
 export class ChunkQueue implements ChunkSink {

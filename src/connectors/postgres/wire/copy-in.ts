@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { reach } from '../../../core/fail-points.js';
+import type { ChunkSink } from '../../types.js';
 import { CopyCommand } from './command.js';
-import type { ChunkSink } from './copy-out.js';
 import { FrameWalker, ProtocolError } from './frames.js';
 
 /** Cumulative. `bytes` are those of the frames, headers included; `rows` counts frames: a hint until the tags are there. */

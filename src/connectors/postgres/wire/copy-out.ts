@@ -1,17 +1,9 @@
 import type pg from 'pg';
-import type { ByteStream } from '../../types.js';
+import type { ByteStream, ChunkSink, PushedStream } from '../../types.js';
 import { ChunkQueue } from './chunk-queue.js';
 import { CopyCommand } from './command.js';
 import { DirectSocket } from './direct-socket.js';
 import { FrameWalker, ProtocolError } from './frames.js';
-
-/** Takes chunks as they come. Their memory is lent: until `write` has returned true, or else until `drained`. */
-export interface ChunkSink {
-  /** False asks for a pause until `drained`. A throw breaks the source off. */
-  write(chunk: Uint8Array): boolean;
-  /** Resolves when more may be written, rejects when nothing more ever will. */
-  drained(): Promise<void>;
-}
 
 export interface CopyOutOptions {
   readonly sql: string;
@@ -41,7 +33,7 @@ const QUEUE_BYTES = 1 << 20;
  * ever. From the first message on after which no CopyData can follow, the socket is pg's again.
  * The statement is sent when the stream is first consumed, and it can be consumed once.
  */
-export class CopyOut extends CopyCommand implements ByteStream {
+export class CopyOut extends CopyCommand implements PushedStream {
   readonly kind = 'bytes';
   readonly format: ByteStream['format'];
   readonly #walker = new FrameWalker();
@@ -58,7 +50,7 @@ export class CopyOut extends CopyCommand implements ByteStream {
     this.format = options.format;
   }
 
-  /** Sends everything to the sink; resolves after the source's ReadyForQuery with its count of rows. No promise a chunk. */
+  /** Resolves after the source's ReadyForQuery. */
   pumpTo(sink: ChunkSink): Promise<number> {
     if (this.#sink) throw new Error('a CopyOut can be consumed once');
     this.#sink = sink;

@@ -1,7 +1,6 @@
 import { reach } from '../../../core/fail-points.js';
-import type { ByteStream } from '../../types.js';
+import { isPushed, type ByteStream, type ChunkSink } from '../../types.js';
 import type { CopyIn } from './copy-in.js';
-import { CopyOut, type ChunkSink } from './copy-out.js';
 import { ProtocolError } from './frames.js';
 
 /** Both servers' own counts, from their command tags. Whether they must be equal is the caller's rule. */
@@ -49,7 +48,7 @@ export async function pipe(feed: Feed, destination: CopyIn): Promise<CopyCounts>
 }
 
 function framesOf(source: ByteStream): Feed {
-  if (source instanceof CopyOut) {
+  if (isPushed(source)) {
     return { run: (sink) => source.pumpTo(sink), stop: (cause) => source.abandon(cause) };
   }
   return feedOf(source, (chunk, sink) => send(sink, chunk));
