@@ -1,34 +1,22 @@
-import { Worker } from 'node:worker_threads';
 import { LonghaulError } from '../../../core/errors.js';
 import type { ChunkSink, Meter } from '../../types.js';
 import type { ObjectWriter } from '../../objects/store.js';
 import type { DataFile } from '../model.js';
 import { rejected } from './frames-of.js';
-import type { FinishedFile, FromThread, ThreadSetup, ToThread } from './messages.js';
+import type { FinishedFile, FromThread, StreamSetup, ToThread } from './messages.js';
+import { giveBack, takeThread } from './threads.js';
 import type { WriteOptions, WrittenFiles } from './write-data-files.js';
-
-/** Starts a module of ours in a thread, from dist as from the sources. */
-const BOOTSTRAP = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../../bin/thread.js' : '../../../../../bin/thread.js',
-  import.meta.url,
-);
-const THREAD = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
-
-export const SLOT_BYTES = 1 << 20;
-const SLOTS = 3;
-
-type Setup = Omit<ThreadSetup, 'slots'>;
 
 /**
  * A thread that makes files of a stream, seen from the one that feeds it. Bytes go there through shared slots, each filled before it is handed
- * over; files come back in pieces that are written one after another. Disposed: the thread is ended, files under way are given up.
+ * over; files come back in pieces that are written one after another. Disposed: a thread that has not finished is ended, its files under way are
+ * given up.
  */
 export class ColumnThread implements ChunkSink, AsyncDisposable {
   /** Rejects with what goes wrong in the thread or with its files, or with the signal's reason; resolves never. */
   readonly broken: Promise<never>;
-  readonly #slots: readonly Uint8Array[];
-  readonly #thread: Worker;
-  readonly #free: number[] = [];
+  readonly #thread = takeThread();
+  readonly #free = [...this.#thread.slots.keys()];
   readonly #writers = new Map<number, { readonly path: string; readonly writer: ObjectWriter }>();
   readonly #files: DataFile[] = [];
   /** The slot that is being filled, and how far. */
@@ -39,27 +27,24 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
   #failure: { readonly reason: unknown } | undefined;
   #break!: (reason: unknown) => void;
   #done: Extract<FromThread, { done: unknown }>['done'] | undefined;
+  /** Nothing is under way any more, on either side. */
+  #finished = false;
   /** All that the thread has sent so far, being written in order. */
   #writing: Promise<void> = Promise.resolve();
   readonly #abort = () => this.#fail(this.options.signal.reason);
 
   constructor(
-    setup: Setup,
+    setup: StreamSetup,
     private readonly options: WriteOptions,
     private readonly meter: Meter,
   ) {
     this.broken = new Promise((_resolve, reject) => (this.#break = reject));
     this.broken.catch(() => undefined); // who waits for something else is told by that
-    const slots = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT_BYTES));
-    this.#slots = slots.map((slot) => new Uint8Array(slot));
-    this.#free.push(...slots.keys());
-    const data: ThreadSetup = { ...setup, slots };
-    this.#thread = new Worker(BOOTSTRAP, { workerData: { module: THREAD.href, data } });
-    this.#thread.on('message', (message: FromThread) => this.#onMessage(message));
-    this.#thread.on('error', (error) => this.#fail(error));
-    this.#thread.on('exit', () => {
-      if (this.#done === undefined) this.#fail(new Error('the thread that writes Parquet files has ended'));
-    });
+    const { worker } = this.#thread;
+    worker.on('message', (message: FromThread) => this.#onMessage(message));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new Error('the thread that writes Parquet files has ended')));
+    this.#tell({ setup });
     options.signal.addEventListener('abort', this.#abort);
   }
 
@@ -82,11 +67,12 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
     while (this.#rest.length > 0) {
       const current = (this.#current ??= this.#nextSlot());
       if (current === undefined) return false;
-      const taken = Math.min(SLOT_BYTES - current.at, this.#rest.length);
-      this.#slots[current.slot]!.set(this.#rest.subarray(0, taken), current.at);
+      const slot = this.#thread.slots[current.slot]!;
+      const taken = Math.min(slot.length - current.at, this.#rest.length);
+      slot.set(this.#rest.subarray(0, taken), current.at);
       this.#rest = this.#rest.subarray(taken);
       current.at += taken;
-      if (current.at === SLOT_BYTES) this.#handOver();
+      if (current.at === slot.length) this.#handOver();
     }
     return true;
   }
@@ -107,6 +93,7 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
     if (this.#failure) throw this.#failure.reason;
     const inFiles = this.#files.reduce((sum, { rows }) => sum + rows, 0);
     if (inFiles !== this.#done.rows) throw this.#lacking(inFiles, this.#done.rows);
+    this.#finished = true;
     return { ...this.#done, files: this.#files };
   }
 
@@ -118,8 +105,12 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.options.signal.removeEventListener('abort', this.#abort);
+    if (this.#finished) {
+      giveBack(this.#thread);
+      return;
+    }
     this.#failure ??= { reason: new Error('given up') };
-    await this.#thread.terminate();
+    await this.#thread.worker.terminate();
     await this.#writing;
     // Why the files were given up is what counts; what can't be taken back now is swept later.
     await Promise.allSettled([...this.#writers.values()].map(({ writer }) => writer[Symbol.asyncDispose]()));
@@ -132,7 +123,7 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
   }
 
   #tell(message: ToThread): void {
-    this.#thread.postMessage(message);
+    this.#thread.worker.postMessage(message);
   }
 
   #onMessage(message: FromThread): void {

@@ -2,8 +2,14 @@ import type { ColumnStatistics, LakeColumn, OutOfRange } from '../model.js';
 import type { Compression } from '../parquet-writer/compress.js';
 import type { Form } from './decoders.js';
 
-/** What the thread is started with. */
-export interface ThreadSetup {
+/** What a thread is started with. */
+export interface ThreadData {
+  /** Buffers in which a stream's bytes are lent to the thread, by turns. */
+  readonly slots: readonly SharedArrayBuffer[];
+}
+
+/** What a stream is begun with. */
+export interface StreamSetup {
   readonly columns: readonly LakeColumn[];
   /** By column: its place in the stream's rows. */
   readonly fields: readonly number[];
@@ -13,11 +19,11 @@ export interface ThreadSetup {
   /** In bytes. */
   readonly targetFileSize: number;
   readonly outOfRange: OutOfRange;
-  /** Buffers in which the stream's bytes are lent to the thread, by turns. */
-  readonly slots: readonly SharedArrayBuffer[];
 }
 
+/** One stream after another: its setup, its slots, its end. */
 export type ToThread =
+  | { readonly setup: StreamSetup }
   | { readonly slot: number; readonly length: number }
   /** So many bytes of files were written. */
   | { readonly written: number }
@@ -35,6 +41,7 @@ export type FromThread =
   | { readonly free: number; readonly rows: number }
   | { readonly file: number; readonly bytes: Uint8Array }
   | { readonly finished: FinishedFile }
+  /** The last of a stream that ended well. */
   | { readonly done: { readonly rows: number } }
   | { readonly refused: { readonly row: number; readonly column: string; readonly why: string } }
   | { readonly failed: string };
