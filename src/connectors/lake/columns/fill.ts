@@ -1,6 +1,7 @@
 import { ValueRefused, type Batch } from './batch.js';
 import type { PutBytes } from './byte-values.js';
-import { writeLength, type BytesLeaf, type FixedLeaf } from '../parquet-writer/leaf.js';
+import type { BytesDictionary } from '../parquet-writer/bytes-dictionary.js';
+import type { BytesLeaf, FixedLeaf } from '../parquet-writer/leaf.js';
 import type { PutWords } from './put.js';
 
 /** Adds one field of all rows of a batch to a leaf. Throws ValueRefused with its row. */
@@ -59,15 +60,50 @@ const SHORT = 64;
 
 /** Values that are taken as they come. */
 export const fillCopied: Fill<BytesLeaf> = (batch, field, leaf) => {
+  leaf.reserve(batch.rows);
+  const coded = leaf.dictionary ? fillCoded(batch, field, leaf, leaf.dictionary) : 0;
+  if (coded < batch.rows) fillPlain(batch, field, leaf, coded);
+};
+
+/** Answers with the row at which the dictionary was given up, which is not taken yet. */
+function fillCoded(batch: Batch, field: number, leaf: BytesLeaf, dictionary: BytesDictionary): number {
+  const { bytes, view, starts, lengths, capacity, rows } = batch;
+  dictionary.reserve(leaf.count + rows);
+  const { present } = leaf;
+  const { indices } = dictionary;
+  const end = bytes.length - 3;
+  let [slot, count] = [leaf.slots, leaf.count];
+  for (let row = 0, at = field * capacity; row < rows; row++, at++) {
+    const length = lengths[at]!;
+    if (length < 0) {
+      present[slot++] = 0;
+      continue;
+    }
+    const start = starts[at]!;
+    let entry = start + length < end ? dictionary.find(leaf.view, view, start, length) : -1;
+    if (entry < 0) {
+      leaf.advance(slot, count, leaf.at);
+      leaf.reserveBytes(length + 4);
+      leaf.data.set(bytes.subarray(start, start + length), leaf.at + 4);
+      entry = leaf.code(length);
+      if (entry < 0) return row;
+    }
+    indices[count++] = entry;
+    present[slot++] = 1;
+  }
+  leaf.advance(slot, count, leaf.at);
+  return rows;
+}
+
+function fillPlain(batch: Batch, field: number, leaf: BytesLeaf, from: number): void {
   const { bytes, view, starts, lengths, capacity, rows } = batch;
   const end = bytes.length - 3;
-  leaf.reserve(rows);
   leaf.reserveBytes(bytesOf(batch, field) + rows * 4);
   const { present, data, view: into } = leaf;
   let slot = leaf.slots;
   let count = leaf.count;
   let to = leaf.at;
-  for (let row = 0, at = field * capacity; row < rows; row++, at++) {
+  for (let row = from, at = field * capacity + from; row < rows; row++, at++) {
     const length = lengths[at]!;
     if (length < 0) {
       present[slot++] = 0;
@@ -85,7 +121,7 @@ export const fillCopied: Fill<BytesLeaf> = (batch, field, leaf) => {
     count++;
   }
   leaf.advance(slot, count, to);
-};
+}
 
 function bytesOf({ lengths, capacity, rows }: Batch, field: number): number {
   let sum = 0;
@@ -99,15 +135,13 @@ export function fillBytes(values: PutBytes): Fill<BytesLeaf> {
     leaf.reserve(rows);
     for (let row = 0, at = field * capacity; row < rows; row++, at++) {
       const length = lengths[at]!;
-      leaf.present[leaf.slots] = length < 0 ? 0 : 1;
-      leaf.slots++;
-      if (length < 0) continue;
+      if (length < 0) {
+        leaf.present[leaf.slots++] = 0;
+        continue;
+      }
       leaf.reserveBytes(values.room(length) + 4);
       try {
-        const written = values.put(batch, starts[at]!, length, leaf.data, leaf.at + 4);
-        writeLength(leaf.data, leaf.at, written);
-        leaf.at += 4 + written;
-        leaf.count++;
+        leaf.take(values.put(batch, starts[at]!, length, leaf.data, leaf.at + 4));
       } catch (error) {
         throw located(error, row);
       }

@@ -9,7 +9,7 @@ export interface Bounds {
   readonly max: Bound;
 }
 
-/** The values to look at: by their number for a fixed width, by their places in memory for bytes. Absent: all. */
+/** The values to look at, by their numbers. Absent: all. */
 export interface Chosen {
   readonly firsts: Int32Array;
   readonly entries: number;
@@ -79,18 +79,14 @@ function wideAt(ints: Int32Array, index: number): bigint {
 }
 
 /** In the order of their bytes, which is that of code points for texts. */
-export function bytesBounds({ data, view, count }: BytesLeaf, chosen?: Chosen): Bounds | undefined {
-  const total = chosen?.entries ?? count;
-  if (total === 0) return undefined;
-  let min = chosen?.firsts[0] ?? 0;
-  let max = min;
+export function bytesBounds({ data, view, kept }: BytesLeaf): Bounds | undefined {
+  if (kept === 0) return undefined;
+  let min = 0;
+  let max = 0;
   let least = prefix(view, min);
   let greatest = least;
-  let next = 0;
-  for (let index = 0; index < total; index++) {
-    const at = chosen ? chosen.firsts[index]! : next;
+  for (let index = 0, at = 0; index < kept; index++, at += 4 + view.getInt32(at, true)) {
     const first = prefix(view, at);
-    if (!chosen) next = at + 4 + view.getInt32(at, true);
     if (first > least && first < greatest) continue;
     if (compareAt(data, at, min) < 0) [min, least] = [at, first];
     else if (compareAt(data, at, max) > 0) [max, greatest] = [at, first];

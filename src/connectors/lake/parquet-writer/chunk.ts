@@ -1,8 +1,8 @@
 import { boundBytes, boundsOf, bytesBounds, shortMax, shortMin, type Bounds, type Chosen } from './bounds.js';
 import { Scratch } from './bytes.js';
 import type { Compressor } from './compress.js';
-import { Dictionary } from './dictionary.js';
-import { BytesLeaf, FixedLeaf, readLength, type Leaf, type ListLevels } from './leaf.js';
+import { FixedDictionary, type Coded } from './dictionary.js';
+import { BytesLeaf, FixedLeaf, type Leaf, type ListLevels } from './leaf.js';
 import { writeBooleans, writeHybrid, writeLevels } from './levels.js';
 import { BOOLEAN, leafType, physicalType } from './physical.js';
 import type { FileColumn } from './schema.js';
@@ -58,7 +58,7 @@ export interface FileBytes {
 /** Writes column chunks, one after another, with one memory for all. */
 export class ChunkWriter {
   readonly #page = new Scratch();
-  readonly #dictionary = new Dictionary();
+  readonly #dictionary = new FixedDictionary();
   #uncompressed = 0;
   #compressed = 0;
 
@@ -68,12 +68,12 @@ export class ChunkWriter {
     const { column, leaf, levels } = values;
     [this.#uncompressed, this.#compressed] = [0, 0];
     const physical = physicalType(leafType(column.type));
-    const coded = physical !== BOOLEAN && this.#dictionary.build(leaf);
+    const coded = this.#codedBy(leaf, physical);
     const dictionaryOffset = coded ? out.size : undefined;
-    if (coded) this.#dictionaryPage(leaf, out);
+    if (coded) this.#dictionaryPage(leaf, coded.entries, out);
     const dataOffset = out.size;
-    for (const span of pagesOf(values, coded)) this.#dataPage(values, span, coded, out);
-    const bounds = statisticsOf(values, physical, coded ? this.#dictionary : undefined);
+    for (const span of pagesOf(values, coded !== undefined)) this.#dataPage(values, span, coded, out);
+    const bounds = statisticsOf(values, physical, coded === this.#dictionary ? this.#dictionary : undefined);
     return {
       column,
       encodings: coded ? [PLAIN, RLE, RLE_DICTIONARY] : [PLAIN, RLE],
@@ -85,17 +85,16 @@ export class ChunkWriter {
     };
   }
 
-  #dictionaryPage(leaf: Leaf, out: FileBytes): void {
-    const page = this.#page;
-    const { entries, firsts } = this.#dictionary;
-    page.clear();
-    const bytes = leaf instanceof BytesLeaf ? leaf.data : bytesOf(leaf);
-    const width = leaf instanceof FixedLeaf ? leaf.words * 4 : 0;
-    for (let entry = 0; entry < entries; entry++) {
-      const first = firsts[entry]!;
-      if (width > 0) page.add(bytes.subarray(first * width, (first + 1) * width));
-      else page.add(bytes.subarray(first, first + 4 + readLength(bytes, first)));
-    }
+  /** Undefined: the values are better written as they are. */
+  #codedBy(leaf: Leaf, physical: number): Coded | undefined {
+    if (leaf instanceof BytesLeaf) return leaf.coded();
+    return physical !== BOOLEAN && this.#dictionary.build(leaf) ? this.#dictionary : undefined;
+  }
+
+  #dictionaryPage(leaf: Leaf, entries: number, out: FileBytes): void {
+    this.#page.clear();
+    if (leaf instanceof BytesLeaf) this.#page.add(leaf.data.subarray(0, leaf.at));
+    else this.#fixedEntries(leaf);
     this.#writePage(out, DICTIONARY_PAGE, (header) =>
       header.struct(7, (dictionary) => {
         dictionary.i32(1, entries);
@@ -104,7 +103,17 @@ export class ChunkWriter {
     );
   }
 
-  #dataPage({ column, leaf, levels }: ChunkValues, span: PageSpan, coded: boolean, out: FileBytes): void {
+  #fixedEntries(leaf: FixedLeaf): void {
+    const { entries, firsts } = this.#dictionary;
+    const bytes = bytesOf(leaf);
+    const width = leaf.words * 4;
+    for (let entry = 0; entry < entries; entry++) {
+      const first = firsts[entry]! * width;
+      this.#page.add(bytes.subarray(first, first + width));
+    }
+  }
+
+  #dataPage({ column, leaf, levels }: ChunkValues, span: PageSpan, coded: Coded | undefined, out: FileBytes): void {
     const page = this.#page;
     const { first, last } = span;
     page.clear();
@@ -114,7 +123,7 @@ export class ChunkWriter {
     } else if (column.nullable) {
       writeLevels(page, leaf.present, first, last, 1, leaf.count === leaf.slots);
     }
-    if (coded) this.#indices(span);
+    if (coded) this.#indices(span, coded);
     else plainValues(page, leaf, span, leafType(column.type).kind === 'boolean');
     this.#writePage(out, DATA_PAGE, (header) =>
       header.struct(5, (data) => {
@@ -126,10 +135,10 @@ export class ChunkWriter {
     );
   }
 
-  #indices({ from, to }: PageSpan): void {
-    const bits = Math.max(1, 32 - Math.clz32(this.#dictionary.entries - 1));
+  #indices({ from, to }: PageSpan, { entries, indices }: Coded): void {
+    const bits = Math.max(1, 32 - Math.clz32(entries - 1));
     this.#page.byte(bits);
-    writeHybrid(this.#page, this.#dictionary.indices, from, to, bits);
+    writeHybrid(this.#page, indices, from, to, bits);
   }
 
   #writePage(out: FileBytes, type: number, kind: (header: ThriftWriter) => void): void {
@@ -194,7 +203,7 @@ function maxOf(levels: Uint8Array, entries: number): number {
 
 function statisticsOf({ column, leaf }: ChunkValues, physical: number, chosen?: Chosen): Bounds | undefined {
   if (column.type.kind === 'list') return undefined;
-  if (leaf instanceof BytesLeaf) return column.type.kind === 'binary' ? undefined : bytesBounds(leaf, chosen);
+  if (leaf instanceof BytesLeaf) return column.type.kind === 'binary' ? undefined : bytesBounds(leaf);
   return boundsOf(leaf, physical, chosen);
 }
 

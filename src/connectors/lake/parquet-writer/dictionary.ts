@@ -1,48 +1,45 @@
-import { BytesLeaf, type FixedLeaf, type Leaf } from './leaf.js';
+import type { FixedLeaf } from './leaf.js';
 
-/** Values differ too much for a dictionary beyond this many, of so many bytes. */
-const MAX_ENTRIES = 1 << 15;
-const MAX_BYTES = 1 << 20;
+/** Values differ too much for a dictionary beyond this many. */
+export const MAX_ENTRIES = 1 << 15;
 
 /** After so many values it is looked how much they repeat. */
-const SAMPLE = 16 * 1024;
+export const SAMPLE = 16 * 1024;
 
-/** How often each has to come at the least: an index takes the better part of a number, and little of a text. */
-const FIXED_REPEATS = 5;
-const BYTES_REPEATS = 2;
+/** How often each has to come at the least: an index takes the better part of a number. */
+const REPEATS = 5;
 
 /** Places of the hash table: a power of two, and at most a half of it is ever taken. */
 const PLACES = MAX_ENTRIES * 2;
 
-/** A longer value is no sign of a column that repeats itself. */
-const LONGEST = 512;
+/** Which of the different values each value is. */
+export interface Coded {
+  /** By value that is not NULL: its entry. */
+  readonly indices: Int32Array;
+  readonly entries: number;
+}
 
 /**
- * The different values of one column chunk, and for each value which it is. It serves one chunk after another, so that its memory is one
- * stream's.
+ * The different values of one column chunk of fixed width. It serves one chunk after another, so that its memory is one stream's.
  */
-export class Dictionary {
-  /** By value that is not NULL: its entry. */
+export class FixedDictionary implements Coded {
   indices = new Int32Array(0);
   entries = 0;
-  /** By entry: the value at which it was first seen (fixed width), or the place of its bytes in the leaf. */
+  /** By entry: the value at which it was first seen. */
   readonly firsts = new Int32Array(MAX_ENTRIES);
   /** Entries + 1 by hash; 0: free. */
-  #repeats = 0;
   readonly #table = new Int32Array(PLACES);
 
   /** False: the values are better written as they are. */
-  build(leaf: Leaf): boolean {
+  build(leaf: FixedLeaf): boolean {
     if (leaf.count === 0) return false;
     if (this.indices.length < leaf.count) this.indices = new Int32Array(Math.ceil(leaf.count * 1.25));
     this.#table.fill(0);
     this.entries = 0;
-    this.#repeats = leaf instanceof BytesLeaf ? BYTES_REPEATS : FIXED_REPEATS;
-    const built = leaf instanceof BytesLeaf ? this.#ofBytes(leaf) : this.#ofFixed(leaf);
-    return built && this.entries * this.#repeats <= leaf.count + this.#repeats;
+    return this.#of(leaf) && this.entries * REPEATS <= leaf.count + REPEATS;
   }
 
-  #ofFixed({ ints, words, count }: FixedLeaf): boolean {
+  #of({ ints, words, count }: FixedLeaf): boolean {
     if (words === 1) return this.#ofSingles(ints, count);
     return words === 2 ? this.#ofPairs(ints, count) : this.#ofFours(ints, count);
   }
@@ -110,33 +107,8 @@ export class Dictionary {
     return true;
   }
 
-  #ofBytes({ view, count }: BytesLeaf): boolean {
-    const { indices, firsts } = this;
-    const table = this.#table;
-    let bytes = 0;
-    for (let index = 0, at = 0; index < count; index++) {
-      const length = view.getInt32(at, true);
-      if (length > LONGEST) return false;
-      const end = at + 4 + length;
-      let place = hashBytes(view, at, end);
-      let entry = table[place]!;
-      while (entry !== 0 && !equalBytes(view, firsts[entry - 1]!, at, end)) {
-        place = (place + 1) & (PLACES - 1);
-        entry = table[place]!;
-      }
-      if (entry === 0) {
-        bytes += length + 4;
-        if (bytes > MAX_BYTES || this.#full(index)) return false;
-        entry = this.#enter(place, at);
-      }
-      indices[index] = entry - 1;
-      at = end;
-    }
-    return true;
-  }
-
   #full(index: number): boolean {
-    return this.entries === MAX_ENTRIES || (index >= SAMPLE && this.entries * this.#repeats > index);
+    return this.entries === MAX_ENTRIES || (index >= SAMPLE && this.entries * REPEATS > index);
   }
 
   #enter(place: number, first: number): number {
@@ -147,30 +119,13 @@ export class Dictionary {
 }
 
 function hash(value: number): number {
+  return scattered(value) & (PLACES - 1);
+}
+
+/** A number whose low bits depend on all of its bits. */
+export function scattered(value: number): number {
   const mixed = Math.imul(value ^ (value >>> 15), 0x9e3779b1);
-  return (mixed ^ (mixed >>> 13)) & (PLACES - 1);
-}
-
-/** What of a value's last word of four bytes is its own, by its length modulo 4. */
-const OWN = Int32Array.of(-1, 0xff, 0xffff, 0xffffff);
-
-/** Of the length's four bytes too. */
-function hashBytes(view: DataView, from: number, to: number): number {
-  let mixed = 0x811c9dc5;
-  let at = from;
-  for (; at + 4 < to; at += 4) {
-    mixed = Math.imul(mixed ^ view.getInt32(at, true), 0x85ebca6b);
-    mixed ^= mixed >>> 15;
-  }
-  return hash(Math.imul(mixed ^ (view.getInt32(at, true) & OWN[(to - from) & 3]!), 0x85ebca6b));
-}
-
-/** Whether a value's bytes, its length included, are those at `first`. */
-function equalBytes(view: DataView, first: number, from: number, to: number): boolean {
-  let at = from;
-  let other = first;
-  for (; at + 4 < to; at += 4, other += 4) if (view.getInt32(at) !== view.getInt32(other)) return false;
-  return ((view.getInt32(at, true) ^ view.getInt32(other, true)) & OWN[(to - from) & 3]!) === 0;
+  return mixed ^ (mixed >>> 13);
 }
 
 function equalFours(ints: Int32Array, one: number, other: number): boolean {

@@ -1,3 +1,5 @@
+import { BytesDictionary } from './bytes-dictionary.js';
+
 /**
  * The values of a column of one row group, as they are collected. A slot is a place for a value: a row's, or a list's element's. Values that
  * are NULL take a slot and nothing else. Arrays grow and are used anew for the next row group; decoders write into them directly, after
@@ -50,15 +52,25 @@ export class FixedLeaf extends Slots {
   }
 }
 
-/** Values of bytes, in memory as PLAIN encoding has them: each a little-endian length of 4 bytes, and its bytes. */
+/**
+ * Values of bytes, in memory as PLAIN encoding has them: each a little-endian length of 4 bytes, and its bytes. As long as there is a
+ * dictionary, only the different ones, in the order of its entries.
+ */
 export class BytesLeaf extends Slots {
   data = new Uint8Array(FIRST_SLOTS * 8);
   view = new DataView(this.data.buffer);
   /** Bytes of `data` that are taken. */
   at = 0;
+  readonly #dictionary = new BytesDictionary();
+  dictionary: BytesDictionary | undefined = this.#dictionary;
 
   get byteLength(): number {
-    return this.at;
+    return this.at + (this.dictionary ? this.count * 4 : 0);
+  }
+
+  /** Values in `data`. */
+  get kept(): number {
+    return this.dictionary?.entries ?? this.count;
   }
 
   /** Makes place for so many bytes more, lengths included, and a word behind them: they are copied and compared by words. */
@@ -73,19 +85,62 @@ export class BytesLeaf extends Slots {
     this.at = at;
   }
 
-  /** One value; for what is not copied in a loop of its own. */
-  add(bytes: Uint8Array): void {
-    this.reserve(1);
-    this.reserveBytes(bytes.length + 4);
-    writeLength(this.data, this.at, bytes.length);
-    this.data.set(bytes, this.at + 4);
+  /** Takes the value of so many bytes that was put at `at + 4`, after `reserve`. */
+  take(length: number): void {
+    const entry = this.code(length);
+    if (entry >= 0) {
+      this.dictionary!.reserve(this.count + 1);
+      this.dictionary!.indices[this.count] = entry;
+    } else this.at += 4 + length;
     this.present[this.slots] = 1;
-    this.advance(this.slots + 1, this.count + 1, this.at + 4 + bytes.length);
+    this.advance(this.slots + 1, this.count + 1, this.at);
+  }
+
+  /** The entry of the value of so many bytes that was put at `at + 4`: a new one, if need be. -1: there is no dictionary any more. */
+  code(length: number): number {
+    writeLength(this.data, this.at, length);
+    const { dictionary } = this;
+    if (dictionary === undefined) return -1;
+    const entry = dictionary.find(this.view, this.view, this.at + 4, length);
+    if (entry >= 0) return entry;
+    if (!dictionary.takes(length, this.count, this.at)) {
+      this.#writeOut(dictionary, 4 + length);
+      return -1;
+    }
+    this.at += 4 + length;
+    return dictionary.enter(this.view, this.at - 4 - length);
+  }
+
+  /** Its dictionary, all values being there; undefined: they are better written as they are. */
+  coded(): BytesDictionary | undefined {
+    if (this.dictionary && !this.dictionary.serves(this.count)) this.#writeOut(this.dictionary, 0);
+    return this.dictionary;
+  }
+
+  /** Each value as itself from now on. `more`: bytes behind the taken ones that stay there. */
+  #writeOut(dictionary: BytesDictionary, more: number): void {
+    const { data, count, at } = this;
+    const { indices } = dictionary;
+    const sizeAt = (first: number) => 4 + readLength(data, first);
+    let size = more;
+    for (let index = 0; index < count; index++) size += sizeAt(dictionary.first(indices[index]!));
+    this.#use(new Uint8Array(size + 4));
+    this.at = 0;
+    for (let index = 0; index < count; index++) {
+      const first = dictionary.first(indices[index]!);
+      const end = first + sizeAt(first);
+      this.data.set(data.subarray(first, end), this.at);
+      this.at += end - first;
+    }
+    this.data.set(data.subarray(at, at + more), this.at);
+    this.dictionary = undefined;
   }
 
   override clear(): void {
     super.clear();
     this.at = 0;
+    this.#dictionary.clear();
+    this.dictionary = this.#dictionary;
     if (this.data.length > LARGE) this.#use(new Uint8Array(FIRST_SLOTS * 8));
   }
 
