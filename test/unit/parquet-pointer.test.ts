@@ -11,7 +11,7 @@ function published(files: readonly string[]): PublishedEntry {
   };
 }
 
-it('a file is named by its URL, also where the folder of its table holds a percent sign itself', async () => {
+it('a file is named by its URL, in which no letter but those of ASCII stands', async () => {
   const store = new MemoryObjects().store();
   const table = tablePath('public."Größe 100%"')!;
   const file = `${table}/_longhaul/run/0/1.parquet`;

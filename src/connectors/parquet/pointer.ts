@@ -20,7 +20,7 @@ export async function point(store: ObjectStore, table: string, versions: Version
   }
 }
 
-/** As a URL has it: the folder of a table whose name has a space holds a `%` itself. */
+/** As a URL has it. */
 function encoded(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/');
 }
