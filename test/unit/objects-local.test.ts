@@ -131,6 +131,8 @@ describe('a folder', () => {
   it.each([
     ['ENOSPC', 'write', 'ServerFull'],
     ['EACCES', 'open', 'PermissionDenied'],
+    ['EROFS', 'mkdir', 'PermissionDenied'],
+    ['ENOTDIR', 'mkdir', 'ServerUnsuitable'],
     ['EPERM', 'link', 'ServerUnsuitable'],
     ['ENOTSUP', 'link', 'ServerUnsuitable'],
     ['EIO', 'fsync', 'ConnectionFailed'],

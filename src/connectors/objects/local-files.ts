@@ -45,8 +45,9 @@ export async function linkDurably(root: string, temp: string, target: string): P
 }
 
 async function linkOrFind(temp: string, target: string, tries: number): Promise<boolean> {
-  await mkdir(dirname(target), { recursive: true });
   try {
+    // Here too: of the folders that it finds, or makes, one may be removed before the next is made.
+    await mkdir(dirname(target), { recursive: true });
     await link(temp, target);
     return true;
   } catch (error) {
