@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -119,6 +120,11 @@ describe('a folder', () => {
     await symlink(join(elsewhere, 'none'), join(root, 'a', 'broken'));
     expect(await everything()).toEqual(['a/linked/b']);
     await rm(elsewhere, { recursive: true });
+  });
+
+  it.runIf(existsSync('/proc/self'))('gives up where no folder can be made', async () => {
+    const nowhere = storeAt({ kind: 'local', path: '/proc/longhaul/lake' });
+    await expect(nowhere.putIfAbsent('a', text('a'))).rejects.toThrow('the system answered ENOENT to mkdir');
   });
 
   it('removes the folders that it empties', async () => {
