@@ -17,7 +17,7 @@ import type { Job, TableSpec } from '../src/core/model.js';
 import { counted } from '../src/core/text.js';
 import type { Attempt } from './attempt.js';
 import { connectorFor, told, type Tell } from './check-sides.js';
-import { checkTables, laneOf, type CheckedTable } from './check-tables.js';
+import { checkTables, laneOf, type CheckedTable, type Sessions } from './check-tables.js';
 import type { Dependencies } from './dependencies.js';
 import { Findings } from './findings.js';
 import { QueryLists, type Known } from './query-lists.js';
@@ -67,9 +67,10 @@ export async function checkJob(
   const undigested = from && to && undigestedBetween(from, to);
   const lists = new QueryLists(deps, running, asking.tell, compiled.entries);
   const check = new JobCheck({ compiled, parsed, source, destination, asking, undigested, lists }, findings);
-  await check.servers();
+  const answering = await check.servers();
   if (from === undefined || source === undefined) return check.ended();
-  return await check.tables(source, laneOf({ source: from, destination: destination && to }, running));
+  const lane = laneOf({ source: from, destination: answering && to }, running);
+  return await check.tables({ source, destination: answering }, lane);
 }
 
 interface Checking {
@@ -106,21 +107,25 @@ class JobCheck {
     private readonly findings: Findings,
   ) {}
 
-  async servers(): Promise<void> {
+  /** Answers with the destination, unless it could not be asked: then it is not asked about tables either. */
+  async servers(): Promise<DestinationSession | undefined> {
     const { source, destination, asking, compiled } = this.given;
     // Each partition has one session at each side.
     const demand = { sessions: compiled.parallelism };
     const ask = (side: 'source' | 'destination', session: SourceSession | DestinationSession) =>
-      told(this.findings, side, asking.tell, async () => this.findings.add(side, await session.checkServer(demand)));
-    if (source) await ask('source', source);
+      told(this.findings, side, asking.tell, () => session.checkServer(demand));
+    const add = (side: 'source' | 'destination', found: readonly Finding[] = []) => this.findings.add(side, found);
+    if (source) add('source', await ask('source', source));
     const before = this.findings.count;
-    if (destination) await ask('destination', destination);
-    this.#ledgerReadable = destination !== undefined && this.findings.count === before;
+    const found = destination && (await ask('destination', destination));
+    add('destination', found);
+    this.#ledgerReadable = found !== undefined && this.findings.count === before;
+    return found && destination;
   }
 
-  async tables(source: SourceSession, lane: ReturnType<typeof laneOf>): Promise<CheckedJob> {
-    const { compiled, parsed, destination, lists } = this.given;
-    const known = await this.#known();
+  async tables({ source, destination }: Sessions, lane: ReturnType<typeof laneOf>): Promise<CheckedJob> {
+    const { compiled, parsed, lists } = this.given;
+    const known = await this.#known(destination);
     const found = await expandTables(
       parsed,
       (pattern) => source.expand(pattern),
@@ -145,8 +150,8 @@ class JobCheck {
   }
 
   /** What the ledger has of the run, where its queries matter. */
-  async #known(): Promise<Known> {
-    const { compiled, destination } = this.given;
+  async #known(destination: DestinationSession | undefined): Promise<Known> {
+    const { compiled } = this.given;
     const queried = compiled.entries.some(({ kind }) => kind !== 'relation');
     if (destination === undefined || this.#run === undefined || !queried || !this.#ledgerReadable) return [];
     return await destination.ledger.tables(this.#run, { queries: true });

@@ -84,6 +84,9 @@ function localLocation({ path, s3 }: DefaultedLake, folder: string): Place {
     ...(s3 === undefined
       ? []
       : [located(['s3'], 'stands beside a folder', 'write path: s3://bucket/prefix, or no s3')]),
+    ...(/^[A-Za-z][A-Za-z0-9+.-]+:\//.test(path)
+      ? [located(['path'], 'looks like a URL that lacks a slash', PATH)]
+      : []),
     ...(path === '~' || path.startsWith('~/')
       ? [located(['path'], 'begins with ~, which is not expanded here', 'write the whole path, or ${HOME}/…')]
       : []),

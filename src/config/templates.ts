@@ -36,6 +36,13 @@ connections:
     url: \${WAREHOUSE_URL}
     # ledgerSchema: longhaul            # where a destination keeps its record of what is committed
 
+  # A lake is a destination: type delta or parquet, in a folder or in S3
+  # lake:
+  #   type: delta
+  #   path: s3://company-lake/bronze    # or a folder: ./lake
+  #   compression: zstd                 # zstd | snappy
+  #   targetFileSize: 128MB
+
   # Any program that writes rows is a source too, one process for each query:
   # legacy:
   #   type: command
@@ -64,6 +71,8 @@ tables:
   #   to: dw.events           # without it: the same name as in the source
   #   where: created_at >= '2024-01-01'
   #   exclude: [payload]
+  #   partitionBy: [region]   # in a Delta table: columns by whose values its files are kept apart
+  #   types: {amount: 'decimal(38,9)'}  # in a lake: what a column becomes, where the source's type does not say
   #   partition: {by: id, rows: 5M}     # or size: 1GB, or count: 400; without it: by auto, size 256MB
 
 # parallelism: 4              # partitions copied at the same time

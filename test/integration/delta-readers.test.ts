@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { writeCheckpoint } from '../../src/connectors/delta/log/checkpoint.js';
 import { commitPath } from '../../src/connectors/delta/log/names.js';
+import { tablePath } from '../../src/connectors/lake/table-path.js';
 import { readSnapshot } from '../../src/connectors/delta/log/snapshot.js';
 import { salesFile, SALES } from '../support/delta-files.js';
 import { DeltaMemoryStore } from '../support/delta-memory-store.js';
@@ -67,6 +68,17 @@ interface Seen {
   readonly history: readonly object[];
   readonly protocol: readonly number[];
 }
+
+it('a table of any name is found in its folder by both', async () => {
+  await store.dump(folder);
+  const table = join(folder, tablePath('bronze."_100% Größe/~x"')!);
+  await rename(join(folder, TABLE), table);
+  const program = `
+from deltalake import DeltaTable
+found = duck().execute("SELECT count(*) FROM delta_scan('" + table + "')").fetchone()[0]
+answer([DeltaTable(table).to_pyarrow_table().num_rows, found])`;
+  expect(await askPython(python, `${PRELUDE}\n${program}`, { table })).toEqual([400, 400]);
+});
 
 describe('delta-rs', () => {
   it('reads schema, comments, rows, partition values, history, and an earlier version', async () => {

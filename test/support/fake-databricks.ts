@@ -52,8 +52,12 @@ export class FakeDatabricks {
   readonly cancelled: string[] = [];
   /** Rows of a chunk. */
   chunk = 2;
+  /** Chunks of a result that are given, at most: a service that forgets to say that there are more. */
+  chunks = Infinity;
   /** The longest that a submission waits for its statement, in ms, whatever it asks for. */
   patience = 20;
+  /** Statements that fit have ended so long ago that their results are gone. */
+  gone = /^(?!)/;
   /** Takes an upload apart into a look and a write, as a store without conditional puts would. */
   looksBeforeItWrites = false;
   readonly #holds: (Hold & { at: RegExp; arrive: () => void; gate: Promise<void> })[] = [];
@@ -313,15 +317,18 @@ export class FakeDatabricks {
     const error = failure && { error_code: 'BAD_REQUEST', message: failure.message };
     const status = { state, ...(error && { error, sql_state: failure.sqlState }) };
     if (result === undefined) return { statement_id: id, status };
+    if (this.gone.test(statement.sql)) return { statement_id: id, status: { state: 'CLOSED' } };
     const columns = result.columns.map((name, position) => ({ name, position, type_text: 'STRING' }));
-    const manifest = { format: 'JSON_ARRAY', schema: { column_count: columns.length, columns }, truncated: false };
+    const schema = { column_count: columns.length, columns };
+    const total_row_count = result.rows.length;
+    const manifest = { format: 'JSON_ARRAY', schema, truncated: false, total_row_count };
     return { statement_id: id, status, manifest, result: this.#chunk(statement, 0) };
   }
 
   #chunk({ id, result }: Statement, at: number): unknown {
     const from = at * this.chunk;
     const data = result!.rows.slice(from, from + this.chunk);
-    const more = from + this.chunk < result!.rows.length;
+    const more = from + this.chunk < result!.rows.length && at + 1 < this.chunks;
     const link = `/api/2.0/sql/statements/${id}/result/chunks/${at + 1}`;
     const next = more ? { next_chunk_index: at + 1, next_chunk_internal_link: link } : {};
     return { chunk_index: at, row_offset: from, row_count: data.length, data_array: data, ...next };

@@ -76,6 +76,7 @@ describe('a connection of type delta or parquet', () => {
     ['a path of another kind', { path: 7 }, 'lake.path: is not a path'],
     ['another store', { path: 'gs://a/b' }, 'lake.path: is of a kind of store that is unknown here'],
     ['the home folder', { path: '~/lake' }, 'lake.path: begins with ~'],
+    ['a URL that lacks a slash', { path: 's3:/lake/a' }, 'lake.path: looks like a URL that lacks a slash'],
     ['the root of the disk', { path: '/' }, "lake.path: is the disk's root"],
     ['no bucket', { path: 's3://' }, 'lake.path: has no name of a bucket'],
     ['a bucket that is none', { path: 's3://-a/b' }, 'lake.path: has no name of a bucket'],

@@ -14,6 +14,8 @@ beforeAll(async () => {
 beforeEach(() => {
   fake.faults.length = fake.sql.length = fake.requests.length = fake.cancelled.length = 0;
   fake.patience = 20;
+  fake.chunks = Infinity;
+  fake.gone = /^(?!)/;
 });
 afterAll(() => fake.stop());
 
@@ -115,6 +117,21 @@ describe('what goes wrong on the way', () => {
     fake.faults.push({ at: /^GET .*statements/, what: 'lost' }, { at: /^GET .*statements/, what: { status: 503 } });
     expect(await client().rows(SELECT)).toEqual([['1']]);
     expect(fake.sql).toHaveLength(1);
+  });
+
+  it('takes a result that is gone for no empty one', async () => {
+    fake.gone = /SELECT 1/;
+    expect(await failure(client().rows(SELECT))).toMatchObject({
+      code: 'ConnectionFailed',
+      message: 'Connection "lake" does not have the result of a statement any more.',
+    });
+    expect((await client().run(SELECT)).id).not.toBe('');
+  });
+
+  it('takes a result of which a part is missing for no whole one', async () => {
+    fake.chunks = 1;
+    const error = await failure(client().rows({ sql: 'SELECT i FROM range(5) t(i)', repeatable: true }));
+    expect(error.message).toBe('Connection "lake" gave 2 rows of a result of 5.');
   });
 
   it('says that nobody is there, at once', async () => {

@@ -129,9 +129,9 @@ describe('a schema', () => {
     expect(findings(metadata(), { columns: [...COLUMNS, lakeColumn('more', 'date')] })).toEqual([
       'problem: the table has no column "more"',
     ]);
-    expect(findings(metadata(), { columns: [COLUMNS[0]!, lakeColumn('NAME', 'string')] })[0]).toBe(
+    expect(findings(metadata(), { columns: [COLUMNS[0]!, lakeColumn('NAME', 'string')] })).toEqual([
       'problem: column "NAME" is called "name" in the table',
-    );
+    ]);
     expect(
       findings(metadata(), { columns: [COLUMNS[0]!, lakeColumn('name', { kind: 'list', element: { kind: 'long' } })] }),
     ).toEqual(['problem: column "name" is string in the table, and array<long> would be written']);

@@ -3,6 +3,7 @@ import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canDecodeBinary, writeDataFiles } from '../../src/connectors/lake/columns/index.js';
+import { lakeColumns as columnsInLake } from '../../src/connectors/lake/destination/columns.js';
 import { LonghaulError } from '../../src/core/errors.js';
 import { binaryTimestamp, textDate, textTimestamp } from '../../src/connectors/lake/columns/moment.js';
 import { binaryGeometry, textGeometry } from '../../src/connectors/lake/columns/byte-values.js';
@@ -10,6 +11,8 @@ import { Batch } from '../../src/connectors/lake/columns/batch.js';
 import { Payloads } from '../../src/connectors/lake/columns/payloads.js';
 import { lakeTypeOf } from '../../src/connectors/lake/types/lake-type-of.js';
 import type { DataFile } from '../../src/connectors/lake/model.js';
+import { ChunkWriter } from '../../src/connectors/lake/parquet-writer/chunk.js';
+import { BytesLeaf } from '../../src/connectors/lake/parquet-writer/leaf.js';
 import type { Row, RowStream } from '../../src/connectors/types.js';
 import { DataFolder, declared, lakeColumns, textStream, writeInto } from '../support/lake-files.js';
 
@@ -255,6 +258,17 @@ describe('statistics', () => {
     const ascii = await statisticsOf('text', ['a'.repeat(100)]);
     expect(ascii.footer).toMatchObject({ min_value: 'a'.repeat(64), max_value: `${'a'.repeat(63)}b` });
   });
+
+  it('of a huge text, no more than its beginning is kept', () => {
+    const leaf = new BytesLeaf();
+    for (const letter of ['b', 'a']) leaf.add(Buffer.from('😀'.repeat(64) + letter.repeat(1 << 20)));
+    const [column] = lakeColumns([declared('v', 'text')]);
+    const out = { size: 0, write: () => undefined };
+    const { bounds } = new ChunkWriter((bytes) => bytes).write({ column: column!, leaf }, out);
+    expect(bounds).toEqual({ min: prefixOf('a'), max: prefixOf('b') });
+  });
+
+  const prefixOf = (letter: string) => Uint8Array.from(Buffer.from('😀'.repeat(64) + letter.repeat(4)));
 });
 
 describe('moments of time', () => {
@@ -449,3 +463,12 @@ describe('what ends early', () => {
 function showBigInt(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
+
+it('a column is named once in partitionBy', () => {
+  const shape = { system: 'test', columns: [declared('id', 'bigint'), declared('region', 'text')], primaryKey: [] };
+  const spec = { table: 't', to: 't', mode: 'append', partition: { by: 'auto' } } as const;
+  const found = columnsInLake({ ...spec, partitionBy: ['region', 'region'] }, shape, ['id', 'region']).findings;
+  expect(found).toEqual([
+    { severity: 'problem', path: 'partitionBy[1]', message: 'column "region" is named twice', fix: 'take it out' },
+  ]);
+});

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -121,6 +122,11 @@ describe('a folder', () => {
     await rm(elsewhere, { recursive: true });
   });
 
+  it.runIf(existsSync('/proc/self'))('gives up where no folder can be made', async () => {
+    const nowhere = storeAt({ kind: 'local', path: '/proc/longhaul/lake' });
+    await expect(nowhere.putIfAbsent('a', text('a'))).rejects.toThrow('the system answered ENOENT to mkdir');
+  });
+
   it('removes the folders that it empties', async () => {
     await store.putIfAbsent('a/b/c/d', text('x'));
     await store.putIfAbsent('a/e', text('x'));
@@ -131,6 +137,8 @@ describe('a folder', () => {
   it.each([
     ['ENOSPC', 'write', 'ServerFull'],
     ['EACCES', 'open', 'PermissionDenied'],
+    ['EROFS', 'mkdir', 'PermissionDenied'],
+    ['ENOTDIR', 'mkdir', 'ServerUnsuitable'],
     ['EPERM', 'link', 'ServerUnsuitable'],
     ['ENOTSUP', 'link', 'ServerUnsuitable'],
     ['EIO', 'fsync', 'ConnectionFailed'],

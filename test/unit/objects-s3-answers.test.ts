@@ -36,6 +36,11 @@ describe('the probe', () => {
     expect([...server.objects.keys()]).toEqual([]);
   });
 
+  it('says what it could not do first, not that it could not remove what is not there', async () => {
+    const store = await fake({ failure: { status: 403, code: 'AccessDenied' } });
+    await expect(probeStore(store, 'lake')).rejects.toThrow('Connection lake (bucket lake), writing _longhaul/probe/');
+  });
+
   it('refuses an endpoint that does not know conditions', async () => {
     const store = await fake({ failure: { status: 501, code: 'NotImplemented' } });
     await expect(probeStore(store, 'lake')).rejects.toEqual(code('ServerUnsuitable'));
@@ -54,6 +59,7 @@ describe('errors of S3', () => {
   it.each<[number, string, LonghaulError['code']]>([
     [403, 'AccessDenied', 'PermissionDenied'],
     [403, 'InvalidAccessKeyId', 'ConnectionFailed'],
+    [404, 'XAdminUserNotFound', 'ConnectionFailed'],
     [403, 'SignatureDoesNotMatch', 'ConnectionFailed'],
     [400, 'ExpiredToken', 'ConnectionFailed'],
     [404, 'NoSuchBucket', 'ConnectionFailed'],

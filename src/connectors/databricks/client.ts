@@ -50,6 +50,8 @@ interface StatementResponse {
   readonly manifest?: {
     readonly schema?: { readonly columns?: readonly { readonly name: string }[] };
     readonly truncated?: boolean;
+    /** Of all chunks. */
+    readonly total_row_count?: number;
   };
   readonly result?: Chunk;
 }
@@ -125,13 +127,13 @@ export class WarehouseClient {
     await http.send({ method: 'POST', path, repeatable: true }).catch(() => undefined);
   }
 
-  /** `CLOSED`: it has ended well, too long ago for its result to be there still. */
-  #answer({ statement_id: id, status, manifest, result }: StatementResponse): Answer {
+  #answer(ended: StatementResponse): Answer {
+    const { statement_id: id, status, manifest } = ended;
     if (status.state === 'FAILED' || status.state === 'CANCELED') throw this.#failure(status);
     if (manifest?.truncated === true)
       throw this.http.errors.of('StatementInvalid', 'cut off the result of a statement');
     const columns = manifest?.schema?.columns?.map(({ name }) => name) ?? [];
-    return { id, columns, batches: () => this.#chunks(result) };
+    return { id, columns, batches: () => this.#chunks(ended) };
   }
 
   #failure({ state, error, sql_state: sqlState }: Status): LonghaulError {
@@ -139,13 +141,26 @@ export class WarehouseClient {
     return this.http.errors.statement({ message: error?.message, code: error?.error_code, sqlState });
   }
 
-  async *#chunks(first: Chunk | undefined): AsyncGenerator<readonly (readonly Cell[])[]> {
-    let chunk = first;
-    while (chunk !== undefined) {
-      if (chunk.data_array !== undefined && chunk.data_array.length > 0) yield chunk.data_array;
-      const next: string | undefined = chunk.next_chunk_internal_link;
-      chunk = next === undefined ? undefined : await this.#get<{ readonly result?: Chunk } & Chunk>(next);
+  /** A result that is gone, or cut, must not be taken for the whole: a shorter list of queries is partitions that nobody misses. */
+  async *#chunks({ status, manifest, result }: StatementResponse): AsyncGenerator<readonly (readonly Cell[])[]> {
+    // It has ended well, too long ago for its result to be there still.
+    if (status.state === 'CLOSED') throw this.#lost('does not have the result of a statement any more');
+    let rows = 0;
+    for (let chunk = result; chunk !== undefined; chunk = await this.#next(chunk)) {
+      const { data_array: data = [] } = chunk;
+      rows += data.length;
+      if (data.length > 0) yield data;
     }
+    const { total_row_count: expected = rows } = manifest ?? {};
+    if (rows !== expected) throw this.#lost(`gave ${rows} rows of a result of ${expected}`);
+  }
+
+  async #next({ next_chunk_internal_link: link }: Chunk): Promise<Chunk | undefined> {
+    return link === undefined ? undefined : this.#get<Chunk>(link);
+  }
+
+  #lost(says: string): LonghaulError {
+    return this.http.errors.of('ConnectionFailed', says, 'It is tried again by itself.');
   }
 }
 

@@ -3,8 +3,8 @@ import { parseWrittenName } from '../../core/table-name.js';
 
 /**
  * Where a table lies under a lake's root: a folder for its schema, in it one for the table. Names are exact: of what a path or a URL
- * could take for something else, each byte is `%` and two digits, and so is an underscore or dot at the beginning, which readers
- * pass over. Undefined for what is no table's name.
+ * could take for something else, each byte is `~` and two digits, and so is an underscore or dot at the beginning, which readers
+ * pass over. (Not `%`: what a path says is a URL to delta-rs and DuckDB, and they find no table then.) Undefined for what is no table's name.
  */
 export function tablePath(to: string): string | undefined {
   const name = parseWrittenName(to);
@@ -13,7 +13,7 @@ export function tablePath(to: string): string | undefined {
 
 function encoded(name: string): string {
   return name.replace(/^[_.]|[^\p{L}\p{N}_.-]/gu, (unsafe) =>
-    [...Buffer.from(unsafe)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    [...Buffer.from(unsafe)].map((byte) => `~${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
   );
 }
 

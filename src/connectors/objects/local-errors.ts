@@ -13,6 +13,16 @@ const NOT_ALLOWED: Rule = {
   says: 'this is not allowed to the user of the worker',
   next: 'Give that user the right to read and write in the folder and all that is in it.',
 };
+const READ_ONLY: Rule = {
+  code: 'PermissionDenied',
+  says: 'the file system is mounted read-only',
+  next: 'Mount it so that the worker can write there, or correct path of this connection in longhaul.yaml.',
+};
+const NO_FOLDER: Rule = {
+  code: 'ServerUnsuitable',
+  says: 'a part of the path is not a folder, and none can be made there',
+  next: 'Correct path of this connection in longhaul.yaml, or remove what stands in its way.',
+};
 const AWAY: Rule = {
   code: 'ConnectionFailed',
   says: 'the disk can not be read or written',
@@ -35,7 +45,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   EFBIG: NO_SPACE,
   EACCES: NOT_ALLOWED,
   EPERM: NOT_ALLOWED,
-  EROFS: NOT_ALLOWED,
+  EROFS: READ_ONLY,
+  ENOTDIR: NO_FOLDER,
+  ELOOP: NO_FOLDER,
   EIO: AWAY,
   ENXIO: AWAY,
   ENODEV: AWAY,

@@ -20,7 +20,7 @@ export async function openTemp(root: string): Promise<{ file: FileHandle; path: 
     return { file: await open(path, 'wx'), path };
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error;
-    await mkdir(tempFolder(root), { recursive: true });
+    await makeFolder(tempFolder(root));
     return { file: await open(path, 'wx'), path };
   }
 }
@@ -45,8 +45,9 @@ export async function linkDurably(root: string, temp: string, target: string): P
 }
 
 async function linkOrFind(temp: string, target: string, tries: number): Promise<boolean> {
-  await mkdir(dirname(target), { recursive: true });
   try {
+    // Here too: of the folders that it finds, or makes, one may be removed before the next is made.
+    await makeFolder(dirname(target));
     await link(temp, target);
     return true;
   } catch (error) {
@@ -54,6 +55,14 @@ async function linkOrFind(temp: string, target: string, tries: number): Promise<
     if (codeOf(error) !== 'ENOENT' || tries === 1 || !(await exists(temp))) throw error;
     return linkOrFind(temp, target, tries - 1);
   }
+}
+
+/** Not by Node's `recursive`, which tries for good where no folder can be made and the answer is ENOENT (an autofs, /proc). */
+async function makeFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder).then(() => true, ignoring('EEXIST', 'ENOENT'));
+  if (made === true || dirname(folder) === folder || (await exists(folder))) return;
+  await makeFolder(dirname(folder));
+  await mkdir(folder).catch(ignoring('EEXIST'));
 }
 
 /**

@@ -12,12 +12,19 @@ const RIVALS = 4;
 export async function probeStore(store: ObjectStore, connection: string): Promise<void> {
   const path = `_longhaul/probe/${randomUUID()}`;
   try {
-    if (!(await createsOnce(store, path))) throw unsuitable(connection, 'creates an object where there is one already');
-    if (!(await replacesWhatWasSeen(store, path)))
-      throw unsuitable(connection, 'replaces an object that another one has replaced');
-  } finally {
-    await store.delete([path]);
+    await tryConditions(store, path, connection);
+  } catch (error) {
+    // Why is what counts: where nothing can be written, nothing is to be removed either.
+    await store.delete([path]).catch(() => undefined);
+    throw error;
   }
+  await store.delete([path]);
+}
+
+async function tryConditions(store: ObjectStore, path: string, connection: string): Promise<void> {
+  if (!(await createsOnce(store, path))) throw unsuitable(connection, 'creates an object where there is one already');
+  if (!(await replacesWhatWasSeen(store, path)))
+    throw unsuitable(connection, 'replaces an object that another one has replaced');
 }
 
 async function createsOnce(store: ObjectStore, path: string): Promise<boolean> {

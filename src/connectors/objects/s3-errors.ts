@@ -63,6 +63,7 @@ const BY_NAME: Readonly<Record<string, Rule>> = {
   AccessDenied: NOT_ALLOWED,
   AllAccessDisabled: NOT_ALLOWED,
   InvalidAccessKeyId: SIGNED_OUT,
+  XAdminUserNotFound: SIGNED_OUT,
   SignatureDoesNotMatch: SIGNED_OUT,
   ExpiredToken: SIGNED_OUT,
   InvalidToken: SIGNED_OUT,

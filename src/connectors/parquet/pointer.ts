@@ -15,7 +15,12 @@ export async function point(store: ObjectStore, table: string, versions: Version
   for (;;) {
     const before = await store.head(path);
     const files = (await current(versions)).reverse().flatMap((entry) => entry.files);
-    const lines = files.map((file) => `${store.url}/${file}\n`);
+    const lines = files.map((file) => `${store.url}/${encoded(file)}\n`);
     if (await store.replace(path, Buffer.from(lines.join('')), before?.tag)) return;
   }
+}
+
+/** As a URL has it. */
+function encoded(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
 }

@@ -66,10 +66,11 @@ export interface Written {
 /** What stands in the way of writing these columns into a table that there is. */
 export function schemaFindings(metadata: Metadata, written: Written): Finding[] {
   const fields = fieldsOf(metadata);
-  const names = new Set(written.columns.map(({ name }) => name));
+  // One that differs in case only is told of once, with the column that was meant.
+  const names = new Set(written.columns.map(({ name }) => name.toLowerCase()));
   return [
     ...written.columns.flatMap((column) => columnFindings(column, fields)),
-    ...fields.filter(({ name }) => !names.has(name)).flatMap((field) => unwritten(field, written)),
+    ...fields.filter(({ name }) => !names.has(name.toLowerCase())).flatMap((field) => unwritten(field, written)),
     ...partitioningFindings(metadata.partitionColumns, written.partitionBy),
   ];
 }

@@ -58,6 +58,7 @@ function partitionFindings(
   const found = partitionBy.flatMap((name, place): Finding[] => {
     const path = `partitionBy[${place}]`;
     if (!names.includes(name)) return [unknownColumn(path, name, names)];
+    if (partitionBy.indexOf(name) < place) return [problem(path, `column "${name}" is named twice`, 'take it out')];
     const kind = columns.find((column) => column.name === name)?.type.kind;
     if (kind === undefined || !NOT_PARTITIONING.has(kind)) return [];
     return [problem(path, `column "${name}" is of type ${kind}: files can't be kept apart by it`, 'take it out')];

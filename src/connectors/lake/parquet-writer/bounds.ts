@@ -78,8 +78,8 @@ function wideAt(ints: Int32Array, index: number): bigint {
   return (view.getBigInt64(0) << 64n) | view.getBigUint64(8);
 }
 
-/** In the order of their bytes, which is that of code points for texts. */
-export function bytesBounds({ data, view, kept }: BytesLeaf): Bounds | undefined {
+/** In the order of their bytes, which is that of code points for texts. `longest`: so many bytes of each are kept. */
+export function bytesBounds({ data, view, kept }: BytesLeaf, longest = Infinity): Bounds | undefined {
   if (kept === 0) return undefined;
   let min = 0;
   let max = 0;
@@ -91,7 +91,7 @@ export function bytesBounds({ data, view, kept }: BytesLeaf): Bounds | undefined
     if (compareAt(data, at, min) < 0) [min, least] = [at, first];
     else if (compareAt(data, at, max) > 0) [max, greatest] = [at, first];
   }
-  const copy = (at: number) => data.slice(at + 4, at + 4 + readLength(data, at));
+  const copy = (at: number) => data.slice(at + 4, at + 4 + Math.min(readLength(data, at), longest));
   return { min: copy(min), max: copy(max) };
 }
 

@@ -201,9 +201,15 @@ function maxOf(levels: Uint8Array, entries: number): number {
   return max;
 }
 
+/**
+ * Bytes of a text's bounds that are kept with the file: more than 64 characters, of which nobody keeps more, so that it is still seen that they
+ * are cut. A value of a gigabyte would be twice in memory, and be no string of JavaScript's, which ends at half of that.
+ */
+const BOUND_BYTES = 65 * 4;
+
 function statisticsOf({ column, leaf }: ChunkValues, physical: number, chosen?: Chosen): Bounds | undefined {
   if (column.type.kind === 'list') return undefined;
-  if (leaf instanceof BytesLeaf) return column.type.kind === 'binary' ? undefined : bytesBounds(leaf);
+  if (leaf instanceof BytesLeaf) return column.type.kind === 'binary' ? undefined : bytesBounds(leaf, BOUND_BYTES);
   return boundsOf(leaf, physical, chosen);
 }
 
