@@ -135,12 +135,16 @@ export async function createTarget(
   client: WarehouseClient,
   table: WarehouseTable,
   columns: readonly LakeColumn[],
+  comment?: string,
 ): Promise<void> {
-  const sql = `CREATE TABLE IF NOT EXISTS ${tableSql(table)} (${columns.map(columnSql).join(', ')}) USING DELTA`;
-  await client.run({ sql, repeatable: true });
+  const made = `${tableSql(table)} (${columns.map(columnSql).join(', ')}) USING DELTA${commentSql(comment)}`;
+  await client.run({ sql: `CREATE TABLE IF NOT EXISTS ${made}`, repeatable: true });
 }
 
 function columnSql({ name, type, nullable, comment }: LakeColumn): string {
-  const said = comment === undefined ? '' : ` COMMENT ${literal(comment)}`;
-  return `${quoted(name)} ${typeSql(type)}${nullable ? '' : ' NOT NULL'}${said}`;
+  return `${quoted(name)} ${typeSql(type)}${nullable ? '' : ' NOT NULL'}${commentSql(comment)}`;
+}
+
+function commentSql(comment: string | undefined): string {
+  return comment === undefined ? '' : ` COMMENT ${literal(comment)}`;
 }

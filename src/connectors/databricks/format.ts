@@ -39,7 +39,7 @@ export class DatabricksFormat implements TableFormat {
   async publish(publication: Publication): Promise<void> {
     const { stillPublishing, phase, record, columns } = publication;
     await stillPublishing();
-    await createTarget(this.client, this.#target(record.spec), columns);
+    await createTarget(this.client, this.#target(record.spec), columns, record.shape.comment);
     const ready = async () => {
       await stillPublishing();
       await reach('publish: before COMMIT');

@@ -7,7 +7,7 @@ import { copyFormats } from './formats.js';
 import { partitionFindings } from './partition-findings.js';
 import { probe } from './probe.js';
 import type { PgSession } from './session.js';
-import { describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shape.js';
+import { commentOf, describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shape.js';
 import { formatRelation, parseRelation, quoteIdent, quoteRelation } from './sql.js';
 
 export interface Description {
@@ -36,7 +36,7 @@ export async function describeTable(
   if (selected.length === 0) return { findings };
   const shape = shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
   const table = {
-    shape: { ...shape, leaves: (await leavesDigest(session, relation))! },
+    shape: { ...shape, leaves: (await leavesDigest(session, relation))!, ...(await commentOf(session, relation)) },
     columns: selected.map(({ name }) => name),
     formats: copyFormats(selected),
     bytes: leaves.reduce((sum, { bytes }) => sum + bytes, 0),
