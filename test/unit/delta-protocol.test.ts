@@ -197,9 +197,11 @@ describe('a schema', () => {
 it('a table is inspected before data moves', async () => {
   const store = new DeltaMemoryStore();
   const written = { mode: 'append' as const, columns: COLUMNS, partitionBy: [] };
-  expect(await inspectTable(store, TABLE, written)).toEqual({ findings: [] });
+  expect(await inspectTable(store, TABLE, written)).toEqual([]);
   await publish(store, 'a', []);
-  const { table, findings } = await inspectTable(store, TABLE, written);
-  expect(findings).toEqual([]);
-  expect(table).toMatchObject({ version: 0, fingerprint: expect.stringContaining('"name","string",true') as string });
+  expect(await inspectTable(store, TABLE, written)).toEqual([]);
+  const unfit = { ...written, columns: [lakeColumn('id', 'string', false), ...COLUMNS.slice(1)] };
+  expect(await inspectTable(store, TABLE, unfit)).toMatchObject([
+    { message: expect.stringContaining('"id" is long') as string },
+  ]);
 });

@@ -26,9 +26,8 @@ export class DeltaFormat implements TableFormat {
     private readonly version: string,
   ) {}
 
-  async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
-    const { findings } = await inspectTable(this.store, tablePath(spec.to)!, written(spec, columns));
-    return findings;
+  check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
+    return inspectTable(this.store, tablePath(spec.to)!, written(spec, columns));
   }
 
   async columns({ to }: TableSpec): Promise<readonly NamedType[] | undefined> {

@@ -51,17 +51,12 @@ function begun(state: RunState, { run, spec }: TableRecord, read: Publication | 
 }
 
 /** From `publishing` under this epoch to `published`. Throws RunClosed when the table was taken out of it. */
-export async function published(
-  { logs }: Context,
-  { run, spec }: TableRecord,
-  epoch: number,
-  details?: unknown,
-): Promise<void> {
+export async function published({ logs }: Context, { run, spec }: TableRecord, epoch: number): Promise<void> {
   await logs.change(run, (state): Promise<Change | undefined> => {
     const { entry, position } = findTable(state, run, spec.table);
     if (entry.state === 'published') return Promise.resolve(undefined);
     if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed(run, spec.table, entry.state);
-    return Promise.resolve({ kind: 'published', table: position, ...(details !== undefined && { details }) });
+    return Promise.resolve({ kind: 'published', table: position });
   });
 }
 
