@@ -3,10 +3,10 @@ import { reach } from '../../core/fail-points.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
-import { mapOrdered } from '../lake/in-order.js';
-import type { DataFile, LakeColumn } from '../lake/model.js';
+import type { LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { printedType } from '../lake/types/index.js';
+import { verifiedFiles } from '../lake/verified-files.js';
 import type { ObjectStore } from '../objects/store.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
@@ -99,25 +99,14 @@ export class ParquetFormat implements TableFormat {
 
   async #entryOf({ record: { run, spec }, epoch, columns, rows, files }: Publication): Promise<PublishedEntry> {
     const paths: string[] = [];
-    for await (const file of mapOrdered(files, (each) => this.#lookedAt(spec, each))) paths.push(file.path);
+    const table = `${spec.to} of connection "${this.name}"`;
+    for await (const file of verifiedFiles(this.store, files, table)) paths.push(file.path);
     return {
       ...{ kind: 'published', run, table: spec.table, epoch, token: randomUUID(), mode: spec.mode },
       publishedAt: new Date().toISOString(),
       columns: columns.map(({ name, type, nullable }) => ({ name, type, nullable })),
       ...{ rows, files: paths },
     };
-  }
-
-  /** A receipt promises its files: one that is gone or cut short is found before anybody is pointed to it. */
-  async #lookedAt({ to }: TableSpec, file: DataFile): Promise<DataFile> {
-    const found = await this.store.head(file.path);
-    if (found?.size === file.size) return file;
-    const what = found === undefined ? 'is gone' : `has ${found.size} bytes, and ${file.size} were written`;
-    throw new LonghaulError(
-      'TargetChanged',
-      `Connection "${this.name}": ${file.path} ${what}; ${to} was left as it is.`,
-      { next: 'See who removes or writes files below _longhaul/ of the table, then start the job anew.' },
-    );
   }
 
   #versions({ to }: TableSpec): Versions {
