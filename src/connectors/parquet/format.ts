@@ -8,6 +8,7 @@ import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { printedType } from '../lake/types/index.js';
 import { verifiedFiles } from '../lake/verified-files.js';
 import type { ObjectStore } from '../objects/store.js';
+import { runClosed } from '../run-closed.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
 import { current, Versions, type PublishedEntry } from './versions.js';
@@ -32,13 +33,13 @@ export class ParquetFormat implements TableFormat {
   }
 
   async publish(publication: Publication): Promise<void> {
-    const { spec } = publication.record;
+    const { run, spec } = publication.record;
     const versions = this.#versions(spec);
     let entry: PublishedEntry | undefined;
     for (;;) {
       const { last, outcome } = await this.#sight(versions, publication);
       if (outcome === 'published') break;
-      if (outcome === 'closed') throw runClosed(publication);
+      if (outcome === 'closed') throw runClosed({ run, table: spec.table }, 'closed');
       await this.#refuseChanged(versions, publication);
       entry ??= await this.#entryOf(publication);
       await reach('publish: before COMMIT');
@@ -126,8 +127,4 @@ function partitioned({ partitionBy }: TableSpec): Finding[] {
   if (partitionBy === undefined) return [];
   const message = 'a list of Parquet files has no place for the values of partitions';
   return [{ severity: 'problem', path: 'partitionBy', message, fix: 'take it out, or use a connection of type delta' }];
-}
-
-function runClosed({ record: { run, spec } }: Publication): LonghaulError {
-  return new LonghaulError('RunClosed', `Table ${spec.table} of run ${run} was closed: nothing of it was published.`);
 }

@@ -3,11 +3,12 @@ import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
 import type { PlanInput } from '../../types.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { BRIEFLY, firstRow, transaction } from './queries.js';
-import { readOwnState, runClosed } from './records.js';
+import { readOwnState } from './records.js';
 
 /** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
 export const PAGE_SIZE = 500;

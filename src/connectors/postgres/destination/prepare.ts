@@ -1,6 +1,7 @@
 import type { ColumnShape, TableRecord } from '../../../core/model.js';
 import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import { commentTable, quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { newKeyColumns } from './indexes.js';
@@ -9,7 +10,7 @@ import { dropStagings } from './discard.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
 import { readTotals } from './receipts.js';
-import { readOwnState, runClosed } from './records.js';
+import { readOwnState } from './records.js';
 import { earlierStagings, stagingIn } from './staging-name.js';
 import { findRelation, findTarget, requireUnchanged, targetFingerprint, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
