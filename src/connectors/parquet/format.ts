@@ -9,6 +9,7 @@ import { printedType } from '../lake/types/index.js';
 import { verifiedFiles } from '../lake/verified-files.js';
 import type { ObjectStore } from '../objects/store.js';
 import { runClosed } from '../run-closed.js';
+import { problem } from '../findings.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
 import { current, Versions, type PublishedEntry } from './versions.js';
@@ -120,11 +121,11 @@ function differences({ columns }: PublishedEntry, wanted: readonly LakeColumn[])
   const given = wanted.map(({ name, type }) => `${name} ${printedType(type)}`);
   if (there.join() === given.join()) return [];
   const message = `its files have the columns ${there.join(', ')}, and the source gives ${given.join(', ')}`;
-  return [{ severity: 'problem', path: 'to', message, fix: 'give the same columns and types, or use mode: replace' }];
+  return [problem('to', message, 'give the same columns and types, or use mode: replace')];
 }
 
 function partitioned({ partitionBy }: TableSpec): Finding[] {
   if (partitionBy === undefined) return [];
   const message = 'a list of Parquet files has no place for the values of partitions';
-  return [{ severity: 'problem', path: 'partitionBy', message, fix: 'take it out, or use a connection of type delta' }];
+  return [problem('partitionBy', message, 'take it out, or use a connection of type delta')];
 }

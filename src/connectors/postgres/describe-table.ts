@@ -1,5 +1,6 @@
 import type { TableSpec } from '../../core/model.js';
 import { didYouMean } from '../../core/suggest.js';
+import { problem } from '../findings.js';
 import type { Finding, SourceTable } from '../types.js';
 import { findRelation, leavesDigest, leavesOf, readableRelations, type RelationInfo } from './catalog.js';
 import { selectColumns } from '../columns.js';
@@ -43,13 +44,6 @@ export async function describeTable(
   };
   return { table, findings };
 }
-
-const problem = (path: string, message: string, fix?: string): Finding => ({
-  severity: 'problem',
-  path,
-  message,
-  ...(fix === undefined ? {} : { fix }),
-});
 
 async function resolve(session: PgSession, from: string): Promise<RelationInfo | Finding> {
   const name = parseRelation(from);

@@ -1,4 +1,5 @@
 import type { LakeColumn, LakeType } from '../../lake/model.js';
+import { problem, warning } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import type { Metadata } from './actions.js';
 import type { Mode } from '../../../core/model.js';
@@ -130,9 +131,7 @@ function holdsNoNull(type: DeltaType): boolean {
 function lengthFindings({ name, metadata }: DeltaField): Finding[] {
   const declared = metadata?.['__CHAR_VARCHAR_TYPE_STRING'];
   if (typeof declared !== 'string') return [];
-  return [
-    { severity: 'warning', path: '', message: `column "${name}" is ${declared} to Spark: lengths are not checked` },
-  ];
+  return [warning('', `column "${name}" is ${declared} to Spark: lengths are not checked`)];
 }
 
 function unwritten({ name, nullable, metadata }: DeltaField, { mode }: Written): Finding[] {
@@ -142,7 +141,7 @@ function unwritten({ name, nullable, metadata }: DeltaField, { mode }: Written):
   }
   if (!nullable) return [problem('', `column "${name}" of the table is NOT NULL, and no such column is copied`, fix)];
   const message = `column "${name}" of the table is not among the copied ones: it would be NULL in every row`;
-  return [mode === 'replace' ? problem('', message, fix) : { severity: 'warning', path: '', message, fix }];
+  return [mode === 'replace' ? problem('', message, fix) : warning('', message, fix)];
 }
 
 function partitioningFindings(has: readonly string[], wanted: readonly string[]): Finding[] {
@@ -194,8 +193,4 @@ function partitionByFindings(columns: readonly LakeColumn[], partitionBy: readon
       problem('partitionBy', `column "${name}" is ${kind}: no partition value can be made of it`, 'name another'),
     ];
   });
-}
-
-export function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
 }

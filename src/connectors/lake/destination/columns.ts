@@ -1,5 +1,6 @@
 import type { ColumnShape, TableRecord, TableShape, TableSpec } from '../../../core/model.js';
 import { unknownColumn } from '../../columns.js';
+import { problem } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import type { LakeColumn, LakeType } from '../model.js';
 import { lakeTypeOf } from '../types/index.js';
@@ -69,8 +70,4 @@ function partitionFindings(
   });
   if (names.length === 0 || partitionBy.length < names.length || found.length > 0) return found;
   return [problem('partitionBy', 'names every column: no column is left for the files', 'take one out')];
-}
-
-export function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
 }
