@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Mode } from '../../core/model.js';
+import { nameFindings } from '../lake/column-names.js';
 import type { LakeColumn } from '../lake/model.js';
 import { problem, warning } from '../findings.js';
 import type { Finding } from '../types.js';
@@ -39,7 +40,7 @@ export async function checkTarget(
   mode: Mode,
 ): Promise<WarehouseCheck> {
   const target = await describeTarget(client, table);
-  const findings = target === undefined ? newTable(columns) : existing(target, columns, mode);
+  const findings = target === undefined ? nameFindings(columns) : existing(target, columns, mode);
   return { findings, fingerprint: fingerprintOf(target), target };
 }
 
@@ -73,28 +74,6 @@ export function fingerprintOf(target: Target | undefined): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 24);
 }
 
-/** Characters that a Delta table has in its names only with column mapping, which Longhaul doesn't turn on. */
-const SPECIAL = /[ ,;{}()\n\t=]/;
-
-function newTable(columns: readonly LakeColumn[]): Finding[] {
-  return [...columns.filter(({ name }) => SPECIAL.test(name)).map(specialName), ...twice(columns)];
-}
-
-function specialName({ name }: LakeColumn): Finding {
-  const message = `column ${name} has a character in its name that a Delta table without column mapping can't hold`;
-  return problem('to', message, 'leave it out by exclude, or name it otherwise at the source, by a query');
-}
-
-function twice(columns: readonly LakeColumn[]): Finding[] {
-  const seen = new Set<string>();
-  return columns.flatMap(({ name }) => {
-    const folded = name.toLowerCase();
-    if (seen.has(folded)) return [problem('to', `column ${name} is there twice, upper and lower case being the same`)];
-    seen.add(folded);
-    return [];
-  });
-}
-
 const TABLES = ['MANAGED', 'EXTERNAL'];
 
 function existing({ kind, format, columns: there }: Target, columns: readonly LakeColumn[], mode: Mode): Finding[] {
@@ -104,7 +83,7 @@ function existing({ kind, format, columns: there }: Target, columns: readonly La
   const found = columns.flatMap((column) => columnFindings(column, byName.get(column.name.toLowerCase())));
   const given = new Set(columns.map(({ name }) => name.toLowerCase()));
   const left = there.filter(({ name }) => !given.has(name.toLowerCase()));
-  return [...found, ...newTable(columns), ...left.flatMap((column) => leftOut(column, mode))];
+  return [...found, ...nameFindings(columns), ...left.flatMap((column) => leftOut(column, mode))];
 }
 
 function columnFindings({ name, type, nullable }: LakeColumn, there: TargetColumn | undefined): Finding[] {

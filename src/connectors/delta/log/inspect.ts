@@ -1,9 +1,10 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { nameFindings } from '../../lake/column-names.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { Finding } from '../../types.js';
 import type { Metadata, Protocol } from './actions.js';
 import { commitFindings, protocolFindings } from './protocol.js';
-import { newTableFindings, schemaFindings, type Written } from './schema.js';
+import { schemaFindings, type Written } from './schema.js';
 import { readState, tableOf } from './snapshot.js';
 
 /** What writing to a table would meet, before data moves. Problems: it can't be written. */
@@ -19,7 +20,7 @@ interface Table {
 
 /** `table` undefined: there is none, and publish creates it. */
 function findingsOf(table: Table | undefined, written: Written): Finding[] {
-  if (table === undefined) return newTableFindings(written);
+  if (table === undefined) return nameFindings(written.columns);
   return [...protocolFindings({ ...table, mode: written.mode }), ...schemaFindings(table.metadata, written)];
 }
 
