@@ -10,6 +10,7 @@ import type {
   TableState,
 } from '../../core/model.js';
 import { changesSince } from '../../core/resume.js';
+import { PAGE_SIZE } from '../plan-pages.js';
 import { runClosed, startedOver } from '../run-closed.js';
 import { sumsByState } from '../state-sums.js';
 import { refusedFor } from '../target-use.js';
@@ -32,8 +33,6 @@ import type {
 import { claim } from './claim.js';
 import { lastPublishedOf, outcomesOf, pendingOf, tableOverview, totalsOf } from './overview.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
-
-const PAGE_SIZE = 500;
 
 /** No method waits between its reads and its writes, so each is one transaction. */
 export class MemoryLedger implements Ledger {
