@@ -3,6 +3,7 @@ import { shortHash } from '../src/connectors/hash.js';
 import type { Connector, DestinationSession, Finding, NewTableRecord, SourceSession } from '../src/connectors/types.js';
 import { LonghaulError } from '../src/core/errors.js';
 import type { TableShape, TableSpec } from '../src/core/model.js';
+import { comparedShape } from '../src/core/resume.js';
 import type { Attempt } from './attempt.js';
 
 /** Sessions of one lane of the check. Without a destination only what the source says is checked. */
@@ -81,7 +82,7 @@ async function checkTable(
   const fingerprint = {
     specification: shortHash(JSON.stringify(declaredOf(spec))),
     source: shortHash(identity),
-    sourceShape: shortHash(JSON.stringify(shape)),
+    sourceShape: shortHash(JSON.stringify(comparedShape(shape))),
     target,
   };
   return { findings: all, ...size, record: { spec, source: sourceName, shape, columns, format, fingerprint } };

@@ -1,5 +1,6 @@
 import type { ColumnShape, TableSpec } from '../core/model.js';
 import { didYouMean } from '../core/suggest.js';
+import { problem } from './findings.js';
 import type { Finding } from './types.js';
 
 /** The columns to copy, in the source's order: those listed or all, but for excluded ones and those that the server computes. */
@@ -20,7 +21,7 @@ export function selectColumns<C extends ColumnShape>(
   return { selected, findings: [...findings, ...generated] };
 }
 
-const noColumns: Finding = { severity: 'problem', path: '', message: 'no column is left to copy' };
+const noColumns = problem('', 'no column is left to copy');
 
 function unknownColumns(
   path: 'columns' | 'exclude',
@@ -37,7 +38,7 @@ function unknownColumns(
 export function unknownColumn(path: string, name: string, known: readonly string[]): Finding {
   const near = didYouMean(name, known);
   const fix = near === undefined ? `the columns are ${listed(known)}` : `did you mean "${near}"?`;
-  return { severity: 'problem', path, message: `there is no column "${name}"`, fix };
+  return problem(path, `there is no column "${name}"`, fix);
 }
 
 function listed(names: readonly string[]): string {
@@ -49,6 +50,6 @@ function listedGenerated(names: readonly string[] | undefined, columns: readonly
   return (names ?? []).flatMap((name, index): Finding[] => {
     if (!columns.some((column) => column.name === name && column.generated)) return [];
     const message = `column "${name}" is generated: it is computed, never copied`;
-    return [{ severity: 'problem', path: `columns[${index}]`, message, fix: 'remove it from the list' }];
+    return [problem(`columns[${index}]`, message, 'remove it from the list')];
   });
 }

@@ -1,6 +1,7 @@
 import { LonghaulError } from '../core/errors.js';
 import type { TableRecord } from '../core/model.js';
 import { lowerFirst } from '../core/text.js';
+import { problem } from './findings.js';
 import type { Finding, OpenOptions, TargetUse } from './types.js';
 
 /** What is said of a target that another run has a claim on: the same by a check and by the ledger that refuses to open a run. */
@@ -37,7 +38,7 @@ export function refusedFor(
 
 export function useFinding(connection: string, use: TargetUse): Finding {
   const { message, next } = use.use === 'held' ? held(connection, use) : appended(use);
-  return { severity: 'problem', path: 'to', message: lowerFirst(message), fix: lowerFirst(next) };
+  return problem('to', lowerFirst(message), lowerFirst(next));
 }
 
 /** The day is enough to know the run by, and the same wherever the reader's clock is. */

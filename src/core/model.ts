@@ -148,6 +148,8 @@ export interface ColumnShape {
   readonly identity?: 'always' | 'by default';
   readonly default?: string;
   readonly collation?: string;
+  /** What people say of it there: goes into a table that is made, and is never compared. */
+  readonly comment?: string;
 }
 
 /** What a source says of a table, enough to create the like of it and to notice that it changed. */
@@ -163,6 +165,8 @@ export interface TableShape {
    * is created anew. Absent for queries, and for systems without such a thing.
    */
   readonly leaves?: string;
+  /** As a column's. */
+  readonly comment?: string;
 }
 
 /**

@@ -1,8 +1,17 @@
-import type { ColumnShape, TableRecord } from './model.js';
+import type { ColumnShape, TableRecord, TableShape } from './model.js';
 
 /** What a resume compares of a table, as the ledger has it and as the job was checked now. */
 export type Compared = Pick<TableRecord, 'spec' | 'shape' | 'fingerprint'>;
 export type Stored = Compared & Pick<TableRecord, 'state' | 'expired'>;
+
+/** All of a shape but comments, which may change while a run is under way. In the order of its keys: a digest is made of it. */
+export function comparedShape({ comment: _, ...shape }: TableShape): TableShape {
+  return { ...shape, columns: shape.columns.map(comparedColumn) };
+}
+
+function comparedColumn({ comment: _, ...column }: ColumnShape): ColumnShape {
+  return column;
+}
 
 /** Why a run can't be taken over by this job, one line a difference, each naming its table. Empty: it can. */
 export function changesSince(stored: readonly Stored[], wanted: readonly Compared[]): string[] {
@@ -67,7 +76,8 @@ function columnsChanged(before: Columns, now: Columns): string[] {
     const old = find(before, column);
     if (old === undefined) return [`column ${column.name} is new`];
     if (old.type !== column.type) return [`column ${column.name} was ${old.type} and is ${column.type}`];
-    return JSON.stringify(old) === JSON.stringify(column) ? [] : [`column ${column.name} is defined otherwise`];
+    const [was, is] = [old, column].map((each) => JSON.stringify(comparedColumn(each)));
+    return was === is ? [] : [`column ${column.name} is defined otherwise`];
   });
   return [...gone, ...other];
 }

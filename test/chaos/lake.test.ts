@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { openStore, type StoreLocation } from '../../src/connectors/objects/open.js';
+import type { StoreLocation } from '../../src/connectors/objects/open.js';
 import type { OpenStore } from '../../src/connectors/objects/store.js';
 import type { FailPoint } from '../../src/core/fail-points.js';
 import type { JobReport } from '../../workflows/messages.js';
@@ -13,6 +13,7 @@ import { deltaFiles, readLakeTable } from '../support/lake-tables.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { askPython, DELTA_RS, pythonWith } from '../support/python.js';
 import { S3_START_TIMEOUT, startS3, type S3Server } from '../support/s3.js';
+import { storeAt } from '../support/store.js';
 import { startTestTemporal, type TestTemporal } from '../support/temporal.js';
 
 /**
@@ -72,11 +73,8 @@ const POINTS = [
   'publish: before answer',
 ] as const satisfies readonly FailPoint[];
 
-const quiet = () => undefined;
-const log = { debug: quiet, info: quiet, warn: quiet };
-
 function storeOf({ location }: Place): OpenStore {
-  return openStore(location, { name: 'test', signal: new AbortController().signal, log });
+  return storeAt(location);
 }
 
 /** Ids of the table's rows, in order. */

@@ -30,7 +30,7 @@ export async function realLakeFixture(type: 'delta' | 'parquet', location?: Stor
   const config: LakeConnectionConfig = {
     ...{ type, name: 'lake', location: place, compression: 'zstd', targetFileSize: 1e8, outOfRange: 'error' },
   };
-  const store = openStore(place, { name: 'lake', signal: new AbortController().signal, log });
+  const store = await openStore(place, { name: 'lake', signal: new AbortController().signal, log });
   return {
     source: createMemoryConnector({ name: 'source', server: name }),
     destination: type === 'delta' ? createDeltaConnector(config) : createParquetConnector(config),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../src/core/activities.js';
+import { quoteLiteral } from '../../src/connectors/postgres/sql.js';
 import { sumOfTables } from '../../src/devstack/demo/kill-once.js';
 import { discard, type JobProgress, type JobReport } from '../../workflows/messages.js';
 import { FakeDatabricks, TOKEN } from '../support/fake-databricks.js';
@@ -13,6 +14,8 @@ import { testWorkers, type TestWorkers } from '../support/worker.js';
 /** Whole jobs from Postgres into a workspace of our own making. No real one was tried. */
 
 const ROWS = 20_000;
+/** With everything that could end a literal, a list of columns or a statement. */
+const COMMENTS = { table: `it's "all", \\ (of it); :name`, day: `NOT NULL, \\' or ('so');\nCOMMENT 'x'` };
 
 let postgres: TestPostgres;
 let temporal: TestTemporal;
@@ -36,6 +39,8 @@ beforeAll(async () => {
        n * 1.01, timestamptz '2024-01-01 00:00:00.123456Z' + n * interval '1 s', timestamp '2024-01-01 00:00:00' + n * interval '1 s',
        n % 2 = 0, CASE WHEN n % 3 = 0 THEN 'glad'::mood END, ARRAY['a', NULL, n::text], sha256(n::text::bytea)
        FROM generate_series(1, ${ROWS}) n;
+     COMMENT ON TABLE orders IS ${quoteLiteral(COMMENTS.table)};
+     COMMENT ON COLUMN orders.day IS ${quoteLiteral(COMMENTS.day)};
      ANALYZE`,
   );
   const { host } = fake.config();
@@ -129,6 +134,13 @@ describe('a table of a warehouse', () => {
     expect(report).toMatchObject({ phase: 'complete', rows: ROWS });
     expect(await read('bronze.orders')).toEqual(await whole());
     expect(leftovers()).toEqual([]);
+    const { comment, columns } = fake.warehouse.tables.get('dev.bronze.orders')!;
+    expect(comment).toBe(COMMENTS.table);
+    expect(columns.slice(0, 3)).toEqual([
+      { name: 'id', type: 'BIGINT', nullable: false },
+      { name: 'region', type: 'STRING', nullable: true },
+      { name: 'day', type: 'DATE', nullable: false, comment: COMMENTS.day },
+    ]);
   });
 
   it('is appended to, refused a second time, and replaced in one step', async () => {

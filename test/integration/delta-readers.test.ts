@@ -13,7 +13,7 @@ import { askPython, DELTA_RS, DUCKDB, pythonWith } from '../support/python.js';
 
 /** Partition values that have to be escaped in one place or another. */
 const REGIONS = ['north', 'a/b=c d%20 "ü"', "o'clock\n", null] as const;
-const options = { columns: SALES, partitionBy: ['region'] };
+const options = { columns: SALES, partitionBy: ['region'], description: `what was "sold", and where` };
 
 let python: string;
 let folder: string;
@@ -61,6 +61,7 @@ def duck():
 interface Seen {
   readonly schema: { readonly fields: readonly { name: string; type: string; nullable: boolean; metadata: object }[] };
   readonly partitions: readonly string[];
+  readonly description: string;
   readonly count: number;
   readonly first: readonly Record<string, unknown>[];
   readonly last: readonly Record<string, unknown>[];
@@ -86,7 +87,7 @@ describe('delta-rs', () => {
 from deltalake import DeltaTable
 dt = DeltaTable(table)
 rows = dt.to_pyarrow_table().sort_by('id')
-answer({'schema': json.loads(dt.schema().to_json()), 'partitions': dt.metadata().partition_columns, 'count': rows.num_rows,
+answer({'schema': json.loads(dt.schema().to_json()), 'partitions': dt.metadata().partition_columns, 'description': dt.metadata().description, 'count': rows.num_rows,
   'first': rows.slice(0, 2).to_pylist(), 'last': rows.slice(399, 1).to_pylist(), 'regions': [[v, n] for v, n in sorted(
     ((str(d['region']), d['id_count']) for d in rows.group_by('region').aggregate([('id', 'count')]).to_pylist()))],
   'history': dt.history(), 'protocol': [dt.protocol().min_reader_version, dt.protocol().min_writer_version]})`)) as Seen;
@@ -102,6 +103,7 @@ answer({'schema': json.loads(dt.schema().to_json()), 'partitions': dt.metadata()
     ]);
     expect(seen.schema.fields.at(-1)!.metadata).toEqual({ comment: SALES.at(-1)!.comment });
     expect(seen.partitions).toEqual(['region']);
+    expect(seen.description).toBe(options.description);
     expect(seen.count).toBe(400);
     expect(seen.first[1]).toEqual({
       ...{
@@ -148,8 +150,9 @@ answer(dt.version())`);
     const seen = await ask(`
 from deltalake import DeltaTable
 dt = DeltaTable(table)
-answer([dt.version(), dt.to_pyarrow_table().num_rows, sorted(str(k) for k in dt.file_uris())[-1], dt.transaction_version('longhaul:b:orders')])`);
-    expect(seen).toEqual([2, 415, expect.stringContaining('region=') as string, 1]);
+answer([dt.version(), dt.to_pyarrow_table().num_rows, sorted(str(k) for k in dt.file_uris())[-1], dt.transaction_version('longhaul:b:orders'),
+  dt.metadata().description])`);
+    expect(seen).toEqual([2, 415, expect.stringContaining('region=') as string, 1, options.description]);
   });
 
   it('removes rows of ours, and all of it is replaced then', async () => {

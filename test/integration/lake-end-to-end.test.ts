@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../src/core/activities.js';
+import { quoteLiteral } from '../../src/connectors/postgres/sql.js';
 import { sumOfTables } from '../../src/devstack/demo/kill-once.js';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
 import { runSql, startTestPostgres, type TestPostgres } from '../support/postgres.js';
@@ -146,6 +147,24 @@ print(json.dumps({'rows': t.num_rows, 'ids': len(set(t['id'].to_pylist())), 'dig
 
 const local = (to: string) => join(root, 'delta', ...to.split('.'));
 
+function comment(table: string, day: string): Promise<unknown> {
+  return runSql(
+    url,
+    `COMMENT ON TABLE orders IS ${quoteLiteral(table)}; COMMENT ON COLUMN orders.day IS ${quoteLiteral(day)}`,
+  );
+}
+
+/** What delta-rs shows of the table's, and of those columns that have any. */
+function comments(to: string): Promise<unknown> {
+  const program = `
+import sys, json
+from deltalake import DeltaTable
+dt = DeltaTable(json.loads(sys.argv[1]))
+fields = json.loads(dt.schema().to_json())['fields']
+print(json.dumps({'description': dt.metadata().description, 'columns': {f['name']: f['metadata'] for f in fields if f['metadata']}}))`;
+  return askPython(python, program, local(to));
+}
+
 describe('a Delta table in a folder', () => {
   it('has every row once, whatever worker is killed', async () => {
     const victim = await workers.start();
@@ -172,6 +191,22 @@ describe('a Delta table in a folder', () => {
     expect(await read(local('bronze.again'))).toMatchObject({ rows: 2 * ROWS, ids: ROWS, version: 1 });
     await run('lake', [orders('bronze.again', { where: 'id <= 100' })]);
     expect(await read(local('bronze.again'))).toMatchObject({ rows: 100, ids: 100, version: 2 });
+  });
+
+  it('has the comments that the source had when its run was opened, and keeps them', async () => {
+    await comment('as it was', 'a "day", in UTC');
+    const said = [orders('bronze.said', { partition: { by: 'id', count: 16 } })];
+    const handle = await start('lake', said, { parallelism: 1 });
+    await untilCommitted(handle);
+    const { run: taken, name } = await handle.query<JobProgress>('progress');
+    await handle.terminate('by the test');
+    await comment('as it is', 'otherwise');
+    const report = await run('lake', said, { parallelism: 1, name, resume: taken });
+    expect(report).toMatchObject({ phase: 'complete', run: taken, rows: ROWS });
+    const kept = { description: 'as it was', columns: { day: { comment: 'a "day", in UTC' } } };
+    expect(await comments('bronze.said')).toEqual(kept);
+    await run('lake', [orders('bronze.said', { where: 'id <= 100' })]);
+    expect(await comments('bronze.said')).toEqual(kept);
   });
 
   it('is asked about before data moves', async () => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresConnector } from '../../src/connectors/postgres/index.js';
-import type { Mode, TableSpec } from '../../src/core/model.js';
+import type { TableSpec } from '../../src/core/model.js';
 import { newMeter, ROWS, Scene } from '../contract/fixture.js';
 import { postgresFixture, type PostgresFixture } from '../contract/postgres-fixture.js';
 import { connectionTo } from '../support/connection.js';
@@ -30,15 +30,19 @@ afterAll(async () => {
 const sql = <Row extends object>(text: string, values?: unknown[]) =>
   values ? runSql<Row>(fixture.destinationUrl, text, values) : runSql<Row>(fixture.destinationUrl, text);
 
-function scene(to: string, options: { mode?: Mode; on?: Partial<PostgresFixture>; from?: string } = {}): Scene {
-  const { mode = 'replace', on = {}, from = 'public.items' } = options;
-  const spec: TableSpec = { table: from, from, to, mode, partition: { by: 'auto' } };
+interface SceneOptions extends Partial<Pick<TableSpec, 'mode' | 'publish' | 'exclude'>> {
+  readonly on?: Partial<PostgresFixture>;
+  readonly from?: string;
+}
+
+function scene(to: string, { mode = 'replace', on = {}, from = 'public.items', ...more }: SceneOptions = {}): Scene {
+  const spec: TableSpec = { table: from, from, to, mode, partition: { by: 'auto' }, ...more };
   return new Scene({ ...fixture, ...on }, `run-${randomUUID()}`, spec);
 }
 
 async function copy(s: Scene): Promise<void> {
   const session = await s.destination();
-  const record = await s.begun(session);
+  const record = await s.begunInto(session);
   await s.copyAll(session, record);
   await s.buildAll(session, record);
   await session.publish(record, newMeter());
@@ -225,6 +229,40 @@ describe('a target that is appended to', () => {
     });
     expect(await sql('SELECT * FROM taken')).toEqual([{ id: 5, note: 'first' }]);
   });
+});
+
+describe('a target that is made', () => {
+  const LEFT = { exclude: ['left_out'] };
+
+  it.each(['table', 'partition'] as const)('with publish: %s has the comments of the source', async (publish) => {
+    const to = `public.made_by_${publish}`;
+    await runSql(
+      fixture.sourceUrl,
+      `CREATE TABLE IF NOT EXISTS said (id int PRIMARY KEY, note text, left_out int);
+       COMMENT ON TABLE said IS 'it''s \\ said'; COMMENT ON COLUMN said.note IS E'two\nlines'; COMMENT ON COLUMN said.left_out IS 'none'`,
+    );
+    await using s = scene(to, {
+      mode: publish === 'table' ? 'replace' : 'append',
+      from: 'public.said',
+      publish,
+      ...LEFT,
+    });
+    await copy(s);
+    expect(await comments(to)).toEqual({ table: `it's \\ said`, columns: { note: 'two\nlines' } });
+    await sql(`COMMENT ON TABLE ${to} IS 'its own'; COMMENT ON COLUMN ${to}.note IS NULL`);
+    await using again = scene(to, { from: 'public.said', ...LEFT });
+    await copy(again);
+    expect(await comments(to)).toEqual({ table: 'its own', columns: null });
+  });
+
+  async function comments(table: string): Promise<unknown> {
+    const columns = `SELECT json_object_agg(attname, col_description(attrelid, attnum)) FROM pg_attribute
+      WHERE attrelid = $1::regclass AND col_description(attrelid, attnum) IS NOT NULL`;
+    const [row] = await sql(`SELECT obj_description($1::regclass, 'pg_class') AS table, (${columns}) AS columns`, [
+      table,
+    ]);
+    return row;
+  }
 });
 
 describe('an ordinary role', () => {

@@ -29,7 +29,8 @@ interface Version {
 }
 
 interface Table {
-  columns: readonly { name: string; type: string; nullable: boolean }[];
+  columns: readonly { name: string; type: string; nullable: boolean; comment?: string }[];
+  comment?: string;
   properties: Map<string, string>;
   readonly versions: Version[];
   loaded: Set<string>;
@@ -40,6 +41,7 @@ type Begun = () => Promise<Rows>;
 
 const NOTHING: Rows = { columns: [], rows: [] };
 const NAME = '((?:`[^`]+`\\.){2}`[^`]+`)';
+const LITERAL = "'(?:[^'\\\\]|\\\\.)*'";
 
 export class FakeWarehouse {
   readonly tables = new Map<string, Table>();
@@ -105,7 +107,7 @@ export class FakeWarehouse {
   ][] {
     return [
       [
-        `^CREATE( OR REPLACE)? TABLE( IF NOT EXISTS)? ${NAME} \\((.*)\\) USING DELTA(?: TBLPROPERTIES \\((.*)\\))?$`,
+        `^CREATE( OR REPLACE)? TABLE( IF NOT EXISTS)? ${NAME} \\((.*)\\) USING DELTA( COMMENT ${LITERAL})?(?: TBLPROPERTIES \\((.*)\\))?$`,
         (g) => () => this.#create(g),
       ],
       [
@@ -139,7 +141,7 @@ export class FakeWarehouse {
     ];
   }
 
-  async #create([replace, ifAbsent, name, columns, properties]: (string | undefined)[]): Promise<Rows> {
+  async #create([replace, ifAbsent, name, columns, comment, properties]: (string | undefined)[]): Promise<Rows> {
     const key = keyOf(name!);
     const known = this.tables.get(key);
     if (known !== undefined && replace === undefined) {
@@ -149,9 +151,10 @@ export class FakeWarehouse {
     await this.#run(`CREATE OR REPLACE TABLE ${duck(name!)} (${columns!})`);
     const made: Table = {
       columns: splitTop(columns!).map((column) => {
-        const [, its, type] = /^`([^`]+)` (.*?)( NOT NULL)?( COMMENT .*)?$/.exec(column)!;
-        return { name: its!, type: type!, nullable: !column.includes(' NOT NULL') };
+        const [, its, type, notNull, said] = /^`([^`]+)` (.*?)( NOT NULL)?( COMMENT .*)?$/s.exec(column)!;
+        return { name: its!, type: type!, nullable: notNull === undefined, ...commentIn(said) };
       }),
+      ...commentIn(comment),
       properties: propertiesOf(properties ?? ''),
       versions: known?.versions ?? [],
       loaded: new Set(),
@@ -367,15 +370,19 @@ function failureOf(error: Error): StatementFailed {
   return new StatementFailed('58030', `[FAILED_READ_FILE] ${first} SQLSTATE: 58030`);
 }
 
+function commentIn(clause: string | undefined): { comment?: string } {
+  return clause === undefined ? {} : { comment: literals(clause)[0]! };
+}
+
 /** Spark's names, escapes and types, in DuckDB's. */
 function duck(sql: string): string {
   return sql
+    .replace(new RegExp(` COMMENT ${LITERAL}`, 'gs'), '')
     .replaceAll('`', '"')
     .replaceAll("\\'", "''")
     .replace(/\bTIMESTAMP\b/g, 'TIMESTAMPTZ')
     .replace(/\bTIMESTAMP_NTZ\b/g, 'TIMESTAMP')
-    .replace(/\bARRAY<(\w+)>/g, '$1[]')
-    .replace(/ COMMENT '[^']*'/g, '');
+    .replace(/\bARRAY<(\w+)>/g, '$1[]');
 }
 
 function keyOf(name: string): string {
@@ -383,7 +390,7 @@ function keyOf(name: string): string {
 }
 
 function literals(list: string): string[] {
-  return [...list.matchAll(/'((?:[^'\\]|\\.)*)'/g)].map(([, text]) => text!.replace(/\\(.)/g, '$1'));
+  return [...list.matchAll(/'((?:[^'\\]|\\.)*)'/gs)].map(([, text]) => text!.replace(/\\(.)/gs, '$1'));
 }
 
 function propertiesOf(list: string): Map<string, string> {

@@ -207,7 +207,7 @@ export class JsonLakeSession implements DestinationSession {
     for await (const each of this.ledger.committedFiles(record)) files.push(...each.files.map(({ path }) => path));
     const { mode, to } = record.spec;
     await this.#targets.commit(to, { kind: 'commit', app: appOf(record), epoch, mode, files });
-    await this.ledger.published(record, epoch, { files: files.length });
+    await this.ledger.published(record, epoch);
     return totals;
   }
 

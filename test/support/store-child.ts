@@ -8,7 +8,7 @@ const SCRIPTS = {
   /** Has written 3 MB of an object that it does not finish. */
   create: `
     const { openStore } = await jiti.import(source('open.ts'));
-    const store = openStore({ kind: 'local', path: root }, options);
+    const store = await openStore({ kind: 'local', path: root }, options);
     const writer = await store.create(path);
     await writer.write(Buffer.alloc(3_000_000, 'x'));`,
   /** Holds the lock under which an object is replaced. */

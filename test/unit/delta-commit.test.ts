@@ -121,14 +121,19 @@ describe('a commit', () => {
     });
   });
 
-  it('is refused when a file is not as it was written', async () => {
+  it.each([
+    ['is not there', undefined],
+    ['has 2 bytes instead of 3 bytes', 2],
+  ])('is refused when a file %s', async (what, size) => {
     const store = new DeltaMemoryStore();
+    const file = dataFile('lost.parquet');
+    if (size !== undefined) store.set(file.path, Buffer.alloc(size));
     const files = (async function* () {
-      yield await Promise.resolve(dataFile('lost.parquet'));
+      yield await Promise.resolve(file);
     })();
     await expect(publish(store, 'a', [], { files })).rejects.toMatchObject({
       code: 'TargetChanged',
-      message: expect.stringContaining('is not there') as string,
+      message: `A data file of Delta table ${TABLE} ${what} (${file.path}); nothing was published.`,
     });
     expect(store.objects.has(commitPath(TABLE, 0))).toBe(false);
   });

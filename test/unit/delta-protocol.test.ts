@@ -5,7 +5,6 @@ import { newProtocol, protocolFindings } from '../../src/connectors/delta/log/pr
 import {
   deltaType,
   lakeType,
-  newTableFindings,
   schemaFindings,
   schemaString,
   type DeltaField,
@@ -150,19 +149,6 @@ describe('a schema', () => {
     expect(findings(withField({ metadata: { CURRENT_DEFAULT: '1' } }))[0]).toMatch(/^problem: .* has a default/);
   });
 
-  it('of a new table holds names that files can hold', () => {
-    const columns = ['a', 'A', 'b c', ''].map((name) => lakeColumn(name, 'long'));
-    expect(texts(newTableFindings({ ...written, columns })).map((line) => line.slice(0, 38))).toEqual([
-      'problem: "a" and "A" differ in case on',
-      "problem: Delta can't hold a column nam",
-      "problem: Delta can't hold a column nam",
-    ]);
-    expect(newTableFindings({ ...written, partitionBy: ['id', 'name'] })).toHaveLength(1);
-    expect(
-      newTableFindings({ ...written, columns: [...COLUMNS, lakeColumn('b', 'binary')], partitionBy: ['b', 'nope'] }),
-    ).toHaveLength(2);
-  });
-
   it('goes to Delta and back', () => {
     for (const kind of [
       'boolean',
@@ -197,9 +183,16 @@ describe('a schema', () => {
 it('a table is inspected before data moves', async () => {
   const store = new DeltaMemoryStore();
   const written = { mode: 'append' as const, columns: COLUMNS, partitionBy: [] };
-  expect(await inspectTable(store, TABLE, written)).toEqual({ findings: [] });
+  expect(await inspectTable(store, TABLE, written)).toEqual([]);
+  const nameless = { ...written, columns: ['b c', ''].map((name) => lakeColumn(name, 'long')) };
+  expect(texts(await inspectTable(store, TABLE, nameless))).toEqual([
+    `problem: Delta can't hold a column named "b c": a name may have no space and none of ,;{}()=`,
+    `problem: Delta can't hold a column named "": a name may have no space and none of ,;{}()=`,
+  ]);
   await publish(store, 'a', []);
-  const { table, findings } = await inspectTable(store, TABLE, written);
-  expect(findings).toEqual([]);
-  expect(table).toMatchObject({ version: 0, fingerprint: expect.stringContaining('"name","string",true') as string });
+  expect(await inspectTable(store, TABLE, written)).toEqual([]);
+  const unfit = { ...written, columns: [lakeColumn('id', 'string', false), ...COLUMNS.slice(1)] };
+  expect(await inspectTable(store, TABLE, unfit)).toMatchObject([
+    { message: expect.stringContaining('"id" is long') as string },
+  ]);
 });

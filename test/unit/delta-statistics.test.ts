@@ -109,7 +109,7 @@ describe('a partition value', () => {
     expect(partitionValueText('c', { kind: 'timestamp_ntz' }, '2024-01-31 10:00:00.123456')).toBe(
       '2024-01-31 10:00:00.123456',
     );
-    expect(partitionValueText('c', { kind: 'boolean' }, 't')).toBe('true');
+    expect(partitionValueText('c', { kind: 'boolean' }, 'true')).toBe('true');
     expect(partitionValueText('c', { kind: 'string' }, null)).toBeNull();
     expect(partitionValueText('c', { kind: 'string' }, 'a/b=ü')).toBe('a/b=ü');
   });

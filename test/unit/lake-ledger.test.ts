@@ -282,13 +282,3 @@ describe('differences', () => {
     expect(keys.map((text) => (JSON.parse(text) as { key: string }[]).map(({ key }) => key))).toEqual([['e'], ['d']]);
   });
 });
-
-it('a small document of the target is put once', async () => {
-  const world = new LakeWorld(1);
-  const { ledger } = world.calm();
-  const record = await opened(ledger, 1);
-  expect(await ledger.document(record, 'plan')).toBeUndefined();
-  expect(await ledger.putDocument(record, 'plan', { version: 1 })).toEqual({ version: 1 });
-  expect(await ledger.putDocument(record, 'plan', { version: 2 })).toEqual({ version: 1 });
-  expect(await ledger.document(record, 'plan')).toEqual({ version: 1 });
-});

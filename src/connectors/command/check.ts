@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { counted } from '../../core/text.js';
 import type { ColumnShape, TableShape, TableSpec } from '../../core/model.js';
+import { problem, warning } from '../findings.js';
 import type { Demand, Finding, Format, SourceTable } from '../types.js';
 import type { CommandConnectionConfig } from './config.js';
 import { hasTool, whyNotStarted } from './find-program.js';
@@ -9,17 +10,20 @@ import { defaultTmpDir, makeTmpDir } from './tmp-root.js';
 /** Whether the program could be started here. It is not: that would be a session of its own, for nothing. */
 export async function checkProgram(config: CommandConnectionConfig, demand: Demand): Promise<Finding[]> {
   const { name, maxProcesses } = config;
-  const problem = (message: string, fix: string): Finding => ({ severity: 'problem', path: '', message, fix });
   const [missing, noFolder] = [whyNotStarted(config), await whyNoFolder(config)];
   return [
     ...(missing === undefined
       ? []
-      : [problem(`the program of connection "${name}" can not be started: ${missing}`, CORRECT)]),
-    ...(hasTool('mkfifo') ? [] : [problem('this worker has no program mkfifo in its PATH', 'install coreutils')]),
+      : [problem('', `the program of connection "${name}" can not be started: ${missing}`, CORRECT)]),
+    ...(hasTool('mkfifo') ? [] : [problem('', 'this worker has no program mkfifo in its PATH', 'install coreutils')]),
     ...(noFolder === undefined
       ? []
       : [
-          problem(`connection "${name}" has no temporary folder: ${noFolder}`, 'name another: tmpDir in longhaul.yaml'),
+          problem(
+            '',
+            `connection "${name}" has no temporary folder: ${noFolder}`,
+            'name another: tmpDir in longhaul.yaml',
+          ),
         ]),
     ...(demand.sessions > maxProcesses ? [tooMany(config, demand)] : []),
   ];
@@ -47,12 +51,11 @@ export function whyNot(path: string, error: unknown): string {
 
 function tooMany({ name, maxProcesses }: CommandConnectionConfig, { sessions }: Demand): Finding {
   const programs = counted(maxProcesses, 'program');
-  return {
-    severity: 'warning',
-    path: '',
-    message: `a worker runs ${programs} of connection "${name}" at a time, and the job's parallelism is ${sessions}: with one worker the others wait`,
-    fix: 'lower parallelism, raise maxProcesses in longhaul.yaml, or start more workers',
-  };
+  return warning(
+    '',
+    `a worker runs ${programs} of connection "${name}" at a time, and the job's parallelism is ${sessions}: with one worker the others wait`,
+    'lower parallelism, raise maxProcesses in longhaul.yaml, or start more workers',
+  );
 }
 
 /** What a program gives is what the job says, or what the target takes: the program itself is not asked. */
@@ -68,12 +71,11 @@ export function describeQueries(
 }
 
 export function noTables({ name }: CommandConnectionConfig): Finding {
-  return {
-    severity: 'problem',
-    path: '',
-    message: `connection "${name}" is a program: it has no tables that could be named, and gives the rows of queries`,
-    fix: 'write table, to and queries (or queriesFrom)',
-  };
+  return problem(
+    '',
+    `connection "${name}" is a program: it has no tables that could be named, and gives the rows of queries`,
+    'write table, to and queries (or queriesFrom)',
+  );
 }
 
 function declaredOf({ declared = [] }: TableSpec): { shape: TableShape; columns: string[] } {

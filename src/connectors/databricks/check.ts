@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Mode } from '../../core/model.js';
+import { nameFindings } from '../lake/column-names.js';
 import type { LakeColumn } from '../lake/model.js';
+import { problem, warning } from '../findings.js';
 import type { Finding } from '../types.js';
 import type { WarehouseClient } from './client.js';
 import { fits, literal, quoted, tableSql, typeSql, type WarehouseTable } from './names.js';
@@ -38,7 +40,7 @@ export async function checkTarget(
   mode: Mode,
 ): Promise<WarehouseCheck> {
   const target = await describeTarget(client, table);
-  const findings = target === undefined ? newTable(columns) : existing(target, columns, mode);
+  const findings = target === undefined ? nameFindings(columns) : existing(target, columns, mode);
   return { findings, fingerprint: fingerprintOf(target), target };
 }
 
@@ -72,62 +74,33 @@ export function fingerprintOf(target: Target | undefined): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 24);
 }
 
-/** Characters that a Delta table has in its names only with column mapping, which Longhaul doesn't turn on. */
-const SPECIAL = /[ ,;{}()\n\t=]/;
-
-function newTable(columns: readonly LakeColumn[]): Finding[] {
-  return [...columns.filter(({ name }) => SPECIAL.test(name)).map(specialName), ...twice(columns)];
-}
-
-function specialName({ name }: LakeColumn): Finding {
-  const message = `column ${name} has a character in its name that a Delta table without column mapping can't hold`;
-  return problem(message, 'leave it out by exclude, or name it otherwise at the source, by a query');
-}
-
-function twice(columns: readonly LakeColumn[]): Finding[] {
-  const seen = new Set<string>();
-  return columns.flatMap(({ name }) => {
-    const folded = name.toLowerCase();
-    if (seen.has(folded)) return [problem(`column ${name} is there twice, upper and lower case being the same`)];
-    seen.add(folded);
-    return [];
-  });
-}
-
 const TABLES = ['MANAGED', 'EXTERNAL'];
 
 function existing({ kind, format, columns: there }: Target, columns: readonly LakeColumn[], mode: Mode): Finding[] {
-  if (!TABLES.includes(kind)) return [problem(`is no table that can be loaded, but ${kind.toLowerCase()}`)];
-  if (format !== 'DELTA') return [problem(`is a table of format ${format.toLowerCase()}, not Delta`)];
+  if (!TABLES.includes(kind)) return [problem('to', `is no table that can be loaded, but ${kind.toLowerCase()}`)];
+  if (format !== 'DELTA') return [problem('to', `is a table of format ${format.toLowerCase()}, not Delta`)];
   const byName = new Map(there.map((column) => [column.name.toLowerCase(), column]));
   const found = columns.flatMap((column) => columnFindings(column, byName.get(column.name.toLowerCase())));
   const given = new Set(columns.map(({ name }) => name.toLowerCase()));
   const left = there.filter(({ name }) => !given.has(name.toLowerCase()));
-  return [...found, ...newTable(columns), ...left.flatMap((column) => leftOut(column, mode))];
+  return [...found, ...nameFindings(columns), ...left.flatMap((column) => leftOut(column, mode))];
 }
 
 function columnFindings({ name, type, nullable }: LakeColumn, there: TargetColumn | undefined): Finding[] {
-  if (there === undefined) return [problem(`has no column ${name}`, 'add it to the table, or leave it out by exclude')];
+  if (there === undefined)
+    return [problem('to', `has no column ${name}`, 'add it to the table, or leave it out by exclude')];
   const wanted = typeSql(type);
   if (!fits(wanted, there.type))
-    return [problem(`column ${name} is ${there.type}, which does not hold every ${wanted}`, `make it ${wanted}`)];
+    return [problem('to', `column ${name} is ${there.type}, which does not hold every ${wanted}`, `make it ${wanted}`)];
   if (nullable && !there.nullable)
-    return [warning(`column ${name} takes no NULL, which the source may have: publishing would fail at one`)];
+    return [warning('to', `column ${name} takes no NULL, which the source may have: publishing would fail at one`)];
   return [];
 }
 
 function leftOut({ name, nullable, hasDefault }: TargetColumn, mode: Mode): Finding[] {
-  if (!nullable && !hasDefault) return [problem(`column ${name} takes no NULL and the source does not have it`)];
+  if (!nullable && !hasDefault) return [problem('to', `column ${name} takes no NULL and the source does not have it`)];
   const what = hasDefault ? 'its default' : 'NULL';
-  return mode === 'replace' ? [warning(`column ${name} is not in the source: every row gets ${what}`)] : [];
-}
-
-function problem(message: string, fix?: string): Finding {
-  return { severity: 'problem', path: 'to', message, ...(fix === undefined ? {} : { fix }) };
-}
-
-function warning(message: string): Finding {
-  return { severity: 'warning', path: 'to', message };
+  return mode === 'replace' ? [warning('to', `column ${name} is not in the source: every row gets ${what}`)] : [];
 }
 
 /** Creates the target where there is none. Idempotent. */
@@ -135,12 +108,16 @@ export async function createTarget(
   client: WarehouseClient,
   table: WarehouseTable,
   columns: readonly LakeColumn[],
+  comment?: string,
 ): Promise<void> {
-  const sql = `CREATE TABLE IF NOT EXISTS ${tableSql(table)} (${columns.map(columnSql).join(', ')}) USING DELTA`;
-  await client.run({ sql, repeatable: true });
+  const made = `${tableSql(table)} (${columns.map(columnSql).join(', ')}) USING DELTA${commentSql(comment)}`;
+  await client.run({ sql: `CREATE TABLE IF NOT EXISTS ${made}`, repeatable: true });
 }
 
 function columnSql({ name, type, nullable, comment }: LakeColumn): string {
-  const said = comment === undefined ? '' : ` COMMENT ${literal(comment)}`;
-  return `${quoted(name)} ${typeSql(type)}${nullable ? '' : ' NOT NULL'}${said}`;
+  return `${quoted(name)} ${typeSql(type)}${nullable ? '' : ' NOT NULL'}${commentSql(comment)}`;
+}
+
+function commentSql(comment: string | undefined): string {
+  return comment === undefined ? '' : ` COMMENT ${literal(comment)}`;
 }

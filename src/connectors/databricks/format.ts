@@ -3,6 +3,7 @@ import type { TableRecord, TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
 import type { LakeColumn } from '../lake/model.js';
 import { unknownType } from '../lake/types/index.js';
+import { problem } from '../findings.js';
 import type { Finding } from '../types.js';
 import { checkTarget, createTarget, describeTarget } from './check.js';
 import type { WarehouseClient } from './client.js';
@@ -39,7 +40,7 @@ export class DatabricksFormat implements TableFormat {
   async publish(publication: Publication): Promise<void> {
     const { stillPublishing, phase, record, columns } = publication;
     await stillPublishing();
-    await createTarget(this.client, this.#target(record.spec), columns);
+    await createTarget(this.client, this.#target(record.spec), columns, record.shape.comment);
     const ready = async () => {
       await stillPublishing();
       await reach('publish: before COMMIT');
@@ -80,5 +81,5 @@ function partitioned({ partitionBy }: TableSpec): Finding[] {
   if (partitionBy === undefined) return [];
   const message = 'is not for a warehouse, which lays its tables out by itself';
   const fix = 'take it out, and create the table beforehand with PARTITIONED BY or CLUSTER BY, if it is to have one';
-  return [{ severity: 'problem', path: 'partitionBy', message, fix }];
+  return [problem('partitionBy', message, fix)];
 }

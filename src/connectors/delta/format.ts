@@ -7,6 +7,7 @@ import { unknownType } from '../lake/types/index.js';
 import type { OpenStore } from '../objects/store.js';
 import type { Finding, Log } from '../types.js';
 import { writeCheckpoint } from './log/checkpoint.js';
+import type { NewTable } from './log/build-commit.js';
 import { publishCommit, settle, type FencedTarget } from './log/commit.js';
 import { inspectTable } from './log/inspect.js';
 import { referencedFiles } from './log/references.js';
@@ -25,9 +26,8 @@ export class DeltaFormat implements TableFormat {
     private readonly version: string,
   ) {}
 
-  async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
-    const { findings } = await inspectTable(this.store, tablePath(spec.to)!, written(spec, columns));
-    return findings;
+  check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
+    return inspectTable(this.store, tablePath(spec.to)!, written(spec, columns));
   }
 
   async columns({ to }: TableSpec): Promise<readonly NamedType[] | undefined> {
@@ -43,15 +43,14 @@ export class DeltaFormat implements TableFormat {
   }
 
   async publish(publication: Publication): Promise<void> {
-    const { record, columns, files } = publication;
-    const target = { ...this.#target(publication), ...written(record.spec, columns), files };
+    const { files } = publication;
+    const target = { ...this.#target(publication), ...made(publication), files };
     const { version, checkpointDue } = await publishCommit(target);
     if (checkpointDue && version !== undefined) await this.#checkpoint(target.tablePath, version);
   }
 
   settle(publishing: Publishing): Promise<'published' | 'closed'> {
-    const create = written(publishing.record.spec, publishing.columns);
-    return settle({ ...this.#target(publishing), create });
+    return settle({ ...this.#target(publishing), create: made(publishing) });
   }
 
   async referenced({ to }: TableSpec, folder: string): Promise<ReadonlySet<string>> {
@@ -88,4 +87,10 @@ function appId(kind: string, { run, spec }: TableRecord): string {
 
 function written({ mode, partitionBy = [] }: TableSpec, columns: readonly LakeColumn[]): Written {
   return { columns, partitionBy, mode };
+}
+
+/** Where there is no table yet, it gets what is said of the source's. */
+function made({ record: { spec, shape }, columns }: Publishing): Written & NewTable {
+  const { comment: description } = shape;
+  return { ...written(spec, columns), ...(description !== undefined && { description }) };
 }

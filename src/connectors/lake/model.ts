@@ -40,7 +40,7 @@ export interface DataFile {
   /** In bytes. */
   readonly size: number;
   readonly rows: number;
-  /** By the names of `partitionBy`, in the text form that Delta's protocol has for partition values; null for NULL. Absent: there are none. */
+  /** By the names of `partitionBy`, as texts in the form of `Value`; null for NULL. Absent: there are none. */
   readonly partitionValues?: Readonly<Record<string, string | null>>;
   /** By name, of the columns for which readers can use it. */
   readonly statistics: Readonly<Record<string, ColumnStatistics>>;

@@ -31,18 +31,18 @@ export function createLakeConnector(config: LakeConnectionConfig, makeFormat: Ma
     type: config.type,
     capabilities: LAKE_CAPABILITIES,
     openSource: () => Promise.reject(notASource(config)),
-    openDestination: (options) => Promise.resolve(openLake(config, options, makeFormat, cache)),
+    openDestination: (options) => openLake(config, options, makeFormat, cache),
   };
 }
 
-function openLake(
+async function openLake(
   config: LakeConnectionConfig,
   options: SessionOptions,
   makeFormat: MakeFormat,
   cache: RunCache,
-): DestinationSession {
+): Promise<DestinationSession> {
   const { name, location } = config;
-  const store = openStore(location, { name, signal: options.signal, log: options.log });
+  const store = await openStore(location, { name, signal: options.signal, log: options.log });
   const endpoint = location.kind === 's3' ? (location.endpoint ?? '') : '';
   return openLakeIn(store, config, options, makeFormat(store, options), cache, {
     identity: `${store.url} ${endpoint}`,

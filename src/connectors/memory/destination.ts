@@ -15,7 +15,8 @@ import type {
 } from '../types.js';
 import { MemoryTableDigester } from './digester.js';
 import { claim } from './claim.js';
-import { MemoryLedger, move, requireOpen, runClosed, startedOver } from './ledger.js';
+import { MemoryLedger, move, requireOpen, requireSame } from './ledger.js';
+import { runClosed } from '../run-closed.js';
 import { someQuarantined } from '../state-sums.js';
 import { totalsOf } from './overview.js';
 import type { LedgerEntry, MemoryServer, MemoryTable, OpenAttempt } from './server.js';
@@ -202,14 +203,13 @@ class MemoryWriter implements PartitionWriter {
   commit(rowsRead: number, digest?: string): Promise<Receipt> {
     return this.#unlessAborted(Promise.resolve()).then(() => {
       const { run, spec, state } = this.entry.record;
-      const over = startedOver(this.entry.record, this.ledger.entry(run, spec.table));
-      if (over) throw over;
+      requireSame(this.entry.record, this.ledger.entry(run, spec.table));
       const rows = this.#loaded.length;
       if (!this.open.alive) throw new LonghaulError('ConnectionFailed', 'The session was ended by another attempt.');
       const quarantined = this.#rejects.length;
       if (rows + quarantined !== rowsRead)
         throw new LonghaulError('CountMismatch', `${rowsRead} rows were read, ${rows} written.`);
-      if (state !== 'open') throw runClosed(run, spec.table, state);
+      if (state !== 'open') throw runClosed({ run, table: spec.table }, state);
       this.open.alive = false;
       this.staging.push(...this.#loaded);
       const { ordinal, hash: predicateHash, attempt } = this.claim;

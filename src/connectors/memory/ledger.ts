@@ -10,6 +10,8 @@ import type {
   TableState,
 } from '../../core/model.js';
 import { changesSince } from '../../core/resume.js';
+import { PAGE_SIZE } from '../plan-pages.js';
+import { runClosed, startedOver } from '../run-closed.js';
 import { sumsByState } from '../state-sums.js';
 import { refusedFor } from '../target-use.js';
 import type {
@@ -31,8 +33,6 @@ import type {
 import { claim } from './claim.js';
 import { lastPublishedOf, outcomesOf, pendingOf, tableOverview, totalsOf } from './overview.js';
 import type { LedgerEntry, LedgerRun, MemoryServer } from './server.js';
-
-const PAGE_SIZE = 500;
 
 /** No method waits between its reads and its writes, so each is one transaction. */
 export class MemoryLedger implements Ledger {
@@ -82,8 +82,7 @@ export class MemoryLedger implements Ledger {
     for await (const partition of plan.partitions) partitions.push(partition);
     return this.#step(() => {
       const entry = this.entry(record.run, record.spec.table);
-      const over = startedOver(record, entry);
-      if (!entry.plan && over) throw over;
+      if (!entry.plan) requireSame(record, entry);
       const { reason, estimatedRows } = plan;
       const counts = { partitions: partitions.length, pages: Math.ceil(partitions.length / PAGE_SIZE) };
       entry.plan ??= {
@@ -248,7 +247,7 @@ export class MemoryLedger implements Ledger {
 
   entry(run: string, table: string): LedgerEntry {
     const entry = this.server.runs.get(run)?.tables.get(table);
-    if (!entry) throw runClosed(run, table, 'not in the ledger');
+    if (!entry) throw runClosed({ run, table }, undefined);
     return entry;
   }
 
@@ -320,10 +319,6 @@ function useOf(entry: LedgerEntry, mode: Mode, sameName: boolean): TargetUse['us
   return sameName && (open || visible) ? 'appended' : undefined;
 }
 
-export function runClosed(run: string, table: string, state: string): LonghaulError {
-  return new LonghaulError('RunClosed', `Table ${table} of run ${run} is ${state}: this attempt wrote nothing.`);
-}
-
 function stagingOf({ spec }: NewTableRecord, run: string, snapshot: number): string {
   return `${spec.to} of ${run}${snapshot > 1 ? ` under ${snapshot}` : ''}`;
 }
@@ -334,22 +329,18 @@ function lastSnapshot({ tables }: LedgerRun): number {
 
 /** Throws RunClosed where nothing of the record's table may be written any more. */
 export function requireOpen(record: TableRecord, entry: LedgerEntry): void {
-  const over = startedOver(record, entry);
-  if (over) throw over;
+  requireSame(record, entry);
   const { state } = entry.record;
-  if (state !== 'open') throw runClosed(record.run, record.spec.table, state);
+  if (state !== 'open') throw runClosed({ run: record.run, table: record.spec.table }, state);
 }
 
-/** The table was started over since the record was read: its plan, receipts and staging are others now. */
-export function startedOver(
+/** Throws RunClosed when the table was started over since the record was read. */
+export function requireSame(
   { run, spec, snapshot }: Pick<TableRecord, 'run' | 'spec' | 'snapshot'>,
   entry: LedgerEntry,
-): LonghaulError | undefined {
-  if (entry.record.snapshot === snapshot) return undefined;
-  return new LonghaulError(
-    'RunClosed',
-    `Table ${spec.table} of run ${run} was started over under snapshot ${entry.record.snapshot}: this attempt wrote nothing.`,
-  );
+): void {
+  const now = entry.record.snapshot;
+  if (now !== snapshot) throw startedOver({ run, table: spec.table }, now);
 }
 
 function withoutQueries(record: TableRecord): TableRecord {

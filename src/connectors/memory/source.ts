@@ -1,6 +1,7 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
 import type { DigestForm, Digester } from '../digester.js';
+import { problem } from '../findings.js';
 import type {
   Finding,
   PlanInput,
@@ -46,7 +47,7 @@ export class MemorySource implements SourceSession {
     const table = this.server.tables.get(spec.from ?? spec.table);
     if (!table) {
       const message = `there is no table ${spec.from ?? spec.table}`;
-      return Promise.resolve({ findings: [{ severity: 'problem', path: 'from', message }] });
+      return Promise.resolve({ findings: [problem('from', message)] });
     }
     const { columns: shapes, primaryKey } = table;
     const columns = shapes.map(({ name }) => name).filter((name) => isCopied(spec, name));

@@ -1,6 +1,7 @@
 import type { ColumnShape, DeclaredColumn, TableShape, TableSpec } from '../../core/model.js';
 import { LonghaulError } from '../../core/errors.js';
 import { selectColumns, unknownColumn } from '../columns.js';
+import { problem } from '../findings.js';
 import type { Finding, SourceTable } from '../types.js';
 import type { SourceDefinition, TableDescription } from './define.js';
 
@@ -76,8 +77,4 @@ function isColumn(column: unknown): column is DeclaredColumn {
 
 function namesOf(columns: readonly DeclaredColumn[]): string[] {
   return columns.map(({ name }) => name);
-}
-
-function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
 }

@@ -3,11 +3,13 @@ import { reach } from '../../core/fail-points.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { TableSpec } from '../../core/model.js';
 import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
-import { mapOrdered } from '../lake/in-order.js';
-import type { DataFile, LakeColumn } from '../lake/model.js';
+import type { LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { printedType } from '../lake/types/index.js';
+import { verifiedFiles } from '../lake/verified-files.js';
 import type { ObjectStore } from '../objects/store.js';
+import { runClosed } from '../run-closed.js';
+import { problem } from '../findings.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
 import { current, Versions, type PublishedEntry } from './versions.js';
@@ -32,13 +34,13 @@ export class ParquetFormat implements TableFormat {
   }
 
   async publish(publication: Publication): Promise<void> {
-    const { spec } = publication.record;
+    const { run, spec } = publication.record;
     const versions = this.#versions(spec);
     let entry: PublishedEntry | undefined;
     for (;;) {
       const { last, outcome } = await this.#sight(versions, publication);
       if (outcome === 'published') break;
-      if (outcome === 'closed') throw runClosed(publication);
+      if (outcome === 'closed') throw runClosed({ run, table: spec.table }, 'closed');
       await this.#refuseChanged(versions, publication);
       entry ??= await this.#entryOf(publication);
       await reach('publish: before COMMIT');
@@ -99,25 +101,14 @@ export class ParquetFormat implements TableFormat {
 
   async #entryOf({ record: { run, spec }, epoch, columns, rows, files }: Publication): Promise<PublishedEntry> {
     const paths: string[] = [];
-    for await (const file of mapOrdered(files, (each) => this.#lookedAt(spec, each))) paths.push(file.path);
+    const table = `${spec.to} of connection "${this.name}"`;
+    for await (const file of verifiedFiles(this.store, files, table)) paths.push(file.path);
     return {
       ...{ kind: 'published', run, table: spec.table, epoch, token: randomUUID(), mode: spec.mode },
       publishedAt: new Date().toISOString(),
       columns: columns.map(({ name, type, nullable }) => ({ name, type, nullable })),
       ...{ rows, files: paths },
     };
-  }
-
-  /** A receipt promises its files: one that is gone or cut short is found before anybody is pointed to it. */
-  async #lookedAt({ to }: TableSpec, file: DataFile): Promise<DataFile> {
-    const found = await this.store.head(file.path);
-    if (found?.size === file.size) return file;
-    const what = found === undefined ? 'is gone' : `has ${found.size} bytes, and ${file.size} were written`;
-    throw new LonghaulError(
-      'TargetChanged',
-      `Connection "${this.name}": ${file.path} ${what}; ${to} was left as it is.`,
-      { next: 'See who removes or writes files below _longhaul/ of the table, then start the job anew.' },
-    );
   }
 
   #versions({ to }: TableSpec): Versions {
@@ -130,15 +121,11 @@ function differences({ columns }: PublishedEntry, wanted: readonly LakeColumn[])
   const given = wanted.map(({ name, type }) => `${name} ${printedType(type)}`);
   if (there.join() === given.join()) return [];
   const message = `its files have the columns ${there.join(', ')}, and the source gives ${given.join(', ')}`;
-  return [{ severity: 'problem', path: 'to', message, fix: 'give the same columns and types, or use mode: replace' }];
+  return [problem('to', message, 'give the same columns and types, or use mode: replace')];
 }
 
 function partitioned({ partitionBy }: TableSpec): Finding[] {
   if (partitionBy === undefined) return [];
   const message = 'a list of Parquet files has no place for the values of partitions';
-  return [{ severity: 'problem', path: 'partitionBy', message, fix: 'take it out, or use a connection of type delta' }];
-}
-
-function runClosed({ record: { run, spec } }: Publication): LonghaulError {
-  return new LonghaulError('RunClosed', `Table ${spec.table} of run ${run} was closed: nothing of it was published.`);
+  return [problem('partitionBy', message, 'take it out, or use a connection of type delta')];
 }

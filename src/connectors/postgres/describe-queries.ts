@@ -1,5 +1,6 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { ColumnShape, QuerySpec, TableSpec } from '../../core/model.js';
+import { problem } from '../findings.js';
 import type { Finding } from '../types.js';
 import { selectColumns } from '../columns.js';
 import type { Description } from './describe-table.js';
@@ -31,10 +32,6 @@ export async function describeQueries(
     formats: copyFormats(selected),
   };
   return { table, findings };
-}
-
-function problem(path: string, message: string, fix?: string): Finding {
-  return { severity: 'problem', path, message, ...(fix === undefined ? {} : { fix }) };
 }
 
 async function columnsOf(session: PgSession, query: QuerySpec, index: number): Promise<ColumnShape[] | Finding> {

@@ -1,5 +1,6 @@
 import type { TableSpec } from '../../core/model.js';
 import { didYouMean } from '../../core/suggest.js';
+import { problem } from '../findings.js';
 import type { Finding, SourceTable } from '../types.js';
 import { findRelation, leavesDigest, leavesOf, readableRelations, type RelationInfo } from './catalog.js';
 import { selectColumns } from '../columns.js';
@@ -7,7 +8,7 @@ import { copyFormats } from './formats.js';
 import { partitionFindings } from './partition-findings.js';
 import { probe } from './probe.js';
 import type { PgSession } from './session.js';
-import { describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shape.js';
+import { commentOf, describeColumns, primaryKeyOf, shapeOf, withoutPrivilege } from './shape.js';
 import { formatRelation, parseRelation, quoteIdent, quoteRelation } from './sql.js';
 
 export interface Description {
@@ -36,20 +37,13 @@ export async function describeTable(
   if (selected.length === 0) return { findings };
   const shape = shapeOf(session, columns.map(withoutPrivilege), await primaryKeyOf(session, relation));
   const table = {
-    shape: { ...shape, leaves: (await leavesDigest(session, relation))! },
+    shape: { ...shape, leaves: (await leavesDigest(session, relation))!, ...(await commentOf(session, relation)) },
     columns: selected.map(({ name }) => name),
     formats: copyFormats(selected),
     bytes: leaves.reduce((sum, { bytes }) => sum + bytes, 0),
   };
   return { table, findings };
 }
-
-const problem = (path: string, message: string, fix?: string): Finding => ({
-  severity: 'problem',
-  path,
-  message,
-  ...(fix === undefined ? {} : { fix }),
-});
 
 async function resolve(session: PgSession, from: string): Promise<RelationInfo | Finding> {
   const name = parseRelation(from);

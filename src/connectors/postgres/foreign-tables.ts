@@ -1,4 +1,5 @@
 import type { TableSpec } from '../../core/model.js';
+import { warning } from '../findings.js';
 import type { Finding } from '../types.js';
 import type { PgSession } from './session.js';
 import { FIRST_USER_OID } from './snapshot/rewritten.js';
@@ -38,11 +39,10 @@ export async function foreignFindings(session: PgSession, spec: TableSpec): Prom
   if (found.length === 0) return [];
   const more = found.length > SHOWN ? ` and ${found.length - SHOWN} more` : '';
   return [
-    {
-      severity: 'warning',
-      path: spec.queries === undefined ? 'from' : 'queries',
-      message: `the snapshot does not cover foreign tables, whose rows are on another server: ${found.slice(0, SHOWN).join(', ')}${more}. Each partition reads them as they are at that moment`,
-      fix: 'keep them unchanged while the job runs, or leave them out',
-    },
+    warning(
+      spec.queries === undefined ? 'from' : 'queries',
+      `the snapshot does not cover foreign tables, whose rows are on another server: ${found.slice(0, SHOWN).join(', ')}${more}. Each partition reads them as they are at that moment`,
+      'keep them unchanged while the job runs, or leave them out',
+    ),
   ];
 }

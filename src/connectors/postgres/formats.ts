@@ -1,4 +1,5 @@
 import type { ColumnShape } from '../../core/model.js';
+import { problem, warning } from '../findings.js';
 import type { Finding, Format } from '../types.js';
 import { carriesUserOids, hasBinary, parseDefinition, type TypeNode } from './types.js';
 
@@ -39,11 +40,11 @@ function comparePair(source: ColumnShape, target: ColumnShape | undefined): { fi
   if (target === undefined) {
     return {
       fit: undefined,
-      findings: [problem(`${column} is not in the target`, 'exclude it, or add it to the target')],
+      findings: [problem('', `${column} is not in the target`, 'exclude it, or add it to the target')],
     };
   }
   if (target.generated) {
-    return { fit: undefined, findings: [problem(`${column} is generated in the target`, 'exclude it')] };
+    return { fit: undefined, findings: [problem('', `${column} is generated in the target`, 'exclude it')] };
   }
   const fit = fitOf(typeOf(source), typeOf(target));
   const findings = fit === undefined ? [misfit(column, source, target)] : [];
@@ -53,11 +54,14 @@ function comparePair(source: ColumnShape, target: ColumnShape | undefined): { fi
 
 function misfit(column: string, source: ColumnShape, target: ColumnShape): Finding {
   const message = `${column}: ${source.type} of the source may not fit unchanged into ${target.type} of the target`;
-  return problem(message, 'change the target, exclude the column, or convert it in a query of your own');
+  return problem('', message, 'change the target, exclude the column, or convert it in a query of your own');
 }
 
 function mayBeNull(column: string): Finding {
-  return warning(`${column} may be NULL in the source and is NOT NULL in the target: a NULL would fail its partition`);
+  return warning(
+    '',
+    `${column} may be NULL in the source and is NOT NULL in the target: a NULL would fail its partition`,
+  );
 }
 
 /** Columns of the target that get no value from the source. */
@@ -67,15 +71,17 @@ function unfilled(source: readonly ColumnShape[], target: readonly ColumnShape[]
     .filter(({ name, generated, identity }) => !names.has(name) && !generated && identity === undefined)
     .map(({ name, notNull, default: value }) =>
       notNull && value === undefined
-        ? problem(`column "${name}" of the target is NOT NULL, without a default, and not copied`, 'give it a default')
+        ? problem(
+            '',
+            `column "${name}" of the target is NOT NULL, without a default, and not copied`,
+            'give it a default',
+          )
         : warning(
+            '',
             `column "${name}" of the target is not copied: it gets ${value === undefined ? 'NULL' : 'its default'}`,
           ),
     );
 }
-
-const problem = (message: string, fix: string): Finding => ({ severity: 'problem', path: '', message, fix });
-const warning = (message: string): Finding => ({ severity: 'warning', path: '', message });
 
 /** A type with its modifiers, of a column or of an array's elements. */
 export interface ModifiedType {

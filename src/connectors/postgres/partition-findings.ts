@@ -1,4 +1,5 @@
 import type { TableSpec } from '../../core/model.js';
+import { problem, warning } from '../findings.js';
 import type { Finding } from '../types.js';
 import { leavesOf, type RelationInfo } from './catalog.js';
 import { chooseCut, serverFacts, whyNoPages } from './choose-cut.js';
@@ -10,6 +11,9 @@ import { probe } from './probe.js';
 import type { PgSession } from './session.js';
 import { describeColumns } from './shape.js';
 import { formatRelation, quoteIdent, quoteRelation } from './sql.js';
+
+/** Where all of them stand. */
+const BY = 'partition.by';
 
 /** What is wrong or slow about how a table is to be cut. From catalogs alone: no row is read. */
 export async function partitionFindings(
@@ -30,7 +34,7 @@ export async function partitionFindings(
 
 async function unknownColumns(session: PgSession, relation: RelationInfo, by: readonly string[]): Promise<Finding[]> {
   const names = (await describeColumns(session, relation)).map(({ name }) => name);
-  return by.filter((name) => !names.includes(name)).map((name) => unknownColumn('partition.by', name, names));
+  return by.filter((name) => !names.includes(name)).map((name) => unknownColumn(BY, name, names));
 }
 
 async function orderFindings(
@@ -45,14 +49,14 @@ async function orderFindings(
     const select = `SELECT FROM ONLY ${quoteRelation(relation)} WHERE ${compared} ORDER BY ${column} LIMIT 0`;
     if ((await probe(session, select)) === undefined) continue;
     const message = `values of "${name}" (${type}) have no order`;
-    findings.push({ severity: 'problem', path: 'partition.by', message, fix: 'name a column of another type' });
+    findings.push(problem(BY, message, 'name a column of another type'));
   }
   return findings;
 }
 
 function notIndexed(column: string): Finding {
   const message = `no index begins with "${column}": every partition reads the whole table`;
-  return { severity: 'warning', path: 'partition.by', message, fix: 'create an index, or choose an indexed column' };
+  return warning(BY, message, 'create an index, or choose an indexed column');
 }
 
 /** Relations of one kind that are shown. */
@@ -60,8 +64,7 @@ const SHOWN = 5;
 
 async function pageFindings(session: PgSession, relation: RelationInfo, spec: TableSpec): Promise<Finding[]> {
   const found: Finding[] = [];
-  const pages = (message: string, fix: string) =>
-    found.push({ severity: 'problem', path: 'partition.by', message, fix });
+  const pages = (message: string, fix: string) => found.push(problem(BY, message, fix));
   if (spec.consistency !== 'snapshot') {
     const why = 'an update moves a row to another page, where it is read twice or never';
     pages(`pages needs a snapshot: ${why}`, 'add consistency: snapshot to the job, or name a column');
@@ -101,13 +104,6 @@ async function readingFindings(
   return findings;
 }
 
-const warning = (message: string, fix: string): Finding => ({
-  severity: 'warning',
-  path: 'partition.by',
-  message,
-  fix,
-});
-
 function readAtRandom(
   leaf: RelationInfo,
   { columns: [column] }: TableKey,
@@ -121,13 +117,13 @@ function readAtRandom(
     `its rows lie on disk in another order (correlation ${correlation.toFixed(2)})`;
   const snapshot = `use consistency: snapshot${partition.by === 'auto' ? '' : ' and by: auto'}, which reads it by pages`;
   const other = 'name columns in whose order the rows were written';
-  return warning(message, pages ? `${snapshot}, or ${other}` : other);
+  return warning(BY, message, pages ? `${snapshot}, or ${other}` : other);
 }
 
 function inOnePiece(leaf: RelationInfo, pages: boolean): Finding {
   const message = `${formatRelation(leaf)} (${gigabytes(leaf.bytes)}) is one partition: it has no unique key to cut by`;
   const snapshot = ', or use consistency: snapshot, which cuts it by pages';
-  return warning(message, `name columns in partition.by${pages ? snapshot : ''}`);
+  return warning(BY, message, `name columns in partition.by${pages ? snapshot : ''}`);
 }
 
 function gigabytes(bytes: number): string {

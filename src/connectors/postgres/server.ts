@@ -1,4 +1,5 @@
 import { LonghaulError } from '../../core/errors.js';
+import { warning } from '../findings.js';
 import type { Demand, Finding } from '../types.js';
 import type { PgSession } from './session.js';
 import { quoteIdent } from './sql.js';
@@ -61,7 +62,7 @@ function limitFindings(session: PgSession, row: ServerRow, sessions: number): Fi
     .sort((a, b) => a.most - b.most);
   if (narrowest === undefined) return [];
   const message = `parallelism asks for up to ${sessions} sessions at connection "${session.name}", and ${narrowest.of} allows ${narrowest.most}`;
-  return [warning(message, `lower parallelism, or ${narrowest.fix}`)];
+  return [warning('', message, `lower parallelism, or ${narrowest.fix}`)];
 }
 
 function limitsOf({ config }: PgSession, row: ServerRow, sessions: number): Limit[] {
@@ -85,9 +86,5 @@ function limitsOf({ config }: PgSession, row: ServerRow, sessions: number): Limi
 function idleFindings(name: string, { idle_timeout: timeout, role }: ServerRow): Finding[] {
   if (timeout === 0 || timeout >= LONGEST_IDLE) return [];
   const message = `connection "${name}" ends idle sessions after ${timeout / 1000} s (idle_session_timeout), also those that wait for the other side`;
-  return [warning(message, `run ALTER ROLE ${quoteIdent(role)} SET idle_session_timeout = 0;`)];
-}
-
-export function warning(message: string, fix?: string): Finding {
-  return { severity: 'warning', path: '', message, ...(fix !== undefined && { fix }) };
+  return [warning('', message, `run ALTER ROLE ${quoteIdent(role)} SET idle_session_timeout = 0;`)];
 }

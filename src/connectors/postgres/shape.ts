@@ -12,6 +12,7 @@ interface ColumnRow {
   readonly identity: string;
   readonly default: string | null;
   readonly collation: string | null;
+  readonly comment: string | null;
   readonly maySelect: boolean;
 }
 
@@ -41,6 +42,7 @@ const COLUMNS = `
     pg_get_expr(d.adbin, d.adrelid) AS default,
     CASE WHEN a.attcollation <> t.typcollation
       THEN quote_ident(n.nspname) || '.' || quote_ident(co.collname) END AS collation,
+    col_description(a.attrelid, a.attnum) AS comment,
     has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS "maySelect"
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
@@ -60,12 +62,13 @@ export async function describeColumns(
     session,
     rows.map(({ oid }) => oid),
   );
-  return rows.map(({ oid, identity, default: value, collation, ...row }) => ({
+  return rows.map(({ oid, identity, default: value, collation, comment, ...row }) => ({
     ...row,
     definition: definitions.get(oid)!,
     ...(IDENTITY[identity] === undefined ? {} : { identity: IDENTITY[identity] }),
     ...(value === null ? {} : { default: value }),
     ...(collation === null ? {} : { collation }),
+    ...(comment === null ? {} : { comment }),
   }));
 }
 
@@ -80,6 +83,18 @@ export async function primaryKeyOf(session: PgSession, relation: Pick<RelationIn
     [relation.oid],
   );
   return rows.map(({ name }) => name);
+}
+
+/** What is said of the relation itself. */
+export async function commentOf(
+  session: PgSession,
+  { oid }: Pick<RelationInfo, 'oid'>,
+): Promise<Pick<TableShape, 'comment'>> {
+  const rows = await session.query<{ comment: string | null }>(`SELECT obj_description($1, 'pg_class') AS comment`, [
+    oid,
+  ]);
+  const comment = rows[0]?.comment ?? undefined;
+  return comment === undefined ? {} : { comment };
 }
 
 export function shapeOf(

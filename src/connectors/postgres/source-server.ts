@@ -1,5 +1,6 @@
+import { problem, warning } from '../findings.js';
 import type { Demand, Finding } from '../types.js';
-import { serverFindings, warning } from './server.js';
+import { serverFindings } from './server.js';
 import type { PgSession } from './session.js';
 
 /** The oldest server that is read from. */
@@ -13,11 +14,7 @@ export async function checkSourceServer(session: PgSession, demand: Demand): Pro
 }
 
 function tooOld(name: string, major: number): Finding {
-  return {
-    severity: 'problem',
-    path: '',
-    message: `connection "${name}" is Postgres ${major}; Longhaul reads from ${OLDEST} and newer`,
-  };
+  return problem('', `connection "${name}" is Postgres ${major}; Longhaul reads from ${OLDEST} and newer`);
 }
 
 /** `delay`: how long replay waits for a read that stands in its way, as the server writes it; -1 is for ever. */
@@ -31,9 +28,13 @@ async function standbyFindings(session: PgSession): Promise<Finding[]> {
   const head = `connection "${session.name}" is a standby without hot_standby_feedback`;
   const fix = 'set hot_standby_feedback = on at the standby, or read from the primary';
   if (delay === '-1') {
-    return [warning(`${head}: it falls behind its primary while long reads stand in the way of a vacuum`, fix)];
+    return [warning('', `${head}: it falls behind its primary while long reads stand in the way of a vacuum`, fix)];
   }
   return [
-    warning(`${head}: a vacuum on the primary can end long reads after ${delay} (max_standby_streaming_delay)`, fix),
+    warning(
+      '',
+      `${head}: a vacuum on the primary can end long reads after ${delay} (max_standby_streaming_delay)`,
+      fix,
+    ),
   ];
 }

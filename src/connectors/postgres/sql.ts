@@ -22,6 +22,11 @@ export function quoteRelation({ schema, name }: Relation): string {
   return `${quoteIdent(schema)}.${quoteIdent(name)}`;
 }
 
+/** The statement; without a comment, that there is none. */
+export function commentTable(relation: Relation, comment: string | undefined): string {
+  return `COMMENT ON TABLE ${quoteRelation(relation)} IS ${comment === undefined ? 'NULL' : quoteLiteral(comment)}`;
+}
+
 /** Names joined for a statement: `"a", "b"`. */
 export function quoteColumns(names: readonly string[]): string {
   return names.map(quoteIdent).join(', ');

@@ -12,7 +12,7 @@ const quiet = () => undefined;
 export async function* lakeRows(folder: string, to: string, batchSize: number): AsyncGenerator<string[]> {
   const { signal } = new AbortController();
   const log = { debug: quiet, info: quiet, warn: quiet };
-  await using store = openStore({ kind: 'local', path: folder }, { name: 'lake', signal, log });
+  await using store = await openStore({ kind: 'local', path: folder }, { name: 'lake', signal, log });
   const path = tablePath(to)!;
   const snapshot = (await readSnapshot(store, path))!;
   const { fields } = JSON.parse(snapshot.metadata.schemaString) as { fields: { name: string }[] };

@@ -1,6 +1,5 @@
-import { LonghaulError } from '../../../core/errors.js';
-import { counted } from '../../../core/text.js';
 import type { DataFile, LakeColumn } from '../../lake/model.js';
+import { verifiedFiles } from '../../lake/verified-files.js';
 import type { ObjectStore } from '../../objects/store.js';
 import { encodePath } from './actions.js';
 import { partitionValueText } from './partition-value.js';
@@ -27,39 +26,16 @@ export interface AddOptions {
   readonly now: number;
 }
 
-/** So many files are asked for at a time. */
-const HEADS = 16;
-
 /** Throws TargetChanged where a file is not as it was written. */
 export async function collectAdds(files: AsyncIterable<DataFile>, options: AddOptions): Promise<Adds> {
   const adds = { lines: [] as Buffer[], rows: [] as number[], totalRows: 0, bytes: 0 };
-  let asked: DataFile[] = [];
-  const take = async () => {
-    await Promise.all(asked.map((file) => verifyFile(file, options)));
-    asked = [];
-  };
-  for await (const file of files) {
+  for await (const file of verifiedFiles(options.store, files, `Delta table ${options.tablePath}`)) {
     adds.lines.push(Buffer.from(addLine(file, options)));
     adds.rows.push(file.rows);
     adds.totalRows += file.rows;
     adds.bytes += file.size;
-    asked.push(file);
-    if (asked.length === HEADS) await take();
   }
-  await take();
   return adds;
-}
-
-async function verifyFile({ path, size }: DataFile, { store, tablePath }: AddOptions): Promise<void> {
-  const found = await store.head(path);
-  if (found?.size === size) return;
-  const what =
-    found === undefined ? 'is not there' : `has ${counted(found.size, 'byte')} instead of ${counted(size, 'byte')}`;
-  throw new LonghaulError(
-    'TargetChanged',
-    `A data file of Delta table ${tablePath} ${what} (${path}); nothing was published`,
-    { next: 'Find out what removes files below _longhaul/, and start the job anew.' },
-  );
 }
 
 function addLine(file: DataFile, { tablePath, indexed, columns, partitionBy, now }: AddOptions): string {

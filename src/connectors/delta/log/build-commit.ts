@@ -12,6 +12,8 @@ import type { LogState } from './snapshot.js';
 export interface NewTable {
   readonly columns: readonly LakeColumn[];
   readonly partitionBy: readonly string[];
+  /** For people. */
+  readonly description?: string;
 }
 
 export interface CommitContent {
@@ -46,9 +48,13 @@ export function commitBytes(state: LogState | undefined, content: CommitContent)
   return Buffer.concat(chunks);
 }
 
-function newTable({ columns, partitionBy }: NewTable, now: number): { protocol?: Protocol; metaData?: Metadata } {
+function newTable(
+  { columns, partitionBy, description }: NewTable,
+  now: number,
+): { protocol?: Protocol; metaData?: Metadata } {
   const metaData = {
     id: randomUUID(),
+    ...(description !== undefined && { description }),
     format: { provider: 'parquet', options: {} },
     schemaString: schemaString(columns),
     partitionColumns: partitionBy,

@@ -28,7 +28,7 @@ export interface FencedTarget {
   readonly engine: string;
 }
 
-export interface PublishRequest extends FencedTarget, Written {
+export interface PublishRequest extends FencedTarget, Written, NewTable {
   /** Those that receipts name. */
   readonly files: AsyncIterable<DataFile>;
 }

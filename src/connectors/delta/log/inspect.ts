@@ -1,34 +1,16 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { nameFindings } from '../../lake/column-names.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { Finding } from '../../types.js';
 import type { Metadata, Protocol } from './actions.js';
 import { commitFindings, protocolFindings } from './protocol.js';
-import { fieldsOf, newTableFindings, schemaFindings, typeText, type Written } from './schema.js';
+import { schemaFindings, type Written } from './schema.js';
 import { readState, tableOf } from './snapshot.js';
 
-/** What a table is before data moves. */
-export interface Inspection {
-  /** Absent: there is no table, and publish creates it. */
-  readonly table?: { readonly version: number; readonly id: string; readonly fingerprint: string };
-  /** Problems: it can't be written. */
-  readonly findings: readonly Finding[];
-}
-
-export async function inspectTable(store: ObjectStore, tablePath: string, written: Written): Promise<Inspection> {
+/** What writing to a table would meet, before data moves. Problems: it can't be written. */
+export async function inspectTable(store: ObjectStore, tablePath: string, written: Written): Promise<Finding[]> {
   const read = await readState(store, tablePath);
-  if (read === undefined) return { findings: newTableFindings(written) };
-  const table = tableOf(read.state, tablePath);
-  const { version } = read.state;
-  return {
-    table: { version, id: table.metadata.id, fingerprint: tableFingerprint(table.metadata) },
-    findings: tableFindings(table, written),
-  };
-}
-
-/** Of what a copy counts on: names, types and nullability of columns, and how the table is partitioned. */
-export function tableFingerprint(metadata: Metadata): string {
-  const fields = fieldsOf(metadata).map(({ name, type, nullable }) => [name, typeText(type), nullable]);
-  return JSON.stringify([metadata.id, metadata.partitionColumns, fields]);
+  return findingsOf(read && tableOf(read.state, tablePath), written);
 }
 
 interface Table {
@@ -36,13 +18,15 @@ interface Table {
   readonly metadata: Metadata;
 }
 
-function tableFindings(table: Table, written: Written): Finding[] {
+/** `table` undefined: there is none, and publish creates it. */
+function findingsOf(table: Table | undefined, written: Written): Finding[] {
+  if (table === undefined) return nameFindings(written.columns);
   return [...protocolFindings({ ...table, mode: written.mode }), ...schemaFindings(table.metadata, written)];
 }
 
-/** The same at the last moment: throws TargetChanged. `table` undefined: there is none. */
+/** The same at the last moment: throws TargetChanged. */
 export function refuseUnfit(tablePath: string, table: Table | undefined, written: Written): void {
-  refuse(tablePath, table === undefined ? newTableFindings(written) : tableFindings(table, written));
+  refuse(tablePath, findingsOf(table, written));
 }
 
 /** Throws TargetChanged where not even a commit without data may be made. */

@@ -8,17 +8,13 @@ import type { LakeType } from '../../lake/model.js';
 export function partitionValueText(column: string, type: LakeType, text: string | null): string | null {
   if (text === null) return null;
   if (text === '') throw unfit(column, 'the empty text, which every engine reads as NULL there');
-  if (type.kind === 'boolean') return text === 't' || text === 'true' ? 'true' : 'false';
   if (type.kind === 'timestamp') return `${clock(text).replace(' ', 'T')}Z`; // without a zone, an engine would read it in its own
   return type.kind === 'timestamp_ntz' ? clock(text) : text;
 }
 
 /** With all six digits of a fraction, if there is one, and without its zone, which is UTC. */
 function clock(text: string): string {
-  const [time, fraction] = text
-    .replace('T', ' ')
-    .replace(/(?:Z|\+00(?::?00)?)$/, '')
-    .split('.') as [string, string?];
+  const [time, fraction] = text.replace(/\+00$/, '').split('.') as [string, string?];
   return fraction === undefined ? time : `${time}.${fraction.padEnd(6, '0')}`;
 }
 

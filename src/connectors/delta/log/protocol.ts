@@ -1,8 +1,9 @@
 import type { Mode } from '../../../core/model.js';
+import { problem, warning } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import type { Metadata, Protocol } from './actions.js';
 import type { LakeColumn, LakeType } from '../../lake/model.js';
-import { fieldsOf, problem, type DeltaField, type DeltaType } from './schema.js';
+import { fieldsOf, type DeltaField, type DeltaType } from './schema.js';
 
 /**
  * What a table demands of those who write to it. A feature is honoured, or refused by its name before data moves; one that is in the
@@ -183,7 +184,7 @@ function retention({ configuration }: Metadata): Finding[] {
   const kept = configuration['delta.setTransactionRetentionDuration'];
   if (kept === undefined) return [];
   const message = `the table forgets transactions after ${kept} (delta.setTransactionRetentionDuration): a publish that is taken up later than that could be done twice`;
-  return [{ severity: 'warning', path: '', message, fix: 'unset the property, or resume within that time' }];
+  return [warning('', message, 'unset the property, or resume within that time')];
 }
 
 export function isSet({ configuration }: Metadata, key: string): boolean {

@@ -1,4 +1,5 @@
 import type { LakeColumn, LakeType } from '../../lake/model.js';
+import { problem, warning } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import type { Metadata } from './actions.js';
 import type { Mode } from '../../../core/model.js';
@@ -131,9 +132,7 @@ function holdsNoNull(type: DeltaType): boolean {
 function lengthFindings({ name, metadata }: DeltaField): Finding[] {
   const declared = metadata?.['__CHAR_VARCHAR_TYPE_STRING'];
   if (typeof declared !== 'string') return [];
-  return [
-    { severity: 'warning', path: '', message: `column "${name}" is ${declared} to Spark: lengths are not checked` },
-  ];
+  return [warning('', `column "${name}" is ${declared} to Spark: lengths are not checked`)];
 }
 
 function unwritten({ name, nullable, metadata }: DeltaField, { mode }: Written): Finding[] {
@@ -143,7 +142,7 @@ function unwritten({ name, nullable, metadata }: DeltaField, { mode }: Written):
   }
   if (!nullable) return [problem('', `column "${name}" of the table is NOT NULL, and no such column is copied`, fix)];
   const message = `column "${name}" of the table is not among the copied ones: it would be NULL in every row`;
-  return [mode === 'replace' ? problem('', message, fix) : { severity: 'warning', path: '', message, fix }];
+  return [mode === 'replace' ? problem('', message, fix) : warning('', message, fix)];
 }
 
 function partitioningFindings(has: readonly string[], wanted: readonly string[]): Finding[] {
@@ -156,47 +155,4 @@ function partitioningFindings(has: readonly string[], wanted: readonly string[])
       `write partitionBy: [${has.join(', ')}]`,
     ),
   ];
-}
-
-/** What Delta and Parquet forbid in a name without column mapping. */
-const FORBIDDEN = /[ ,;{}()\n\t=]/;
-
-/** What stands in the way of a new table of these columns. */
-export function newTableFindings({ columns, partitionBy }: Written): Finding[] {
-  const seen = new Map<string, string>();
-  const findings: Finding[] = [];
-  for (const { name } of columns) {
-    const other = seen.get(name.toLowerCase());
-    if (other !== undefined)
-      findings.push(problem('', `"${other}" and "${name}" differ in case only, which Delta can't hold`, RENAME));
-    if (name === '' || FORBIDDEN.test(name)) {
-      findings.push(
-        problem('', `Delta can't hold a column named "${name}": a name may have no space and none of ,;{}()=`, RENAME),
-      );
-    }
-    seen.set(name.toLowerCase(), name);
-  }
-  return [...findings, ...partitionByFindings(columns, partitionBy)];
-}
-
-const RENAME = 'give it another name in a query of the job, or leave it out (exclude)';
-
-function partitionByFindings(columns: readonly LakeColumn[], partitionBy: readonly string[]): Finding[] {
-  if (partitionBy.length > 0 && columns.every(({ name }) => partitionBy.includes(name))) {
-    return [
-      problem('partitionBy', 'a column has to be left that the table is not partitioned by', 'name fewer columns'),
-    ];
-  }
-  return partitionBy.flatMap((name) => {
-    const kind = columns.find((column) => column.name === name)?.type.kind;
-    if (kind === undefined) return [problem('partitionBy', `there is no column "${name}"`, 'name copied columns')];
-    if (kind !== 'list' && kind !== 'binary') return [];
-    return [
-      problem('partitionBy', `column "${name}" is ${kind}: no partition value can be made of it`, 'name another'),
-    ];
-  });
-}
-
-export function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
 }

@@ -1,4 +1,4 @@
-import type { LakeColumn, LakeType } from '../model.js';
+import type { LakeColumn } from '../model.js';
 import { boundsOf, bytesBounds } from '../parquet-writer/bounds.js';
 import { BytesLeaf } from '../parquet-writer/leaf.js';
 import { leafType, physicalType } from '../parquet-writer/physical.js';
@@ -59,7 +59,7 @@ function rawKey(batch: Batch, row: number, fields: readonly number[]): string {
   return key;
 }
 
-/** In the text form of Delta's protocol. */
+/** As `DataFile.partitionValues` has them. */
 function valuesAt(
   batch: Batch,
   row: number,
@@ -85,12 +85,7 @@ function textOf(
   if (leaf.count === 0) return null;
   if (leaf instanceof BytesLeaf) return nonEmpty(name, valueText(bytesBounds(leaf)!.min, type));
   const bounds = boundsOf(leaf, physicalType(leafType(type)));
-  return bounds === undefined ? 'NaN' : deltaText(valueText(bounds.min, type), type);
-}
-
-/** Delta has no offsets: a moment of UTC is written as a clock shows it. */
-function deltaText(text: string, { kind }: LakeType): string {
-  return kind === 'timestamp' ? text.replace(/\+00$/, '') : text;
+  return bounds === undefined ? 'NaN' : valueText(bounds.min, type);
 }
 
 /** An empty text means NULL there. */

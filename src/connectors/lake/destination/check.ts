@@ -1,5 +1,6 @@
 import type { ColumnShape, TableShape, TableSpec } from '../../../core/model.js';
 import { selectColumns } from '../../columns.js';
+import { problem } from '../../findings.js';
 import type { Finding, Format, SourceTable, TargetCheck } from '../../types.js';
 import { shortHash } from '../../hash.js';
 import { canDecodeBinary } from '../columns/index.js';
@@ -7,7 +8,7 @@ import type { NamedType, TableFormat } from '../format.js';
 import type { LakeColumn } from '../model.js';
 import { tablePath } from '../table-path.js';
 import { printedType } from '../types/index.js';
-import { lakeColumns, problem } from './columns.js';
+import { lakeColumns } from './columns.js';
 
 /** Forms of data that a lake takes, the better first. */
 export const LAKE_FORMATS: readonly Format[] = ['postgres.copy.binary', 'postgres.copy.text', 'rows'];

@@ -1,7 +1,8 @@
 import type { ColumnShape, TableRecord, TableShape, TableSpec } from '../../../core/model.js';
 import { unknownColumn } from '../../columns.js';
+import { problem } from '../../findings.js';
 import type { Finding } from '../../types.js';
-import type { LakeColumn } from '../model.js';
+import type { LakeColumn, LakeType } from '../model.js';
 import { lakeTypeOf } from '../types/index.js';
 
 export interface LakeColumns {
@@ -15,7 +16,7 @@ export function lakeColumns(spec: TableSpec, shape: TableShape, names: readonly 
   const types = copied.map((column) => lakeTypeOf(column, spec.types?.[column.name]));
   const columns = copied.flatMap((source, place) => {
     const found = types[place]!;
-    return 'problem' in found ? [] : [{ name: source.name, type: found.type, nullable: !source.notNull, source }];
+    return 'problem' in found ? [] : [columnOf(source, found.type)];
   });
   const findings = types.flatMap((found) => ('problem' in found ? [found.problem] : []));
   const unknown = Object.keys(spec.types ?? {}).filter((name) => !names.includes(name));
@@ -28,6 +29,11 @@ export function lakeColumns(spec: TableSpec, shape: TableShape, names: readonly 
       ...partitionFindings(spec, columns, names),
     ],
   };
+}
+
+function columnOf(source: ColumnShape, type: LakeType): LakeColumn {
+  const { name, notNull, comment } = source;
+  return { name, type, nullable: !notNull, ...(comment !== undefined && { comment }), source };
 }
 
 /** As the run was opened with: nothing was wrong with them. */
@@ -65,8 +71,4 @@ function partitionFindings(
   });
   if (names.length === 0 || partitionBy.length < names.length || found.length > 0) return found;
   return [problem('partitionBy', 'names every column: no column is left for the files', 'take one out')];
-}
-
-export function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
 }

@@ -1,7 +1,7 @@
 import type { BuildStep } from '../../../core/activities.js';
 import { reach } from '../../../core/fail-points.js';
-import { LonghaulError } from '../../../core/errors.js';
 import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
+import { runClosed, startedOver } from '../../run-closed.js';
 import type { DestinationSession, Finding, Meter, PartitionWriter, SourceTable, TargetCheck } from '../../types.js';
 import type { LakeLedger } from '../ledger/index.js';
 import { checkTable } from './check.js';
@@ -48,8 +48,8 @@ export class LakeDestination implements DestinationSession {
     await reach('prepare: before lock');
     const { state, snapshot: now } = await this.ledger.table(run, spec.table);
     if (state === 'publishing' || state === 'published') return;
-    if (state !== 'open' || now !== snapshot)
-      throw runClosed(run, spec.table, state === 'open' ? 'started over' : state);
+    if (state !== 'open') throw runClosed({ run, table: spec.table }, state);
+    if (now !== snapshot) throw startedOver({ run, table: spec.table }, now);
   }
 
   async begin(record: TableRecord, partition: Partition, attempt: number): Promise<PartitionWriter | Receipt> {
@@ -77,8 +77,4 @@ export class LakeDestination implements DestinationSession {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.context.store[Symbol.asyncDispose]();
   }
-}
-
-function runClosed(run: string, table: string, state: string): LonghaulError {
-  return new LonghaulError('RunClosed', `Table ${table} of run ${run} is ${state}: this attempt wrote nothing.`);
 }

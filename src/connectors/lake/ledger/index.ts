@@ -22,7 +22,7 @@ import { expire, forget, putDifferences } from './housekeeping.js';
 import { getJson, needJson, putJson } from './objects.js';
 import { openRun } from './open.js';
 import { overviews } from './overview.js';
-import { documentPath, snapshotPath, type Generation } from './paths.js';
+import { snapshotPath, type Generation } from './paths.js';
 import { putPlan, readPartition, readPartitions, readPlan } from './plans.js';
 import { beginPublish, published, stillPublishing, type Publication } from './publishing.js';
 import {
@@ -196,20 +196,9 @@ export class LakeLedger implements Ledger {
     return stillPublishing(this.#context, record, epoch);
   }
 
-  /** The target shows what this epoch published; `details` is kept with it. Idempotent. */
-  published(record: TableRecord, epoch: number, details?: unknown): Promise<void> {
-    return published(this.#context, record, epoch, details);
-  }
-
-  /** A small document of the target, of this table under its snapshot: the first one that is put stands, and is answered with. */
-  async putDocument<T>({ run, spec, snapshot }: TableRecord, name: string, document: T): Promise<T> {
-    const path = documentPath({ run, table: spec.table, snapshot }, name);
-    await putJson(this.#context.store, path, document);
-    return needJson(this.#context.store, path);
-  }
-
-  document<T>({ run, spec, snapshot }: TableRecord, name: string): Promise<T | undefined> {
-    return getJson(this.#context.store, documentPath({ run, table: spec.table, snapshot }, name));
+  /** The target shows what this epoch published. Idempotent. */
+  published(record: TableRecord, epoch: number): Promise<void> {
+    return published(this.#context, record, epoch);
   }
 
   /** What of a table's counts: that of its present snapshot. Throws RunClosed when there is no such table. */

@@ -60,8 +60,6 @@ export const pagePath = (of: Generation, planning: string, page: number): string
 export const receiptsFolder = (of: Generation): string => `${generationFolder(of)}/receipts`;
 export const receiptPath = (of: Generation, ordinal: number): string => `${receiptsFolder(of)}/${digits(ordinal)}.json`;
 export const sumsPath = (of: Generation, block: number): string => `${generationFolder(of)}/sums/${digits(block)}.json`;
-export const documentPath = (of: Generation, name: string): string =>
-  `${generationFolder(of)}/documents/${encodeName(name)}.json`;
 
 export const differencesFolder = (run: string, table: string): string =>
   `${runFolder(run)}/tables/${encodeName(table)}/differences`;

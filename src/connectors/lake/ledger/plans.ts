@@ -2,15 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import type { Partition, PlanSummary, TableRecord } from '../../../core/model.js';
+import { PAGE_SIZE, pagesOf } from '../../plan-pages.js';
 import type { PlanInput } from '../../types.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { Context } from './context.js';
 import { deleteFolder, getJson, needJson, putJson } from './objects.js';
 import { pagePath, pagesFolder, planPath, type Generation } from './paths.js';
 import { findTable, requireOpen } from './records.js';
-
-/** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
-export const PAGE_SIZE = 500;
 
 interface StoredPlan {
   readonly summary: PlanSummary;
@@ -85,20 +83,11 @@ async function putPages(
   planning: string,
   partitions: PlanInput['partitions'],
 ): Promise<number> {
-  let page: Partition[] = [];
-  let count = 0;
-  const flush = async () => {
-    await putJson(store, pagePath(of, planning, Math.floor((count - 1) / PAGE_SIZE)), page);
-    page = [];
-  };
-  for await (const partition of partitions) {
-    if (partition.ordinal !== count)
-      throw new Error(`the plan of ${of.table} has ordinal ${partition.ordinal} at ${count}`);
-    page.push(partition);
-    count++;
-    if (page.length === PAGE_SIZE) await flush();
+  let [page, count] = [0, 0];
+  for await (const each of pagesOf(of.table, partitions)) {
+    await putJson(store, pagePath(of, planning, page++), each);
+    count += each.length;
   }
-  if (page.length > 0) await flush();
   return count;
 }
 

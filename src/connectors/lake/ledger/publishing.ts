@@ -1,9 +1,10 @@
 import { LonghaulError } from '../../../core/errors.js';
 import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
+import { runClosed } from '../../run-closed.js';
 import type { Context } from './context.js';
 import { readPlan } from './plans.js';
 import { totals } from './sums.js';
-import { findTable, requireSame, runClosed } from './records.js';
+import { findTable, requireSame } from './records.js';
 import type { Change, RunState, Sums } from './run-state.js';
 
 const MISSING_LIMIT = 1_000;
@@ -25,7 +26,7 @@ export async function beginPublish(context: Context, record: TableRecord): Promi
     const { entry, position } = findTable(state, run, spec.table);
     requireSame(record, entry);
     if (entry.state === 'publishing' || entry.state === 'published') return undefined;
-    if (entry.state !== 'open') throw runClosed(run, spec.table, entry.state);
+    if (entry.state !== 'open') throw runClosed({ run, table: spec.table }, entry.state);
     publication ??= await readWhole(context, record);
     if (publication.totals.missing.length > 0) return undefined;
     return { kind: 'publishing', table: position, sums: sumsOf(publication.totals) };
@@ -51,24 +52,19 @@ function begun(state: RunState, { run, spec }: TableRecord, read: Publication | 
 }
 
 /** From `publishing` under this epoch to `published`. Throws RunClosed when the table was taken out of it. */
-export async function published(
-  { logs }: Context,
-  { run, spec }: TableRecord,
-  epoch: number,
-  details?: unknown,
-): Promise<void> {
+export async function published({ logs }: Context, { run, spec }: TableRecord, epoch: number): Promise<void> {
   await logs.change(run, (state): Promise<Change | undefined> => {
     const { entry, position } = findTable(state, run, spec.table);
     if (entry.state === 'published') return Promise.resolve(undefined);
-    if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed(run, spec.table, entry.state);
-    return Promise.resolve({ kind: 'published', table: position, ...(details !== undefined && { details }) });
+    if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed({ run, table: spec.table }, entry.state);
+    return Promise.resolve({ kind: 'published', table: position });
   });
 }
 
 /** Throws RunClosed when the table is not being published under this epoch any more. Reads past what is remembered. */
 export async function stillPublishing({ logs }: Context, { run, spec }: TableRecord, epoch: number): Promise<void> {
   const { entry } = findTable(await logs.read(run), run, spec.table);
-  if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed(run, spec.table, entry.state);
+  if (entry.state !== 'publishing' || entry.epoch !== epoch) throw runClosed({ run, table: spec.table }, entry.state);
 }
 
 function unplanned(run: string, table: string): LonghaulError {

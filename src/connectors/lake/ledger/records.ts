@@ -1,5 +1,5 @@
-import { LonghaulError } from '../../../core/errors.js';
 import type { QuerySpec, TableRecord } from '../../../core/model.js';
+import { runClosed, startedOver } from '../../run-closed.js';
 import type { NewTableRecord, QueryOption } from '../../types.js';
 import type { ObjectStore } from '../../objects/store.js';
 import type { Context } from './context.js';
@@ -103,12 +103,8 @@ export interface Found {
 /** Throws RunClosed when there is no such table. */
 export function findTable({ opened } = UNKNOWN, run: string, table: string): Found {
   const position = opened?.tables.findIndex((each) => each.table === table) ?? -1;
-  if (!opened || position < 0) throw runClosed(run, table, 'not in the ledger');
+  if (!opened || position < 0) throw runClosed({ run, table }, undefined);
   return { opened, position, entry: opened.tables[position]! };
-}
-
-export function runClosed(run: string, table: string, state: string): LonghaulError {
-  return new LonghaulError('RunClosed', `Table ${table} of run ${run} is ${state}: this attempt wrote nothing.`);
 }
 
 type Own = Pick<TableRecord, 'run' | 'spec' | 'snapshot'>;
@@ -116,10 +112,10 @@ type Own = Pick<TableRecord, 'run' | 'spec' | 'snapshot'>;
 /** Throws RunClosed when the table was started over since its record was read: its plan, receipts and staging are others now. */
 export function requireSame({ run, spec, snapshot }: Own, { snapshot: now }: TableEntry): void {
   if (now === snapshot) return;
-  throw runClosed(run, spec.table, `started over under snapshot ${now}`);
+  throw startedOver({ run, table: spec.table }, now);
 }
 
 export function requireOpen(record: Own, entry: TableEntry): void {
   requireSame(record, entry);
-  if (entry.state !== 'open') throw runClosed(record.run, record.spec.table, entry.state);
+  if (entry.state !== 'open') throw runClosed({ run: record.run, table: record.spec.table }, entry.state);
 }

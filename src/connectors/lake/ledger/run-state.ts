@@ -31,8 +31,6 @@ export interface TableEntry extends NewTable {
   /** While it is being published, and afterwards: the number of the log's entry by which publishing began. */
   readonly epoch?: number;
   readonly sums?: Sums;
-  /** What the target said of the publishing. */
-  readonly details?: unknown;
 }
 
 /** Tables are named by their position. Absent `published`: none was found to be published already. */
@@ -56,7 +54,7 @@ export type Change =
     }
   | { readonly kind: 'startOver'; readonly snapshot: number; readonly published?: readonly number[] }
   | { readonly kind: 'publishing'; readonly table: number; readonly sums: Sums }
-  | { readonly kind: 'published'; readonly table: number; readonly details?: unknown }
+  | { readonly kind: 'published'; readonly table: number }
   | { readonly kind: 'expire'; readonly tables: readonly number[] }
   | { readonly kind: 'forget' }
   /** Changes nothing: whoever was about to put this number has to look again. */
@@ -144,10 +142,7 @@ function moved(table: TableEntry, position: number, change: Moving, when: When):
       return { ...table, state: 'publishing', changedAt, epoch: when.number, sums: change.sums };
     case 'published':
       if (position !== change.table) return table;
-      return {
-        ...{ ...table, state: 'published', changedAt },
-        ...(change.details !== undefined && { details: change.details }),
-      };
+      return { ...table, state: 'published', changedAt };
     case 'expire':
       if (!change.tables.includes(position)) return table;
       return { ...fresh(table), state: 'discarded', expired: true, changedAt };

@@ -1,5 +1,6 @@
 import type { ColumnShape } from '../../../core/model.js';
 import { typeOf, type ModifiedType } from '../../postgres/formats.js';
+import { problem } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import type { LakeType } from '../model.js';
 import { asPostgres, isKnownType } from './source-type.js';
@@ -26,7 +27,7 @@ export function lakeTypeOf(column: ColumnShape, declared?: string): TypeAnswer {
 function unknownType({ name, type }: ColumnShape): TypeAnswer {
   const message = `column "${name}": there is no type ${type}`;
   const fix = 'write one such as bigint, decimal(12,2), string, date or timestamptz: see docs/types.md';
-  return { problem: { severity: 'problem', path: 'columns', message, fix } };
+  return { problem: problem('columns', message, fix) };
 }
 
 function natural(column: ColumnShape, source: ModifiedType): TypeAnswer {
@@ -65,7 +66,7 @@ function decimalOf(column: ColumnShape, modifiers: readonly number[] | undefined
 }
 
 function needsMapping(column: ColumnShape, why: string): TypeAnswer {
-  return problem(
+  return refused(
     column,
     `column "${column.name}": ${column.type} ${why}`,
     `say what it becomes — write types: {${column.name}: 'decimal(38,9)'}, or string, or double (which rounds)`,
@@ -91,13 +92,13 @@ function asDeclared(column: ColumnShape, source: ModifiedType, declared: string)
   const type = parseDeclared(declared);
   if (type === undefined) {
     const fix = 'write string, double, timestamp, decimal(precision,scale) or the like';
-    return problem(column, `column "${column.name}": "${declared}" is no type of a lake`, fix);
+    return refused(column, `column "${column.name}": "${declared}" is no type of a lake`, fix);
   }
   const own = natural(column, source);
   const same = 'type' in own && JSON.stringify(own.type) === JSON.stringify(type);
   if (same || type.kind === 'string' || allowed(source, type)) return { type };
   const fix = 'take it out of types, declare string, or convert it in a query of your own';
-  return problem(column, `column "${column.name}": ${column.type} can't become ${declared} without a change`, fix);
+  return refused(column, `column "${column.name}": ${column.type} can't become ${declared} without a change`, fix);
 }
 
 function allowed({ node }: ModifiedType, type: LakeType): boolean {
@@ -114,6 +115,6 @@ function parseDeclared(declared: string): LakeType | undefined {
     : undefined;
 }
 
-function problem(column: ColumnShape, message: string, fix: string): TypeAnswer {
-  return { problem: { severity: 'problem', path: `types.${column.name}`, message, fix } };
+function refused(column: ColumnShape, message: string, fix: string): TypeAnswer {
+  return { problem: problem(`types.${column.name}`, message, fix) };
 }

@@ -2,6 +2,7 @@ import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import type { Meter, PartitionKey, PartitionWriter, SourceStream } from '../../types.js';
+import { runClosed } from '../../run-closed.js';
 import { serverFieldsOf } from '../errors.js';
 import type { PgSession } from '../session.js';
 import { requireRelation } from '../sql.js';
@@ -10,7 +11,7 @@ import { culpritsOf, isDuplicate, refusedByKey } from './duplicates.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { loadStream, type Loaded } from './load.js';
 import { completeReceipt } from './receipts.js';
-import { readOwnState, runClosed } from './records.js';
+import { readOwnState } from './records.js';
 import { stagingIn } from './staging-name.js';
 import { lockTarget, requireUnchanged } from './target.js';
 

@@ -4,6 +4,7 @@ import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
 import type { Meter } from '../../types.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import { quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { culpritsOf, culpritsText, isDuplicate, mendText, notUnique, targetIndex } from './duplicates.js';
@@ -11,7 +12,7 @@ import { indexPlans, type IndexPlan } from './indexes.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { transaction } from './queries.js';
-import { readOwnState, runClosed } from './records.js';
+import { readOwnState } from './records.js';
 import { findRelation, findTarget, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
 

@@ -1,5 +1,6 @@
 import type { ColumnShape, TableShape, TableSpec } from '../../../core/model.js';
 import { LonghaulError } from '../../../core/errors.js';
+import { problem, warning } from '../../findings.js';
 import type { Finding, Format, SourceTable } from '../../types.js';
 import { selectColumns } from '../../columns.js';
 import { compareColumns, typeOf } from '../formats.js';
@@ -69,7 +70,7 @@ function mayBeRounded({ to }: TableSpec, columns: readonly ColumnShape[], looked
   const named = columns.map(({ name, type }) => `${name} ${type}`).join(', ');
   const message = `the columns are not declared, and ${to} would round what does not fit into ${named} without saying so`;
   const what = looked ? `${message}: every row is looked at, which takes longer` : message;
-  return { severity: 'warning', path: 'columns', message: what, fix: 'declare the columns with their types' };
+  return warning('columns', what, 'declare the columns with their types');
 }
 
 const ROUNDED = new Set(['numeric', 'timestamp', 'timestamptz', 'time', 'timetz']);
@@ -125,8 +126,4 @@ async function filterAsync<T>(items: readonly T[], keep: (item: T) => Promise<bo
   const kept: T[] = [];
   for (const item of items) if (await keep(item)) kept.push(item);
   return kept;
-}
-
-function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
 }

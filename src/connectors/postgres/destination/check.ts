@@ -1,4 +1,5 @@
 import type { ColumnShape, TableSpec } from '../../../core/model.js';
+import { problem, warning } from '../../findings.js';
 import type { Finding, Format, SourceTable, TargetCheck } from '../../types.js';
 import { compareColumns, type Comparison } from '../formats.js';
 import type { PgSession } from '../session.js';
@@ -130,11 +131,11 @@ function notCarried(source: SourceTable, copied: readonly ColumnShape[]): Findin
   const key = source.shape.primaryKey;
   const cut = key.length > 0 && !key.every((name) => source.columns.includes(name));
   return [
-    ...(computed.length > 0 ? [warning(`the new target won't have the generated columns ${named(computed)}`)] : []),
+    ...(computed.length > 0 ? [warning('', `the new target won't have the generated columns ${named(computed)}`)] : []),
     ...(filled.length > 0
-      ? [warning(`the new target won't have the defaults and identities of ${named(filled)}`)]
+      ? [warning('', `the new target won't have the defaults and identities of ${named(filled)}`)]
       : []),
-    ...(cut ? [warning(`the new target won't have a primary key: not all of (${key.join(', ')}) is copied`)] : []),
+    ...(cut ? [warning('', `the new target won't have a primary key: not all of (${key.join(', ')}) is copied`)] : []),
   ];
 }
 
@@ -161,16 +162,11 @@ async function dependentFindings(session: PgSession, target: Target): Promise<Fi
 async function sequenceFindings(session: PgSession, columns: readonly string[], target: Target): Promise<Finding[]> {
   const sequences = await ownedSequences(session, target.oid);
   const stuck = sequences.filter(({ column, mayAdvance }) => !mayAdvance && columns.includes(column));
-  return stuck.map((sequence) => ({
-    ...warning(`sequence ${formatRelation(sequence)} won't be set past the copied values of "${sequence.column}"`),
-    fix: `GRANT SELECT, UPDATE ON SEQUENCE ${formatRelation(sequence)}`,
-  }));
-}
-
-function problem(path: string, message: string, fix: string): Finding {
-  return { severity: 'problem', path, message, fix };
-}
-
-function warning(message: string): Finding {
-  return { severity: 'warning', path: '', message };
+  return stuck.map((sequence) =>
+    warning(
+      '',
+      `sequence ${formatRelation(sequence)} won't be set past the copied values of "${sequence.column}"`,
+      `GRANT SELECT, UPDATE ON SEQUENCE ${formatRelation(sequence)}`,
+    ),
+  );
 }

@@ -1,4 +1,5 @@
 import { LonghaulError } from '../../../core/errors.js';
+import { problem } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import { lockKey } from '../../hash.js';
 import { quoteIdent, quoteLiteral } from '../sql.js';
@@ -174,7 +175,7 @@ export async function ledgerFindings(session: PgSession, names: LedgerNames): Pr
   if (!row) return [];
   const role = quoteIdent(row.role);
   const schema = quoteIdent(names.schema);
-  const missing = (message: string, fix: string): Finding[] => [{ severity: 'problem', path: '', message, fix }];
+  const missing = (message: string, fix: string): Finding[] => [problem('', message, fix)];
   const ledger = `role ${row.role} of connection "${session.name}" can't keep the ledger: it`;
   if (!row.present && !row.can_create_schema) {
     return missing(

@@ -15,6 +15,7 @@ import type {
   SnapshotKey,
   TargetUse,
 } from '../../types.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import { closeRun } from './closing.js';
 import { putDifferences } from './differences.js';
@@ -25,7 +26,7 @@ import { putPlan, readPartition, readPlan, type Planned } from './plans.js';
 import { transaction } from './queries.js';
 import { readOutcomes } from './outcomes.js';
 import { readPending, readReceipts, readTotals } from './receipts.js';
-import { readRecord, readRecords, runClosed } from './records.js';
+import { readRecord, readRecords } from './records.js';
 import { openRun } from './runs.js';
 import { skipPartition } from './skip.js';
 import { putSnapshot, readSnapshot, startOver } from './snapshots.js';

@@ -1,7 +1,7 @@
 import type { PartitionOutcome } from '../../types.js';
+import { PAGE_SIZE } from '../../plan-pages.js';
 import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
-import { PAGE_SIZE } from './plans.js';
 import { FIELDS, toReceipt, type ReceiptRow } from './receipts.js';
 
 type Row = { ordinal: number; label: string } & (ReceiptRow | { [Key in keyof ReceiptRow]: null });

@@ -2,15 +2,14 @@ import type { Partition, PlanSummary, TableRecord } from '../../../core/model.js
 import { LonghaulError } from '../../../core/errors.js';
 import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
+import { PAGE_SIZE, pagesOf } from '../../plan-pages.js';
 import type { PlanInput } from '../../types.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { takeLock } from './locks.js';
 import { BRIEFLY, firstRow, transaction } from './queries.js';
-import { readOwnState, runClosed } from './records.js';
-
-/** Partitions a page. Part of the ledger's form: a partition's page is found by division. */
-export const PAGE_SIZE = 500;
+import { readOwnState } from './records.js';
 
 interface Key {
   readonly run: string;
@@ -84,26 +83,18 @@ async function insertPages(
   key: Key,
   partitions: PlanInput['partitions'],
 ): Promise<number> {
-  let page: Partition[] = [];
-  let count = 0;
-  const flush = async () => {
-    const values = [key.run, key.table, Math.floor((count - 1) / PAGE_SIZE), JSON.stringify(page)];
+  let [page, count] = [0, 0];
+  for await (const each of pagesOf(key.table, partitions)) {
     await reach('plan: before page');
-    await session.query(
-      `INSERT INTO ${names.planPages} (run, table_name, page, partitions) VALUES ($1, $2, $3, $4)`,
-      values,
-    );
+    await session.query(`INSERT INTO ${names.planPages} (run, table_name, page, partitions) VALUES ($1, $2, $3, $4)`, [
+      key.run,
+      key.table,
+      page++,
+      JSON.stringify(each),
+    ]);
     await reach('plan: after page');
-    page = [];
-  };
-  for await (const partition of partitions) {
-    if (partition.ordinal !== count)
-      throw new Error(`the plan of ${key.table} has ordinal ${partition.ordinal} at ${count}`);
-    page.push(partition);
-    count++;
-    if (page.length === PAGE_SIZE) await flush();
+    count += each.length;
   }
-  if (page.length > 0) await flush();
   return count;
 }
 

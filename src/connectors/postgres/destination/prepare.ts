@@ -1,15 +1,16 @@
 import type { ColumnShape, TableRecord } from '../../../core/model.js';
 import { reach } from '../../../core/fail-points.js';
 import { lockKey } from '../../hash.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
-import { quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
+import { commentTable, quoteIdent, quoteLiteral, quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { newKeyColumns } from './indexes.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { dropStagings } from './discard.js';
 import { takeLock } from './locks.js';
 import { firstRow, transaction } from './queries.js';
 import { readTotals } from './receipts.js';
-import { readOwnState, runClosed } from './records.js';
+import { readOwnState } from './records.js';
 import { earlierStagings, stagingIn } from './staging-name.js';
 import { findRelation, findTarget, requireUnchanged, targetFingerprint, type Target } from './target.js';
 import { targetChanged } from './target-changed.js';
@@ -52,6 +53,8 @@ async function createTarget(
   const key = newKeyColumns(record).map(quoteIdent).join(', ');
   const definitions = [...newColumns(record), ...(key === '' ? [] : [`PRIMARY KEY (${key})`])];
   await session.query(`CREATE TABLE ${quoteRelation(relation)} (${definitions.join(', ')})`);
+  await commentColumns(session, relation, record);
+  await session.query(commentTable(relation, record.shape.comment));
   const target = await findTarget(session, record.spec.to);
   await session.query(
     `UPDATE ${names.runTables} SET fingerprint = jsonb_set(fingerprint::jsonb, '{target}', to_jsonb($3::text))::json
@@ -60,8 +63,21 @@ async function createTarget(
   );
 }
 
-function newColumns({ shape, columns }: TableRecord): string[] {
-  return shape.columns.filter(({ name }) => columns.includes(name)).map(columnDefinition);
+function newColumns(record: TableRecord): string[] {
+  return copiedColumns(record).map(columnDefinition);
+}
+
+function copiedColumns({ shape, columns }: TableRecord): ColumnShape[] {
+  return shape.columns.filter(({ name }) => columns.includes(name));
+}
+
+/** Of a table that is made; one that is the like of another has that one's. */
+async function commentColumns(session: PgSession, relation: Relation, record: TableRecord): Promise<void> {
+  for (const { name, comment } of copiedColumns(record)) {
+    if (comment === undefined) continue;
+    const column = `${quoteRelation(relation)}.${quoteIdent(name)}`;
+    await session.query(`COMMENT ON COLUMN ${column} IS ${quoteLiteral(comment)}`);
+  }
 }
 
 /** An empty staging would turn the receipts of a dropped one into lost rows. */
@@ -86,9 +102,10 @@ async function createStaging(
     await copyColumnStatistics(session, staging, target);
   } else {
     await session.query(`CREATE TABLE ${quoteRelation(staging)} (${newColumns(record).join(', ')})`);
+    await commentColumns(session, staging, record);
   }
   const comment = `Longhaul loads ${record.spec.to} here (run ${record.run}). Don't drop it while that run goes on.`;
-  await session.query(`COMMENT ON TABLE ${quoteRelation(staging)} IS ${quoteLiteral(comment)}`);
+  await session.query(commentTable(staging, comment));
 }
 
 /** Defaults, identity and generation are not carried over: they would call functions and sequences of the source. */

@@ -1,4 +1,5 @@
 import type { Mode } from '../../../core/model.js';
+import { problem, warning } from '../../findings.js';
 import type { Finding } from '../../types.js';
 import type { PgSession } from '../session.js';
 import { quoteIdent, quoteRelation, type Relation } from '../sql.js';
@@ -17,12 +18,12 @@ export async function schemaFindings(session: PgSession, { schema }: Relation): 
   const { role, present, usage, create } = row!;
   if (!present) {
     const fix = `CREATE SCHEMA ${quoteIdent(schema)} AUTHORIZATION ${quoteIdent(role)};`;
-    return [problem(`the destination has no schema ${schema}`, fix)];
+    return [problem('to', `the destination has no schema ${schema}`, fix)];
   }
   if (usage && create) return [];
   const missing = [usage ? [] : 'USAGE', create ? [] : 'CREATE'].flat().join(', ');
   const fix = `GRANT ${missing} ON SCHEMA ${quoteIdent(schema)} TO ${quoteIdent(role)};`;
-  return [problem(`role ${role} lacks ${missing} on schema ${schema}, where the data is staged`, fix)];
+  return [problem('to', `role ${role} lacks ${missing} on schema ${schema}, where the data is staged`, fix)];
 }
 
 /** Publications of a whole schema (version 15 and newer) replicate what is staged there. */
@@ -33,11 +34,9 @@ export async function publicationFindings(session: PgSession, { schema }: Relati
      JOIN pg_namespace s ON s.oid = n.pnnspid WHERE s.nspname = $1 ORDER BY 1`,
     [schema],
   );
-  return found.map(({ name }) => ({
-    severity: 'warning',
-    path: 'to',
-    message: `publication ${name} has all tables of schema ${schema}: staging is replicated too`,
-  }));
+  return found.map(({ name }) =>
+    warning('to', `publication ${name} has all tables of schema ${schema}: staging is replicated too`),
+  );
 }
 
 interface Rights {
@@ -66,7 +65,7 @@ export async function privilegeFindings(session: PgSession, mode: Mode, target: 
 function tablespaceFindings({ role, tablespaces }: Rights, target: Target): Finding[] {
   return tablespaces.map((name) => {
     const message = `role ${role} may not create in tablespace ${name}, where ${quoteRelation(target)} or an index of it lies`;
-    return problem(message, `GRANT CREATE ON TABLESPACE ${quoteIdent(name)} TO ${quoteIdent(role)};`);
+    return problem('to', message, `GRANT CREATE ON TABLESPACE ${quoteIdent(name)} TO ${quoteIdent(role)};`);
   });
 }
 
@@ -76,15 +75,15 @@ function ownershipFindings(session: PgSession, rights: Rights, target: Target): 
   const table = quoteRelation(target);
   if (!member && rights.owner_is_superuser) {
     const fix = `ALTER TABLE ${table} OWNER TO ${quoteIdent(role)};`;
-    return [problem(`role ${role} must own ${table} to replace it; its owner ${owner} is a superuser`, fix)];
+    return [problem('to', `role ${role} must own ${table} to replace it; its owner ${owner} is a superuser`, fix)];
   }
   if (!member) {
     const grant = `GRANT ${quoteIdent(owner)} TO ${quoteIdent(role)}${session.serverVersion >= 160000 ? ' WITH INHERIT TRUE, SET TRUE' : ''};`;
-    return [problem(`role ${role} must own ${table} to replace it, or be a member of its owner ${owner}`, grant)];
+    return [problem('to', `role ${role} must own ${table} to replace it, or be a member of its owner ${owner}`, grant)];
   }
   if (own || mayCreate) return [];
   const fix = `GRANT CREATE ON SCHEMA ${quoteIdent(target.schema)} TO ${quoteIdent(owner)};`;
-  return [problem(`owner ${owner} of ${table} may not own a new table in its schema`, fix)];
+  return [problem('to', `owner ${owner} of ${table} may not own a new table in its schema`, fix)];
 }
 
 function appendFindings(rights: Rights, target: Target): Finding[] {
@@ -93,11 +92,14 @@ function appendFindings(rights: Rights, target: Target): Finding[] {
   return [
     ...(selects
       ? []
-      : [problem(`role ${role} may not read the definition of ${quoteRelation(target)}`, `GRANT SELECT ${to}`)]),
-    ...(inserts ? [] : [problem(`role ${role} may not insert into ${quoteRelation(target)}`, `GRANT INSERT ${to}`)]),
+      : [problem('to', `role ${role} may not read the definition of ${quoteRelation(target)}`, `GRANT SELECT ${to}`)]),
+    ...(inserts
+      ? []
+      : [problem('to', `role ${role} may not insert into ${quoteRelation(target)}`, `GRANT INSERT ${to}`)]),
     ...(policies
       ? [
           problem(
+            'to',
             `row security of ${quoteRelation(target)} applies to role ${role}`,
             'use its owner or a role with BYPASSRLS',
           ),
@@ -123,7 +125,3 @@ const RIGHTS = `
                        (SELECT x.reltablespace FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid))),
                   '{}') AS tablespaces
   FROM pg_class c WHERE c.oid = $1`;
-
-function problem(message: string, fix: string): Finding {
-  return { severity: 'problem', path: 'to', message, fix };
-}

@@ -1,6 +1,6 @@
 import type { TableRecord, TableState } from '../../../core/model.js';
-import { LonghaulError } from '../../../core/errors.js';
 import type { QueryOption } from '../../types.js';
+import { startedOver } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import { BRIEFLY, firstRow } from './queries.js';
 import type { LedgerNames } from './ledger-schema.js';
@@ -131,22 +131,5 @@ export async function setState(
   await session.query(
     `UPDATE ${names.runTables} SET state = $3, changed_at = clock_timestamp() WHERE run = $1 AND table_name = $2`,
     [key.run, key.table, state],
-  );
-}
-
-function startedOver({ run, table }: { run: string; table: string }, snapshot: number | null): LonghaulError {
-  const message = `Table ${table} of run ${run} was started over under snapshot ${snapshot}: this attempt wrote nothing.`;
-  return new LonghaulError('RunClosed', message, { next: 'Nothing: its partitions are copied again.' });
-}
-
-/** Nothing of this table may be written any more. */
-export function runClosed(key: { run: string; table: string }, state: TableState | undefined): LonghaulError {
-  const what = state === undefined ? 'is not in the ledger' : `is ${state}`;
-  return new LonghaulError(
-    'RunClosed',
-    `Table ${key.table} of run ${key.run} ${what}, not open: this attempt wrote nothing.`,
-    {
-      next: `Start the job again${state === 'suspended' ? `, with \`resume: ${key.run}\` to keep what was committed` : ''}.`,
-    },
   );
 }

@@ -1,5 +1,6 @@
+import { problem, warning } from '../../findings.js';
 import type { Demand, Finding } from '../../types.js';
-import { serverFindings, warning } from '../server.js';
+import { serverFindings } from '../server.js';
 import type { PgSession } from '../session.js';
 import { quoteIdent } from '../sql.js';
 import { ledgerFindings, type LedgerNames } from './ledger-schema.js';
@@ -35,13 +36,13 @@ export async function checkDestinationServer(
 ): Promise<Finding[]> {
   const major = Math.floor(session.serverVersion / 10_000);
   if (major < OLDEST) {
-    return [problem(`connection "${session.name}" is Postgres ${major}`, `use Postgres ${OLDEST} or newer`)];
+    return [problem('', `connection "${session.name}" is Postgres ${major}`, `use Postgres ${OLDEST} or newer`)];
   }
   const findings = await serverFindings(session, demand);
   const server = (await firstRow<ServerRow>(session, SERVER))!;
   if (server.standby) {
     const message = `connection "${session.name}" is a standby, which can't be written to`;
-    return [...findings, problem(message, 'connect to its primary')];
+    return [...findings, problem('', message, 'connect to its primary')];
   }
   if (server.read_only) findings.push(readOnly(session.name, server));
   findings.push(...server.publications.map((name) => replicates(session.name, name)));
@@ -58,20 +59,21 @@ function readOnly(connection: string, { role, database, said_by: by }: ServerRow
     'database user': `run ALTER ROLE ${quoteIdent(role)} IN DATABASE ${quoteIdent(database)} ${reset}`,
   };
   const message = `role ${role} of connection "${connection}" may only read: default_transaction_read_only is on`;
-  return problem(message, mend[by] ?? `run ALTER ROLE ${quoteIdent(role)} SET default_transaction_read_only = off;`);
+  return problem(
+    '',
+    message,
+    mend[by] ?? `run ALTER ROLE ${quoteIdent(role)} SET default_transaction_read_only = off;`,
+  );
 }
 
 function replicates(connection: string, publication: string): Finding {
   return warning(
+    '',
     `publication ${publication} of connection "${connection}" is FOR ALL TABLES: staging is replicated too`,
   );
 }
 
 function fires(connection: string, triggers: readonly string[]): Finding {
   const message = `event triggers of connection "${connection}" fire when staging is made and takes the target's place: ${triggers.join(', ')}`;
-  return warning(message, 'see that they let tables named _longhaul_… pass');
-}
-
-function problem(message: string, fix: string): Finding {
-  return { severity: 'problem', path: '', message, fix };
+  return warning('', message, 'see that they let tables named _longhaul_… pass');
 }

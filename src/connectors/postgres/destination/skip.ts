@@ -1,10 +1,11 @@
 import type { Partition, Receipt, TableRecord } from '../../../core/model.js';
+import { runClosed } from '../../run-closed.js';
 import type { PgSession } from '../session.js';
 import { claimPartition, keyOf } from './claim.js';
 import type { LedgerNames } from './ledger-schema.js';
 import { transaction } from './queries.js';
 import { completeReceipt } from './receipts.js';
-import { readOwnState, runClosed } from './records.js';
+import { readOwnState } from './records.js';
 
 /** See `Ledger.skip`. The steps of an attempt without its rows. */
 export function skipPartition(

@@ -1,5 +1,5 @@
+import { warning } from '../../findings.js';
 import type { Finding } from '../../types.js';
-import { warning } from '../server.js';
 import type { PgSession } from '../session.js';
 import { quoteIdent } from '../sql.js';
 import { firstRow } from './queries.js';
@@ -38,7 +38,7 @@ export async function spaceFindings(
 function growthFindings(name: string, total: number, present: number): Finding[] {
   if (total < WORTH_SAYING || total < present) return [];
   const message = `the tables take about ${inGigabytes(total)} at the source, and the database of connection "${name}" takes ${inGigabytes(present)} now: until they are published, staging takes as much again, and its indexes more`;
-  return [warning(message, 'see that its disk has room: how much is free can not be asked over SQL')];
+  return [warning('', message, 'see that its disk has room: how much is free can not be asked over SQL')];
 }
 
 /** An index is built by sorting: its keys, twice at most, and no more than the table. */
@@ -51,7 +51,7 @@ function sortFindings(
   if (largest === undefined) return [];
   const others = larger.length > 1 ? ` and ${larger.length - 1} more` : '';
   const message = `temp_file_limit of role ${role} is ${inGigabytes(limit)}: building indexes of ${largest.to} (about ${inGigabytes(largest.bytes)} at the source)${others} may not be possible`;
-  return [warning(message, `as a superuser, run ALTER ROLE ${quoteIdent(role)} SET temp_file_limit = -1;`)];
+  return [warning('', message, `as a superuser, run ALTER ROLE ${quoteIdent(role)} SET temp_file_limit = -1;`)];
 }
 
 /** `1.5 GB`; 1 GB is 1024³ bytes. */

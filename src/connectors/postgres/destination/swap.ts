@@ -1,6 +1,6 @@
 import type { TableRecord } from '../../../core/model.js';
 import type { PgSession } from '../session.js';
-import { quoteIdent, quoteRelation, requireRelation, type Relation } from '../sql.js';
+import { commentTable, quoteIdent, quoteRelation, requireRelation, type Relation } from '../sql.js';
 import { dependentsOf } from './dependents.js';
 import { copyGrants } from './grants.js';
 import { indexPlans, type IndexPlan } from './indexes.js';
@@ -23,7 +23,7 @@ export async function swapIn(session: PgSession, swap: Swap): Promise<void> {
   const plans = await indexPlans(session, record, staging, target);
   await requireBuilt(session, swap, plans);
   if (target) await replaceTarget(session, swap, target);
-  else await session.query(`COMMENT ON TABLE ${quoteRelation(staging)} IS NULL`);
+  else await session.query(commentTable(staging, record.shape.comment));
   const name = requireRelation(record.spec.to).name;
   await session.query(`ALTER TABLE ${quoteRelation(staging)} RENAME TO ${quoteIdent(name)}`);
   for (const plan of plans) await renameIndex(session, staging.schema, name, plan);
