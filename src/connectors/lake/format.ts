@@ -16,6 +16,11 @@ export interface TableFormat {
    * the table can't take the columns any more.
    */
   publish(publication: Publication): Promise<void>;
+  /**
+   * The end of the table's own log: whatever an epoch that begins after it does there is behind it. Absent: the log itself tells at once
+   * what a run has done.
+   */
+  mark?(spec: TableSpec): Promise<number>;
   /** Whether the run has published the table; if it has not, no publisher of this epoch or an earlier one can do it any more. */
   settle(publishing: Publishing): Promise<'published' | 'closed'>;
   /** Paths from the store's root of files in this folder that any state of the table names that somebody can still read. */
@@ -39,6 +44,8 @@ export interface Publishing {
   readonly columns: readonly LakeColumn[];
   /** Grows with each time that the table began to be published. */
   readonly epoch: number;
+  /** What `TableFormat.mark` said before this epoch began. Absent: it was not asked. */
+  readonly since?: number;
   /** Of all receipts. */
   readonly rows: number;
   /**

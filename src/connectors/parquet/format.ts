@@ -10,7 +10,7 @@ import { printedType } from '../lake/types/index.js';
 import type { ObjectStore } from '../objects/store.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
-import { current, Versions, type PublishedEntry } from './versions.js';
+import { isWhole, Versions, type PublishedEntry } from './versions.js';
 
 /** Tables of Parquet files that a list names: see `pointer.ts` for who reads it. */
 export class ParquetFormat implements TableFormat {
@@ -22,13 +22,17 @@ export class ParquetFormat implements TableFormat {
   ) {}
 
   async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
-    const [newest] = await current(this.#versions(spec));
+    const newest = await this.#versions(spec).newest();
     const findings = newest && spec.mode === 'append' ? differences(newest, columns) : [];
     return [...findings, ...partitioned(spec)];
   }
 
   async columns(spec: TableSpec): Promise<readonly NamedType[] | undefined> {
-    return (await current(this.#versions(spec)))[0]?.columns;
+    return (await this.#versions(spec).newest())?.columns;
+  }
+
+  mark(spec: TableSpec): Promise<number> {
+    return this.#versions(spec).last();
   }
 
   async publish(publication: Publication): Promise<void> {
@@ -39,10 +43,11 @@ export class ParquetFormat implements TableFormat {
       const { last, outcome } = await this.#sight(versions, publication);
       if (outcome === 'published') break;
       if (outcome === 'closed') throw runClosed(publication);
-      await this.#refuseChanged(versions, publication);
+      await this.#refuseChanged(versions, publication, last);
       entry ??= await this.#entryOf(publication);
+      const before = isWhole(last + 1) && spec.mode === 'append' ? await versions.content(last) : undefined;
       await reach('publish: before COMMIT');
-      if (await versions.put(last + 1, entry)) break;
+      if (await versions.put(last + 1, { ...entry, ...(before && { before }) })) break;
     }
     await point(this.store, tablePath(spec.to)!, versions);
   }
@@ -62,23 +67,19 @@ export class ParquetFormat implements TableFormat {
 
   /** The newest state and the one before it, which readers may still be at. */
   async referenced(spec: TableSpec): Promise<ReadonlySet<string>> {
-    const files = new Set<string>();
-    let states = 0;
-    for await (const entry of this.#versions(spec).backwards()) {
-      if (entry.kind !== 'published') continue;
-      for (const file of entry.files) files.add(file);
-      if (entry.mode === 'replace' && ++states === 2) break;
-    }
-    return files;
+    const versions = this.#versions(spec);
+    const newest = await versions.content();
+    const before = newest && (await versions.content(newest.start - 1));
+    return new Set([...(before?.files ?? []), ...(newest?.files ?? [])]);
   }
 
-  /** What has become of the run's table, as the entries up to the last one say. */
+  /** What has become of the run's table, as the entries up to the last one say: those since its epoch began. */
   async #sight(
     versions: Versions,
-    { record: { run, spec }, epoch }: Publishing,
+    { record: { run, spec }, epoch, since = 0 }: Publishing,
   ): Promise<{ last: number; outcome?: 'published' | 'closed' }> {
-    const last = await versions.last();
-    for await (const entry of versions.backwards(last)) {
+    const last = await versions.last(since);
+    for await (const { entry } of versions.backwards(last, since)) {
       if (entry.run !== run || entry.table !== spec.table) continue;
       if (entry.kind === 'published') return { last, outcome: 'published' };
       if (entry.epoch >= epoch) return { last, outcome: 'closed' };
@@ -86,9 +87,9 @@ export class ParquetFormat implements TableFormat {
     return { last };
   }
 
-  async #refuseChanged(versions: Versions, { record: { spec }, columns }: Publication): Promise<void> {
+  async #refuseChanged(versions: Versions, { record: { spec }, columns }: Publication, last: number): Promise<void> {
     if (spec.mode === 'replace') return;
-    const [newest] = await current(versions);
+    const newest = await versions.newest(last);
     if (newest === undefined || differences(newest, columns).length === 0) return;
     throw new LonghaulError(
       'TargetChanged',

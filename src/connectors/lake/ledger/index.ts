@@ -187,8 +187,8 @@ export class LakeLedger implements Ledger {
   }
 
   /** See `beginPublish` in publishing.ts. */
-  beginPublish(record: TableRecord): Promise<Publication> {
-    return beginPublish(this.#context, record);
+  beginPublish(record: TableRecord, closed?: number): Promise<Publication> {
+    return beginPublish(this.#context, record, closed);
   }
 
   /** See `stillPublishing` in publishing.ts. */
