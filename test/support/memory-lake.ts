@@ -32,7 +32,7 @@ export class MemoryLake {
     const settings = { name: 'lake', compression: 'zstd', targetFileSize: 1e8, outOfRange: 'error' } as const;
     const place = { identity: 'memory', check: () => Promise.resolve([]) };
     const options = { signal, log, label: 'test' };
-    return openLakeIn(store, settings, options, format, new RunCache(), place) as LakeDestination;
+    return openLakeIn(store, settings, options, format, new RunCache(), place);
   }
 
   /** A run of these tables that has everything but been published: each has one file, of one row. */

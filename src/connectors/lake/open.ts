@@ -58,7 +58,7 @@ export function openLakeIn(
   format: TableFormat,
   cache: RunCache,
   place: { readonly identity: string; check(): Promise<Finding[]> },
-): DestinationSession {
+): LakeDestination {
   const ledger: LakeLedger = new LakeLedger({
     ...{ name: config.name, store, cache },
     targets: {
