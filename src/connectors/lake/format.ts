@@ -26,10 +26,24 @@ export interface TableFormat {
   /** Paths from the store's root of files in this folder that any state of the table names that somebody can still read. */
   referenced(spec: TableSpec, folder: string): Promise<ReadonlySet<string>>;
   /**
+   * What of a table's files versions need that were the newest within the last `older` ms, or within what the table itself asks for, where that is
+   * longer. Undefined: there is no table. Absent: a table has no versions here. Throws TargetChanged for a table that is not understood.
+   */
+  retain?(spec: Pick<TableSpec, 'to'>, older: number): Promise<Retained | undefined>;
+  /** Paths of entries of its log that no such version needs, in the order in which they may be removed. Absent: they stay. */
+  expired?(spec: Pick<TableSpec, 'to'>, older: number): Promise<readonly string[]>;
+  /**
    * Of tables that are loaded from the files, rather than made of them: removes what loading has left beside the files, when the ledger says
    * that the table is published or discarded. The files themselves are removed then too. Absent: they are the table's.
    */
   cleanUp?(record: TableRecord): Promise<void>;
+}
+
+export interface Retained {
+  /** Paths from the store's root. */
+  readonly files: ReadonlySet<string>;
+  /** Ms since 1970: a version that was the newest at this time or later has its files. */
+  readonly since: number;
 }
 
 export interface NamedType {

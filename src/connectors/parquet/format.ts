@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { reach } from '../../core/fail-points.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { TableSpec } from '../../core/model.js';
-import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
+import type { NamedType, Publication, Publishing, Retained, TableFormat } from '../lake/format.js';
 import { mapOrdered } from '../lake/in-order.js';
 import type { DataFile, LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
@@ -73,6 +73,23 @@ export class ParquetFormat implements TableFormat {
     return new Set([...(before?.files ?? []), ...(newest?.files ?? [])]);
   }
 
+  /** Also the newest state and the one before it, whatever their age. */
+  async retain(spec: Pick<TableSpec, 'to'>, older: number): Promise<Retained | undefined> {
+    const since = Date.now() - older;
+    const versions = this.#versions(spec);
+    const files = new Set<string>();
+    let content = await versions.content();
+    if (content === undefined) return undefined;
+    for (let states = 1; content !== undefined; states++) {
+      for (const file of content.files) files.add(file);
+      const { start } = content;
+      // The state before it ended then.
+      if (states > 1 && (await versions.writtenAt(start)) < since) break;
+      content = await versions.content(start - 1);
+    }
+    return { files, since };
+  }
+
   /** What has become of the run's table, as the entries up to the last one say: those since its epoch began. */
   async #sight(
     versions: Versions,
@@ -121,7 +138,7 @@ export class ParquetFormat implements TableFormat {
     );
   }
 
-  #versions({ to }: TableSpec): Versions {
+  #versions({ to }: Pick<TableSpec, 'to'>): Versions {
     return new Versions(this.store, tablePath(to)!);
   }
 }

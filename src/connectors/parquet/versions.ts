@@ -108,6 +108,11 @@ export class Versions {
     return start === undefined ? undefined : { files: parts.flat(), start };
   }
 
+  /** When an entry that is there was put, in ms since 1970. */
+  async writtenAt(number: number): Promise<number> {
+    return (await this.store.head(this.#path(number)))!.modifiedAt.getTime();
+  }
+
   async #read(number: number): Promise<Entry> {
     const bytes = await this.store.get(this.#path(number));
     return JSON.parse(Buffer.from(bytes!).toString()) as Entry;

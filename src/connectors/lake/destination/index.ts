@@ -2,12 +2,22 @@ import type { BuildStep } from '../../../core/activities.js';
 import { reach } from '../../../core/fail-points.js';
 import { LonghaulError } from '../../../core/errors.js';
 import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
-import type { DestinationSession, Finding, Meter, PartitionWriter, SourceTable, TargetCheck } from '../../types.js';
+import type {
+  DestinationSession,
+  Finding,
+  Meter,
+  PartitionWriter,
+  SourceTable,
+  TargetCheck,
+  VacuumedTable,
+  VacuumOptions,
+} from '../../types.js';
 import type { LakeLedger } from '../ledger/index.js';
 import { checkTable } from './check.js';
 import type { LakeContext } from './context.js';
 import { discard } from './discard.js';
 import { publishTable } from './publish.js';
+import { vacuum } from './vacuum.js';
 import { LakeWriter } from './writer.js';
 
 export type { FileSettings, LakeContext } from './context.js';
@@ -72,6 +82,10 @@ export class LakeDestination implements DestinationSession {
 
   discard(record: TableRecord): Promise<void> {
     return discard(this.context, record);
+  }
+
+  vacuum(options: VacuumOptions): AsyncIterable<VacuumedTable> {
+    return vacuum(this.context, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -30,11 +30,12 @@ export function digits(number: number): string {
 
 export const RUNS = `${ROOT}/runs`;
 export const INDEX = `${ROOT}/index`;
+export const TARGETS = `${ROOT}/targets`;
 export const UNFINISHED = `${ROOT}/unfinished`;
 
 export const runFolder = (run: string): string => `${RUNS}/${encodeName(run)}`;
 export const unfinishedPath = (run: string): string => `${UNFINISHED}/${encodeName(run)}.json`;
-export const targetFolder = (to: string): string => `${ROOT}/targets/${encodeName(to)}`;
+export const targetFolder = (to: string): string => `${TARGETS}/${encodeName(to)}`;
 export const snapshotPath = (run: string, snapshot: number): string =>
   `${runFolder(run)}/snapshots/${digits(snapshot)}.json`;
 
