@@ -341,7 +341,7 @@ export interface DestinationSession extends AsyncDisposable {
    * all is visible, and the table is only closed. Idempotent: a table published by this run answers with its totals. Missing
    * receipts leave it open and are returned.
    */
-  publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals>;
+  publish(record: TableRecord, meter: Meter): Promise<PublishedTable>;
   /** As what rows of this table are digested, on both sides. Present where `capabilities.digest` is. Throws TargetChanged. */
   digestForm?(record: TableRecord): Promise<DigestForm>;
   /** Digests staging until the table is published, then the target. Present where `capabilities.digest` is. */
@@ -359,6 +359,11 @@ export interface DestinationSession extends AsyncDisposable {
    * removed. Absent where it can't be told.
    */
   orphans?(): Promise<readonly StagingTable[]>;
+}
+
+export interface PublishedTable extends ReceiptTotals {
+  /** What those who read the table will not like, and what to do about it. Told once: a repeated call may not know it. */
+  readonly warning?: string;
 }
 
 export interface VacuumOptions {

@@ -167,6 +167,8 @@ export type PublishOutcome =
       /** Where those are, see `Ledger.rejectsTable`. Absent: there are none, or it has no such name. */
       readonly rejectsTable?: string;
       readonly bytes: number;
+      /** See `PublishedTable`. */
+      readonly warning?: string;
     }
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };

@@ -35,16 +35,25 @@ export class MemoryLake {
     return openLakeIn(store, settings, options, format, new RunCache(), place);
   }
 
-  /** A run of these tables that has everything but been published: each has one file, of one row. */
-  async ready(targets: readonly string[], mode: Mode = 'replace', run = newRun()): Promise<readonly TableRecord[]> {
+  /** A run of these tables that has everything but been published: each has one file, or so many, the first of one row. */
+  async ready(
+    targets: readonly string[],
+    mode: Mode = 'replace',
+    run = newRun(),
+    files = 1,
+  ): Promise<readonly TableRecord[]> {
     const { ledger } = this.session();
     const records = await ledger.openRun(run, targets.map((to) => newTable(to, { mode }))); // prettier-ignore
     for (const record of records) {
       await ledger.putPlan(record, { partitions: [partition(0)], reason: 'one' });
-      const path = `${record.staging}0.parquet`;
-      await this.store().putIfAbsent(path, Buffer.from(`rows of ${path}`));
-      const size = (await this.store().head(path))!.size;
-      await ledger.commit(record, receiptOf(record, size), [{ path, size, rows: 1, statistics: {} }]);
+      const written = Array.from({ length: files }, (_, file) => {
+        const path = `${record.staging}${file}.parquet`;
+        const bytes = Buffer.from(`rows of ${path}`);
+        return { path, bytes, size: bytes.length, rows: file === 0 ? 1 : 0, statistics: {} };
+      });
+      for (const { path, bytes } of written) await this.store().putIfAbsent(path, bytes);
+      const bytes = written.reduce((sum, { size }) => sum + size, 0);
+      await ledger.commit(record, receiptOf(record, bytes), written.map(({ bytes: _, ...file }) => file)); // prettier-ignore
     }
     return records;
   }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { LonghaulError } from '../../src/core/errors.js';
+import { CountedFiles, smallFiles } from '../../src/connectors/lake/destination/small-files.js';
 import type { LakeLedger } from '../../src/connectors/lake/ledger/index.js';
 import type { TableRecord } from '../../src/core/model.js';
 import { readLakeFiles } from '../support/lake-tables.js';
+import { newRun, newTable } from '../support/lake-world.js';
 import { MemoryLake, meter } from '../support/memory-lake.js';
 
 const TYPES = ['delta', 'parquet'] as const;
@@ -126,5 +128,30 @@ describe('what a Parquet table that was published often asks of the store', () =
     expect(files).toHaveLength(71);
     expect(files[0]).toBe(`${record!.staging}0.parquet`);
     expect(new Set(files).size).toBe(71);
+  });
+});
+
+describe('what a publish says of the files', () => {
+  it.each(TYPES)('is that they are small, where there are many (%s)', async (type) => {
+    const lake = new MemoryLake(type);
+    for (const [files, said] of [
+      [500, /500 files of 1 kB on average.*larger partitions/],
+      [499, undefined],
+    ] as const) {
+      const [record] = await lake.ready(['s.a'], 'replace', newRun(), files);
+      const { warning } = await lake.session().publish(record!, meter());
+      if (said) expect(warning).toMatch(said);
+      else expect(warning).toBeUndefined();
+    }
+  });
+
+  it('is nothing where they are large, and names partitionBy where it is its matter', () => {
+    const { spec } = newTable('s.a');
+    const counted = Object.assign(new CountedFiles(), { files: 1_000, bytes: 1_000 * (1 << 20) });
+    expect(smallFiles(counted, { spec })).toBeUndefined();
+    counted.bytes -= 1;
+    expect(smallFiles(counted, { spec: { ...spec, partitionBy: ['day'] } })).toBe(
+      'it was written as 1,000 files of 1024 kB on average, each of which a reader opens; cut the copy by what partitionBy keeps apart (partition: {by: ...}), make larger partitions, or partition by a column of fewer values',
+    );
   });
 });

@@ -1,12 +1,13 @@
 import type { BuildStep } from '../../../core/activities.js';
 import { reach } from '../../../core/fail-points.js';
 import { LonghaulError } from '../../../core/errors.js';
-import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
+import type { Partition, Receipt, TableRecord, TableSpec } from '../../../core/model.js';
 import type {
   DestinationSession,
   Finding,
   Meter,
   PartitionWriter,
+  PublishedTable,
   SourceTable,
   TargetCheck,
   VacuumedTable,
@@ -76,7 +77,7 @@ export class LakeDestination implements DestinationSession {
     return Promise.resolve();
   }
 
-  publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
+  publish(record: TableRecord, meter: Meter): Promise<PublishedTable> {
     return publishTable(this.context, record, meter);
   }
 

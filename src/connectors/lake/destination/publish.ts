@@ -1,28 +1,32 @@
 import { reach } from '../../../core/fail-points.js';
 import { LonghaulError } from '../../../core/errors.js';
-import type { ReceiptTotals, TableRecord } from '../../../core/model.js';
-import type { Meter } from '../../types.js';
+import type { TableRecord } from '../../../core/model.js';
+import type { Meter, PublishedTable } from '../../types.js';
 import type { Publishing } from '../format.js';
 import type { LakeLedger } from '../ledger/index.js';
 import type { DataFile } from '../model.js';
 import { columnsOf } from './columns.js';
 import type { LakeContext } from './context.js';
 import { removeFiles } from './discard.js';
+import { CountedFiles, smallFiles } from './small-files.js';
 
 /** See `DestinationSession.publish`. */
-export async function publishTable(context: LakeContext, record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
+export async function publishTable(context: LakeContext, record: TableRecord, meter: Meter): Promise<PublishedTable> {
   const { ledger } = context;
   await reach('publish: before fence');
+  const counted = new CountedFiles();
   let publication = await ledger.beginPublish(record);
   const { totals } = publication;
   while (publication.epoch !== undefined) {
     const { epoch } = publication;
     await reach('publish: after fence COMMIT');
-    if (await publishEpoch(context, publishingOf(ledger, record, { ...publication, epoch }, totals.rows), meter)) break;
+    const publishing = publishingOf(ledger, record, { ...publication, epoch }, totals.rows);
+    if (await publishEpoch(context, publishing, counted, meter)) break;
     publication = await ledger.beginPublish(record, epoch);
   }
   if (totals.missing.length === 0) await tidy(context, record, meter);
-  return totals;
+  const warning = smallFiles(counted, record);
+  return { ...totals, ...(warning !== undefined && { warning }) };
 }
 
 /** A table in its state of being published. */
@@ -37,12 +41,17 @@ export function publishingOf(
 }
 
 /** False: the epoch was closed in the target's log, and the table is still being published. */
-async function publishEpoch(context: LakeContext, publishing: Publishing, meter: Meter): Promise<boolean> {
+async function publishEpoch(
+  context: LakeContext,
+  publishing: Publishing,
+  counted: CountedFiles,
+  meter: Meter,
+): Promise<boolean> {
   const { ledger, format } = context;
   const { record, epoch } = publishing;
   const phase = (name: string) => void (meter.phase = name);
   phase('publishing');
-  const files = { [Symbol.asyncIterator]: () => allOf(publishing, meter) };
+  const files = { [Symbol.asyncIterator]: () => counted.of(allOf(publishing, meter)) };
   try {
     await format.publish({ ...publishing, files, phase, stillPublishing: () => ledger.stillPublishing(record, epoch) });
   } catch (error) {
