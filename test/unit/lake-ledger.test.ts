@@ -125,7 +125,7 @@ describe('what is asked of the store', () => {
 });
 
 describe('what may expire', () => {
-  const over = { keepStaging: -1 };
+  const over = { keepStaging: -1_000 };
   const expired = async (ledger: LakeLedger) => (await ledger.expire('none')).map(({ run }) => run);
 
   async function staged(world: LakeWorld, record: TableRecord): Promise<void> {
