@@ -11,6 +11,7 @@ import { holdSnapshot } from './hold-snapshot.js';
 import { listBuildSteps } from './list-build-steps.js';
 import { listVerifiable } from './list-verifiable.js';
 import { listRuns } from './list-runs.js';
+import { vacuumTables } from './vacuum-tables.js';
 import { observeSnapshot } from './observe-snapshot.js';
 import { openRun } from './open-run.js';
 import { pendingPartitions } from './pending-partitions.js';
@@ -46,6 +47,7 @@ export function createActivities(deps: Dependencies): LonghaulActivities {
     closeRun: (input) => closeRun(deps, input),
     unpublishedTables: (input) => unpublishedTables(deps, input),
     listRuns: (input) => listRuns(deps, input),
+    vacuumTables: (input) => vacuumTables(deps, input),
     holdSnapshot: (input) => holdSnapshot(deps, input),
     observeSnapshot: (input) => observeSnapshot(deps, input),
     releaseSnapshot: (input) => releaseSnapshot(deps, input),

@@ -5,4 +5,5 @@ export { copyJob } from './copy-job.js';
 export { copyTable } from './copy-table.js';
 export { verifyJob } from './verify-job.js';
 export { listRuns } from './list-runs.js';
+export { vacuumTables } from './vacuum-tables.js';
 export { keepSnapshot } from './keep-snapshot.js';

@@ -67,7 +67,7 @@ export interface TableProgress {
   readonly visible?: string;
   /** What it waits for or why it failed, in words. */
   readonly note?: string;
-  /** What went wrong beside the copy and is no matter of it, in words. */
+  /** What went wrong beside the copy and is no matter of it, or what readers will not like, in words. */
   readonly warning?: string;
   /** How the table was cut, in words. */
   readonly plan?: string;

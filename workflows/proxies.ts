@@ -40,7 +40,14 @@ function heartbeatOf(retry?: Pick<RetrySpec, 'heartbeatTimeout'>): number {
 }
 
 type JobActivity =
-  'checkJob' | 'openRun' | 'closeRun' | 'unpublishedTables' | 'listRuns' | 'publishTable' | 'startOver';
+  | 'checkJob'
+  | 'openRun'
+  | 'closeRun'
+  | 'unpublishedTables'
+  | 'listRuns'
+  | 'vacuumTables'
+  | 'publishTable'
+  | 'startOver';
 
 /** An activity that concerns the job as a whole; `retry`: the job's, once it is known. Summaries, here and below, are what the web UI shows. */
 export function jobActivity<K extends JobActivity>(name: K, summary: string, retry?: RetrySpec): LonghaulActivities[K] {

@@ -43,6 +43,7 @@ export class TableBook {
   #quarantined = 0;
   #rejectsTable: string | undefined;
   #bytes = 0;
+  #publishWarning: string | undefined;
   #retries = 0;
   #crashes: Record<string, number> = {};
   #fromLedger = false;
@@ -206,13 +207,14 @@ export class TableBook {
     return this.#sawEvery ? { rows: this.#rows, quarantined: this.#quarantined } : undefined;
   }
 
-  published({ committed, skipped, rows, quarantined = 0, rejectsTable, bytes }: Published, now: string): void {
+  published({ committed, skipped, rows, quarantined = 0, rejectsTable, bytes, warning }: Published, now: string): void {
     this.#committed = committed;
     this.#skipped = skipped;
     this.#rows = rows;
     this.#quarantined = quarantined;
     this.#rejectsTable = rejectsTable;
     this.#bytes = bytes;
+    this.#publishWarning = warning;
     this.ended('published', now);
   }
 
@@ -225,6 +227,7 @@ export class TableBook {
   progress(slots: number): TableProgress {
     const { table, to, mode } = this.#input;
     const plan = this.#plan;
+    const warning = this.warning ?? this.#publishWarning;
     return {
       ...{ table, to, mode, phase: this.phase, committed: this.#committed, running: this.running },
       ...{ rows: this.#rows, bytes: this.#bytes, retries: this.#retries, skipped: this.#skipped },
@@ -234,7 +237,7 @@ export class TableBook {
       ...(plan && { partitions: plan.partitions, plan: plan.reason }),
       ...(plan?.estimatedRows !== undefined && { estimatedRows: plan.estimatedRows }),
       ...(this.note !== undefined && { note: this.note }),
-      ...(this.warning !== undefined && { warning: this.warning }),
+      ...(warning !== undefined && { warning }),
       ...(this.#endedAt !== undefined && { endedAt: this.#endedAt }),
     };
   }

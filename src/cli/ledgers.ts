@@ -15,7 +15,7 @@ export async function askWorker(
   client: Client,
   context: Context,
   taskQueue: string,
-  ask: { readonly type: 'listRuns' | 'cleanRuns'; readonly input: unknown },
+  ask: { readonly type: 'listRuns' | 'cleanRuns' | 'vacuumTables'; readonly input: unknown },
 ): Promise<unknown> {
   const handle = await client.workflow.start(ask.type, {
     workflowId: `${ask.type}-${randomBytes(6).toString('hex')}`,

@@ -341,7 +341,7 @@ export interface DestinationSession extends AsyncDisposable {
    * all is visible, and the table is only closed. Idempotent: a table published by this run answers with its totals. Missing
    * receipts leave it open and are returned.
    */
-  publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals>;
+  publish(record: TableRecord, meter: Meter): Promise<PublishedTable>;
   /** As what rows of this table are digested, on both sides. Present where `capabilities.digest` is. Throws TargetChanged. */
   digestForm?(record: TableRecord): Promise<DigestForm>;
   /** Digests staging until the table is published, then the target. Present where `capabilities.digest` is. */
@@ -349,10 +349,36 @@ export interface DestinationSession extends AsyncDisposable {
   /** Removes staging of a discarded table, or what attempts have left of a published one; rows that are visible stay. Idempotent. */
   discard(record: TableRecord): Promise<void>;
   /**
+   * Ends old versions of every table that runs of this ledger have filled: removes files of runs that are over which no version needs that
+   * was the newest within the last `older` ms, or within the time that the table asks for; and what of the table's log tells of them
+   * alone. Never what another writer has made. `dryRun`: removes nothing, and tells what it would. Absent where there are no versions.
+   */
+  vacuum?(options: VacuumOptions): AsyncIterable<VacuumedTable>;
+  /**
    * Staging of which this ledger has no row, as after it was dropped. Another ledger of the same system may know it: shown, never
    * removed. Absent where it can't be told.
    */
   orphans?(): Promise<readonly StagingTable[]>;
+}
+
+export interface PublishedTable extends ReceiptTotals {
+  /** What those who read the table will not like, and what to do about it. Told once: a repeated call may not know it. */
+  readonly warning?: string;
+}
+
+export interface VacuumOptions {
+  readonly older: number;
+  readonly dryRun: boolean;
+}
+
+export interface VacuumedTable {
+  readonly to: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** Entries of the table's own log. */
+  readonly entries: number;
+  /** Why nothing (more) of it was removed. */
+  readonly problem?: string;
 }
 
 /** One attempt's transaction, into staging or, with `publish: partition`, into the target. Disposed without `commit`: rolled back. */

@@ -167,6 +167,8 @@ export type PublishOutcome =
       /** Where those are, see `Ledger.rejectsTable`. Absent: there are none, or it has no such name. */
       readonly rejectsTable?: string;
       readonly bytes: number;
+      /** See `PublishedTable`. */
+      readonly warning?: string;
     }
   /** Planned partitions whose receipts the ledger lacks (a failover may have lost them): to be copied again. */
   | { readonly outcome: 'missing'; readonly ordinals: readonly number[] };
@@ -302,6 +304,30 @@ export interface LedgerView {
   readonly problem?: string;
 }
 
+export interface VacuumTables {
+  readonly destination: string;
+  /** Ms: a version that was the newest within so long is left whole. */
+  readonly older: number;
+  readonly dryRun?: boolean;
+}
+
+/** What was removed of a table, or would be. */
+export interface VacuumedView {
+  readonly table: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** Entries of the table's own log. */
+  readonly entries: number;
+  /** Why nothing (more) of it was removed. */
+  readonly problem?: string;
+}
+
+/** The first tables of which there was something, and how many more there are. */
+export interface Vacuumed {
+  readonly tables: readonly VacuumedView[];
+  readonly more: number;
+}
+
 /** Names a run at its destination. */
 export interface TablesOfRun {
   readonly run: string;
@@ -383,6 +409,7 @@ export interface LonghaulActivities {
   unpublishedTables(input: TablesOfRun): Promise<UnpublishedTables>;
   /** What ledgers know of runs. A ledger that was not named and can't be asked is answered with its problem. */
   listRuns(input: RunsQuery): Promise<{ ledgers: readonly LedgerView[] }>;
+  vacuumTables(input: VacuumTables): Promise<Vacuumed>;
   /**
    * Holds a snapshot until it is cancelled: takes it, or imports it from whoever holds it. On the queue of `snapshotQueue`, as the
    * next two. Answers when the session that held it was ended, and why: another is to be begun. Throws SnapshotLost, SourceRewritten.

@@ -218,15 +218,24 @@ describe('a Delta table in a folder', () => {
             ...{ name: 'check', source: 'shop', destination: 'lake', mode: 'append' },
             tables: [
               { from: 'public.loose', to: 'bronze.loose' },
-              orders('bronze.mistakes', { partitionBy: ['regoin'], publish: 'partition', types: { amount: 'short' } }),
+              orders('bronze.mistakes', {
+                ...{ partitionBy: ['regoin'], types: { amount: 'short' } },
+                ...{ publish: 'partition', rejects: { max: 10 }, verify: 'checksum' },
+              }),
             ],
           },
         },
       ],
     });
-    expect(problems.map(({ path, message }) => `${path}: ${message}`)).toEqual([
+    const refused = problems.filter(({ path }) => /\.(publish|rejects|verify)$/.test(path));
+    expect(refused.map(({ path, message, fix }) => `${path}: ${message}; ${fix}`).toSorted()).toEqual([
+      'tables[1].publish: partition is not for a lake: its tables become visible in one step; take it out',
+      'tables[1].rejects: a lake has no place for rows that are set aside; take it out',
+      'tables[1].verify: checksum can not be had from postgres to delta; write verify: counts',
+    ]);
+    const others = problems.filter((each) => !refused.includes(each));
+    expect(others.map(({ path, message }) => `${path}: ${message}`)).toEqual([
       'tables[0].types.amount: column "amount": numeric does not say how many digits its numbers have',
-      'tables[1].publish: partition is not for a lake: its tables become visible in one step',
       `tables[1].types.amount: column "amount": numeric(12,2) can't become short without a change`,
       'tables[1].partitionBy[0]: there is no column "regoin"',
     ]);

@@ -141,6 +141,7 @@ export class FakeActivities {
       comparePartitions: () => Promise.reject(new Error('not faked')),
       digestTarget: () => Promise.reject(new Error('not faked')),
       unpublishedTables: () => Promise.resolve(this.#unpublished()),
+      vacuumTables: () => Promise.resolve({ tables: [], more: 0 }),
       listRuns: () => Promise.resolve({ ledgers: this.job.ledgers ?? [] }),
       holdSnapshot: (input) => this.#hold(input),
       observeSnapshot: ({ snapshot }) => Promise.resolve({ holders: this.held.has(snapshot) ? 2 : 0, heldXids: 7 }),

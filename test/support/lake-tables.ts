@@ -13,7 +13,7 @@ export async function readLakeTable(
   type: 'delta' | 'parquet',
   to: string,
 ): Promise<Record<string, unknown>[] | undefined> {
-  const files = await (type === 'delta' ? deltaFiles(store, to) : listedFiles(store, to));
+  const files = await readLakeFiles(store, type, to);
   if (files === undefined) return undefined;
   const rows: Record<string, unknown>[] = [];
   for (const path of files) {
@@ -22,6 +22,15 @@ export async function readLakeTable(
     rows.push(...(await parquetReadObjects({ file, compressors })));
   }
   return rows;
+}
+
+/** Paths from the store's root of the files that a reader of the table reads. Undefined: there is no table. */
+export function readLakeFiles(
+  store: ObjectStore,
+  type: 'delta' | 'parquet',
+  to: string,
+): Promise<string[] | undefined> {
+  return type === 'delta' ? deltaFiles(store, to) : listedFiles(store, to);
 }
 
 /** Paths from the store's root. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
@@ -215,12 +216,30 @@ describe('partitionBy', () => {
     }
   });
 
-  it('holds hundreds of partitions at a time, and no more', async () => {
-    const text = Array.from({ length: 6000 }, (_, index) => `${index}\t2024-01-01\tk${index % 600}\n`).join('');
+  it('makes one file of each value, of as many as come in turn', async () => {
+    const text = Array.from({ length: 20_000 }, (_, index) => `${index}\t2024-01-01\tk${index % 2_000}\n`).join('');
     const { rows, files } = await writeInto(folder, textStream(text, { frame: 900, chunk: 5000 }), options);
-    expect(rows).toBe(6000);
-    expect(files.reduce((sum, file) => sum + file.rows, 0)).toBe(6000);
-    expect(new Set(files.map(({ partitionValues }) => partitionValues!.kind)).size).toBe(600);
+    expect(rows).toBe(20_000);
+    expect(files.map((file) => file.rows)).toEqual(Array(2_000).fill(10));
+    expect(new Set(files.map(({ partitionValues }) => partitionValues!.kind)).size).toBe(2_000);
+  });
+
+  it('makes more, as large as they can be, where files would take more memory than they may', async () => {
+    const wide = lakeColumns([declared('id', 'int'), declared('kind', 'text'), declared('note', 'text')]);
+    // Texts of digits that nothing can be made shorter of, but by half: 90 MB, most of them of one kind.
+    const note = (index: number) => createHash('sha512').update(`${index}`).digest('hex');
+    const notes = (index: number) => Array.from({ length: 12 }, (_, each) => note(index * 12 + each)).join('');
+    const kind = (index: number) => (index % 4 === 0 ? `k${index % 400}` : 'most');
+    const text = Array.from({ length: 60_000 }, (_, index) => `${index}\t${kind(index)}\t${notes(index)}\n`).join('');
+    const stream = textStream(text, { frame: 1 << 16, chunk: 1 << 16 });
+    const { rows, files } = await writeInto(folder, stream, { columns: wide, partitionBy: ['kind'] });
+    expect(rows).toBe(60_000);
+    expect(files.reduce((sum, file) => sum + file.rows, 0)).toBe(60_000);
+    const most = files.filter(({ partitionValues }) => partitionValues!.kind === 'most');
+    expect(most.map((file) => file.rows)).toEqual([45_000]);
+    expect(files.length).toBeLessThanOrEqual(1 + 100 * 2);
+    const seen = await read(files.find(({ partitionValues }) => partitionValues!.kind === 'k0')!);
+    expect(seen.every(({ id, note }) => note === notes(Number(id)))).toBe(true);
   });
 
   it('an empty text is refused: readers would take it for NULL', async () => {
@@ -261,7 +280,13 @@ describe('statistics', () => {
 
   it('of a huge text, no more than its beginning is kept', () => {
     const leaf = new BytesLeaf();
-    for (const letter of ['b', 'a']) leaf.add(Buffer.from('😀'.repeat(64) + letter.repeat(1 << 20)));
+    for (const letter of ['b', 'a']) {
+      const bytes = Buffer.from('😀'.repeat(64) + letter.repeat(1 << 20));
+      leaf.reserve(1);
+      leaf.reserveBytes(bytes.length + 4);
+      leaf.data.set(bytes, leaf.at + 4);
+      leaf.take(bytes.length);
+    }
     const [column] = lakeColumns([declared('v', 'text')]);
     const out = { size: 0, write: () => undefined };
     const { bounds } = new ChunkWriter((bytes) => bytes).write({ column: column!, leaf }, out);

@@ -124,6 +124,66 @@ describe('what is asked of the store', () => {
   });
 });
 
+describe('what may expire', () => {
+  const over = { keepStaging: -1_000 };
+  const expired = async (ledger: LakeLedger) => (await ledger.expire('none')).map(({ run }) => run);
+
+  async function staged(world: LakeWorld, record: TableRecord): Promise<void> {
+    await world.objects.store().putIfAbsent(`${record.staging}/0.json`, Buffer.from('[]'));
+  }
+
+  it('is looked for in runs that are not over, however many are', async () => {
+    const world = new LakeWorld(1);
+    const { ledger } = world.calm();
+    for (let index = 0; index < 40; index++) {
+      const record = await opened(ledger, 0, `t.${index}`);
+      const { epoch } = await ledger.beginPublish(record);
+      await ledger.published(record, epoch!);
+    }
+    const record = await opened(ledger, 1);
+    expect(await expired(ledger)).toEqual([]);
+    world.objects.resetCounts();
+    expect(await expired(ledger)).toEqual([]);
+    expect(world.objects.counts).toMatchObject({ list: 2, get: 1, delete: 0 });
+    expect(await ledger.runs()).toHaveLength(41);
+    await ledger.closeRun(record.run, 'suspended');
+    expect((await ledger.runs({ run: record.run }))[0]!.sums).toMatchObject([{ state: 'suspended' }]);
+  });
+
+  it('is found as long as something of it is left', async () => {
+    const world = new LakeWorld(1);
+    const { ledger } = world.calm();
+    const run = { ...newRun(), ...over };
+    const [record] = await ledger.openRun(run, [newTable('shop.orders')]);
+    await staged(world, record!);
+    expect(await expired(ledger)).toEqual([]);
+    await ledger.closeRun(run.run, 'suspended');
+    for (let again = 0; again < 3; again++) expect(await expired(ledger)).toEqual([run.run]);
+    await world.objects.store().delete([`${record!.staging}/0.json`]);
+    expect(await expired(ledger)).toEqual([]);
+    world.objects.resetCounts();
+    expect(await expired(ledger)).toEqual([]);
+    expect(world.objects.counts).toMatchObject({ list: 1, get: 0 });
+  });
+
+  it('is not forgotten of a run that is just being opened', async () => {
+    const world = new LakeWorld(1);
+    const { ledger } = world.calm();
+    const run = { ...newRun(), ...over };
+    let looked = 0;
+    const opening = world.worker({
+      async before(operation, path) {
+        if (operation === 'put' && path.includes('/log/')) looked += (await expired(ledger)).length + 1;
+      },
+    });
+    const [record] = await opening.ledger.openRun(run, [newTable('shop.orders')]);
+    expect(looked).toBe(1);
+    await staged(world, record!);
+    await ledger.closeRun(run.run, 'suspended');
+    expect(await expired(ledger)).toEqual([run.run]);
+  });
+});
+
 describe('the log of a run', () => {
   it('is read from its last checkpoint on, and by who has read it from there on', async () => {
     const world = new LakeWorld(1);

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { CleanedRuns } from '../../../workflows/clean-runs.js';
-import type { LedgerView, RunView } from '../../core/activities.js';
+import type { LedgerView, RunView, Vacuumed, VacuumedView, VacuumTables } from '../../core/activities.js';
 import { didYouMean } from '../../core/suggest.js';
 import { parseDuration } from '../../config/quantities.js';
 import type { Context } from '../context.js';
@@ -15,6 +15,7 @@ import { withClient } from '../temporal.js';
 interface CleanOptions {
   readonly run?: string;
   readonly older?: string;
+  readonly vacuum?: boolean;
   readonly dryRun?: boolean;
   readonly destination?: string;
   readonly taskQueue?: string;
@@ -29,13 +30,19 @@ export function addClean({ command, action }: Registry): void {
   command(
     'clean',
     'remove what ended runs left behind',
-    'longhaul clean --dry-run\nlonghaul clean --older 30d\nlonghaul clean --run 01a2…\n\n' +
+    'longhaul clean --dry-run\nlonghaul clean --older 30d\nlonghaul clean --run 01a2…\nlonghaul clean --vacuum\n\n' +
       'Removes staging that nobody resumes, and with --older also plans and receipts of\n' +
       'old runs. Published tables and visible partitions stay; of a running job nothing\n' +
-      'is touched.',
+      'is touched. With --vacuum, tables of a lake also lose what only old versions need:\n' +
+      "time travel ends with --older, or with the table's\n" +
+      'delta.deletedFileRetentionDuration (a week by default) where that is longer.',
   )
     .option('--run <run>', 'give up this run: remove its staging, free its targets')
     .option('--older <duration>', `runs that ended so long ago (default: ${DEFAULT_AGE}, without --run)`)
+    .option(
+      '--vacuum',
+      'also end versions of tables of a lake that were replaced so long ago: files, and entries of their logs',
+    )
     .option('--dry-run', 'remove nothing; show what would be')
     .option('--destination <connection>', 'only at this one (default: wherever the worker finds a ledger)')
     .option('--task-queue <name>', 'the task queue of the workers (default: as longhaul.yaml says, or longhaul)')
@@ -63,6 +70,8 @@ type Left = CleanedRuns['left'][number] & { readonly destination: string };
 async function clean(client: Client, context: Context, options: CleanOptions): Promise<number> {
   if (options.run !== undefined && options.older !== undefined)
     throw new CliError('--run and --older say two different things; nothing was removed.', EXIT.wrong);
+  if (options.run !== undefined && options.vacuum)
+    throw new CliError('--vacuum is about tables, and --run about one run; nothing was removed.', EXIT.wrong);
   const age = ageOf(options);
   const taskQueue = taskQueueOf(options.taskQueue, context);
   const ledgers = await askLedgers(client, context, taskQueue, {
@@ -75,12 +84,11 @@ async function clean(client: Client, context: Context, options: CleanOptions): P
     ? planOfOld(client, ledgers)
     : planOfOne(client, context, ledgers, { ...options, run: options.run, taskQueue }));
   const left = options.dryRun ? [] : await remove(client, context, taskQueue, plan, options.run === undefined);
-  report(
-    { ...plan, removed: plan.removed.filter((run) => !left.some((each) => isSame(each, run))), left },
-    context,
-    options,
-  );
-  return left.length > 0 ? EXIT.failed : EXIT.ok;
+  const asking = { client, context, taskQueue };
+  const vacuumed = options.vacuum ? await vacuum(asking, ledgers, { older: age, dryRun: options.dryRun === true }) : [];
+  const removed = plan.removed.filter((run) => !left.some((each) => isSame(each, run)));
+  report({ ...plan, removed, left, vacuumed }, context, options);
+  return left.length > 0 || vacuumed.some(({ problem }) => problem !== undefined) ? EXIT.failed : EXIT.ok;
 }
 
 function ageOf({ older = DEFAULT_AGE }: CleanOptions): number {
@@ -167,14 +175,38 @@ async function remove(
   return left;
 }
 
+type VacuumedAt = VacuumedView & { readonly destination: string };
+
+async function vacuum(
+  { client, context, taskQueue }: { readonly client: Client; readonly context: Context; readonly taskQueue: string },
+  ledgers: readonly LedgerView[],
+  how: Omit<VacuumTables, 'destination'>,
+): Promise<VacuumedAt[]> {
+  const found: VacuumedAt[] = [];
+  for (const { destination, problem } of ledgers) {
+    if (problem !== undefined) continue;
+    const input = { destination, ...how };
+    const { tables, more } = (await askWorker(client, context, taskQueue, { type: 'vacuumTables', input })) as Vacuumed;
+    found.push(...tables.map((each) => ({ ...each, destination })));
+    if (more > 0) context.screen.err.prose(`${plural(more, 'more table')} at ${destination} are not listed here`);
+  }
+  return found;
+}
+
 function report(
-  { removed, kept, orphans, left }: Plan & { readonly left: readonly Left[] },
+  {
+    removed,
+    kept,
+    orphans,
+    left,
+    vacuumed,
+  }: Plan & { readonly left: readonly Left[]; readonly vacuumed: readonly VacuumedAt[] },
   context: Context,
   { dryRun, json, run }: CleanOptions,
 ): void {
   const { out, err } = context.screen;
   if (json) {
-    out.line(JSON.stringify({ dryRun: dryRun === true, removed, kept, orphans, left }, undefined, 2));
+    out.line(JSON.stringify({ dryRun: dryRun === true, removed, kept, orphans, left, vacuumed }, undefined, 2));
     return;
   }
   for (const each of removed) out.prose(linesOf(each, run === undefined).join('\n'));
@@ -183,8 +215,9 @@ function report(
   const bytes = removed.reduce((sum, { stagingBytes }) => sum + stagingBytes, 0);
   const what = `${plural(removed.length, 'run')}, ${formatBytes(bytes)} of staging`;
   if (dryRun) out.line(`${what} would be removed. Nothing was touched.`);
-  else if (removed.length > 0 || left.length === 0)
+  else if (removed.length > 0 || (left.length === 0 && vacuumed.length === 0))
     out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
+  for (const each of vacuumed) reportVacuumed(each, context, dryRun === true);
   for (const { run, destination, because } of left)
     err.prose(`${err.colors.red('✘ not cleaned')}  run ${run} at ${destination}: ${because}`);
   for (const { destination, name, bytes: size } of orphans) {
@@ -194,6 +227,19 @@ function report(
     err.prose(
       'No run of the ledger there has loaded these. If no other ledger in that database has either, drop them by hand.',
     );
+}
+
+function reportVacuumed(
+  { table, destination, files, bytes, entries, problem }: VacuumedAt,
+  context: Context,
+  dryRun: boolean,
+): void {
+  const { out, err } = context.screen;
+  const log = entries > 0 ? `, ${plural(entries, 'entry', 'entries')} of its log` : '';
+  const what = `${table} at ${destination}: ${plural(files, 'file')} of old versions, ${formatBytes(bytes)}${log}`;
+  if (problem !== undefined) err.prose(`${err.colors.red('✘ not vacuumed')}  ${table} at ${destination}: ${problem}`);
+  else if (dryRun) out.prose(`${what} would be removed.`);
+  else out.prose(`${out.colors.green('✔ vacuumed')}  ${what}`);
 }
 
 /** One line for the run, one for each table that something is removed of, or that stays visible. */

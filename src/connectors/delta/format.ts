@@ -1,6 +1,6 @@
 import { LonghaulError } from '../../core/errors.js';
 import type { TableRecord, TableSpec } from '../../core/model.js';
-import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
+import type { NamedType, Publication, Publishing, Retained, TableFormat } from '../lake/format.js';
 import type { LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { unknownType } from '../lake/types/index.js';
@@ -11,8 +11,10 @@ import type { NewTable } from './log/build-commit.js';
 import { publishCommit, settle, type FencedTarget } from './log/commit.js';
 import { inspectTable } from './log/inspect.js';
 import { referencedFiles } from './log/references.js';
+import { retainedFiles } from './log/retention.js';
 import { fieldsOf, lakeType, typeText, type Written } from './log/schema.js';
 import { readState, tableOf } from './log/snapshot.js';
+import { expiredEntries } from './log/trim.js';
 
 /** Tables of Delta Lake: what files are a table's is said by the log beside them. */
 export class DeltaFormat implements TableFormat {
@@ -57,6 +59,14 @@ export class DeltaFormat implements TableFormat {
     const paths = new Set<string>();
     for await (const path of referencedFiles(this.store, tablePath(to)!)) if (path.startsWith(folder)) paths.add(path);
     return paths;
+  }
+
+  retain({ to }: Pick<TableSpec, 'to'>, older: number): Promise<Retained | undefined> {
+    return retainedFiles(this.store, tablePath(to)!, older);
+  }
+
+  expired({ to }: Pick<TableSpec, 'to'>, older: number): Promise<readonly string[]> {
+    return expiredEntries(this.store, tablePath(to)!, older);
   }
 
   #target({ record, epoch }: Publishing): FencedTarget {

@@ -16,15 +16,34 @@ export interface TableFormat {
    * the table can't take the columns any more.
    */
   publish(publication: Publication): Promise<void>;
+  /**
+   * The end of the table's own log: whatever an epoch that begins after it does there is behind it. Absent: the log itself tells at once
+   * what a run has done.
+   */
+  mark?(spec: TableSpec): Promise<number>;
   /** Whether the run has published the table; if it has not, no publisher of this epoch or an earlier one can do it any more. */
   settle(publishing: Publishing): Promise<'published' | 'closed'>;
   /** Paths from the store's root of files in this folder that any state of the table names that somebody can still read. */
   referenced(spec: TableSpec, folder: string): Promise<ReadonlySet<string>>;
   /**
+   * What of a table's files versions need that were the newest within the last `older` ms, or within what the table itself asks for, where that is
+   * longer. Undefined: there is no table. Absent: a table has no versions here. Throws TargetChanged for a table that is not understood.
+   */
+  retain?(spec: Pick<TableSpec, 'to'>, older: number): Promise<Retained | undefined>;
+  /** Paths of entries of its log that no such version needs, in the order in which they may be removed. Absent: they stay. */
+  expired?(spec: Pick<TableSpec, 'to'>, older: number): Promise<readonly string[]>;
+  /**
    * Of tables that are loaded from the files, rather than made of them: removes what loading has left beside the files, when the ledger says
    * that the table is published or discarded. The files themselves are removed then too. Absent: they are the table's.
    */
   cleanUp?(record: TableRecord): Promise<void>;
+}
+
+export interface Retained {
+  /** Paths from the store's root. */
+  readonly files: ReadonlySet<string>;
+  /** Ms since 1970: a version that was the newest at this time or later has its files. */
+  readonly since: number;
 }
 
 export interface NamedType {
@@ -39,6 +58,8 @@ export interface Publishing {
   readonly columns: readonly LakeColumn[];
   /** Grows with each time that the table began to be published. */
   readonly epoch: number;
+  /** What `TableFormat.mark` said before this epoch began. Absent: it was not asked. */
+  readonly since?: number;
   /** Of all receipts. */
   readonly rows: number;
   /**

@@ -58,10 +58,13 @@ export function openLakeIn(
   format: TableFormat,
   cache: RunCache,
   place: { readonly identity: string; check(): Promise<Finding[]> },
-): DestinationSession {
+): LakeDestination {
   const ledger: LakeLedger = new LakeLedger({
     ...{ name: config.name, store, cache },
-    targets: { settle: (record, epoch, rows) => format.settle(publishingOf(ledger, record, epoch, rows)) },
+    targets: {
+      settle: (record, epoch, rows, since) => format.settle(publishingOf(ledger, record, { epoch, since }, rows)),
+      ...(format.mark && { mark: (spec) => format.mark!(spec) }),
+    },
     stagingName: (...of) => stagingFolder(format.ownFolder, ...of),
     stagingOf: (record) => stagingOf(store, record),
   });

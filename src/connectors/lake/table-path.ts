@@ -28,6 +28,15 @@ export function runFolder(own: string, spec: Pick<TableSpec, 'to'>, run: string)
   return `${tablePath(spec.to)!}/${own}/${encodeURIComponent(run)}/`;
 }
 
+/** The run whose folder has this name. Undefined: no run's has. */
+export function runOf(folder: string): string | undefined {
+  try {
+    return decodeURIComponent(folder);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Of its data files, without folders in it, another for each snapshot: see `TableRecord.staging`. */
 export function stagingFolder(
   own: string,

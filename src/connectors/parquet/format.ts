@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { reach } from '../../core/fail-points.js';
 import { LonghaulError } from '../../core/errors.js';
 import type { TableSpec } from '../../core/model.js';
-import type { NamedType, Publication, Publishing, TableFormat } from '../lake/format.js';
+import type { NamedType, Publication, Publishing, Retained, TableFormat } from '../lake/format.js';
 import type { LakeColumn } from '../lake/model.js';
 import { HIDDEN_FOLDER, tablePath } from '../lake/table-path.js';
 import { printedType } from '../lake/types/index.js';
@@ -12,7 +12,7 @@ import { runClosed } from '../run-closed.js';
 import { problem } from '../findings.js';
 import type { Finding } from '../types.js';
 import { point } from './pointer.js';
-import { current, Versions, type PublishedEntry } from './versions.js';
+import { isWhole, Versions, type PublishedEntry } from './versions.js';
 
 /** Tables of Parquet files that a list names: see `pointer.ts` for who reads it. */
 export class ParquetFormat implements TableFormat {
@@ -24,13 +24,17 @@ export class ParquetFormat implements TableFormat {
   ) {}
 
   async check(spec: TableSpec, columns: readonly LakeColumn[]): Promise<readonly Finding[]> {
-    const [newest] = await current(this.#versions(spec));
+    const newest = await this.#versions(spec).newest();
     const findings = newest && spec.mode === 'append' ? differences(newest, columns) : [];
     return [...findings, ...partitioned(spec)];
   }
 
   async columns(spec: TableSpec): Promise<readonly NamedType[] | undefined> {
-    return (await current(this.#versions(spec)))[0]?.columns;
+    return (await this.#versions(spec).newest())?.columns;
+  }
+
+  mark(spec: TableSpec): Promise<number> {
+    return this.#versions(spec).last();
   }
 
   async publish(publication: Publication): Promise<void> {
@@ -41,10 +45,11 @@ export class ParquetFormat implements TableFormat {
       const { last, outcome } = await this.#sight(versions, publication);
       if (outcome === 'published') break;
       if (outcome === 'closed') throw runClosed({ run, table: spec.table }, 'closed');
-      await this.#refuseChanged(versions, publication);
+      await this.#refuseChanged(versions, publication, last);
       entry ??= await this.#entryOf(publication);
+      const before = isWhole(last + 1) && spec.mode === 'append' ? await versions.content(last) : undefined;
       await reach('publish: before COMMIT');
-      if (await versions.put(last + 1, entry)) break;
+      if (await versions.put(last + 1, { ...entry, ...(before && { before }) })) break;
     }
     await point(this.store, tablePath(spec.to)!, versions);
   }
@@ -64,23 +69,36 @@ export class ParquetFormat implements TableFormat {
 
   /** The newest state and the one before it, which readers may still be at. */
   async referenced(spec: TableSpec): Promise<ReadonlySet<string>> {
-    const files = new Set<string>();
-    let states = 0;
-    for await (const entry of this.#versions(spec).backwards()) {
-      if (entry.kind !== 'published') continue;
-      for (const file of entry.files) files.add(file);
-      if (entry.mode === 'replace' && ++states === 2) break;
-    }
-    return files;
+    const versions = this.#versions(spec);
+    const newest = await versions.content();
+    const before = newest && (await versions.content(newest.start - 1));
+    return new Set([...(before?.files ?? []), ...(newest?.files ?? [])]);
   }
 
-  /** What has become of the run's table, as the entries up to the last one say. */
+  /** Also the newest state and the one before it, whatever their age. */
+  async retain(spec: Pick<TableSpec, 'to'>, older: number): Promise<Retained | undefined> {
+    const since = Date.now() - older;
+    const versions = this.#versions(spec);
+    const files = new Set<string>();
+    let content = await versions.content();
+    if (content === undefined) return undefined;
+    for (let states = 1; content !== undefined; states++) {
+      for (const file of content.files) files.add(file);
+      const { start } = content;
+      // The state before it ended then.
+      if (states > 1 && (await versions.writtenAt(start)) < since) break;
+      content = await versions.content(start - 1);
+    }
+    return { files, since };
+  }
+
+  /** What has become of the run's table, as the entries up to the last one say: those since its epoch began. */
   async #sight(
     versions: Versions,
-    { record: { run, spec }, epoch }: Publishing,
+    { record: { run, spec }, epoch, since = 0 }: Publishing,
   ): Promise<{ last: number; outcome?: 'published' | 'closed' }> {
-    const last = await versions.last();
-    for await (const entry of versions.backwards(last)) {
+    const last = await versions.last(since);
+    for await (const { entry } of versions.backwards(last, since)) {
       if (entry.run !== run || entry.table !== spec.table) continue;
       if (entry.kind === 'published') return { last, outcome: 'published' };
       if (entry.epoch >= epoch) return { last, outcome: 'closed' };
@@ -88,9 +106,9 @@ export class ParquetFormat implements TableFormat {
     return { last };
   }
 
-  async #refuseChanged(versions: Versions, { record: { spec }, columns }: Publication): Promise<void> {
+  async #refuseChanged(versions: Versions, { record: { spec }, columns }: Publication, last: number): Promise<void> {
     if (spec.mode === 'replace') return;
-    const [newest] = await current(versions);
+    const newest = await versions.newest(last);
     if (newest === undefined || differences(newest, columns).length === 0) return;
     throw new LonghaulError(
       'TargetChanged',
@@ -111,7 +129,7 @@ export class ParquetFormat implements TableFormat {
     };
   }
 
-  #versions({ to }: TableSpec): Versions {
+  #versions({ to }: Pick<TableSpec, 'to'>): Versions {
     return new Versions(this.store, tablePath(to)!);
   }
 }

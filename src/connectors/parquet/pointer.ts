@@ -1,5 +1,5 @@
 import type { ObjectStore } from '../objects/store.js';
-import { current, type Versions } from './versions.js';
+import type { Versions } from './versions.js';
 
 /** The form that Hive's SymlinkTextInputFormat has, which Trino, Athena and Presto read too: the URL of a file in each line. */
 export function pointerPath(table: string): string {
@@ -14,7 +14,7 @@ export async function point(store: ObjectStore, table: string, versions: Version
   const path = pointerPath(table);
   for (;;) {
     const before = await store.head(path);
-    const files = (await current(versions)).reverse().flatMap((entry) => entry.files);
+    const { files = [] } = (await versions.content()) ?? {};
     const lines = files.map((file) => `${store.url}/${encoded(file)}\n`);
     if (await store.replace(path, Buffer.from(lines.join('')), before?.tag)) return;
   }

@@ -1,9 +1,9 @@
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import type { ObjectStore, ObjectWriter } from '../../objects/store.js';
-import type { Metadata } from './actions.js';
 import { CHECKPOINT_COLUMNS, CHECKPOINT_SCHEMA, checkpointValue, type CheckpointColumn } from './checkpoint-schema.js';
 import { checkpointPath, lastCheckpointPath } from './names.js';
 import { commitFindings, isSet } from './protocol.js';
+import { retentionOf } from './retention.js';
 import { readSnapshot, type Snapshot } from './snapshot.js';
 
 export interface CheckpointWritten {
@@ -86,7 +86,7 @@ async function* rowsOf(snapshot: Snapshot): AsyncGenerator<Row> {
   for (const [domain, configuration] of domains) {
     yield { column: 'domainMetadata', body: { domain, configuration, removed: false } };
   }
-  const expired = Date.now() - retentionOf(metadata);
+  const expired = Date.now() - retentionOf(metadata, 'delta.deletedFileRetentionDuration');
   const asText = metadata.configuration['delta.checkpoint.writeStatsAsJson']?.toLowerCase() !== 'false';
   for await (const file of snapshot.fileActions()) {
     if ('add' in file) {
@@ -95,18 +95,6 @@ async function* rowsOf(snapshot: Snapshot): AsyncGenerator<Row> {
       yield { column: 'remove', body: { ...file.remove, dataChange: false } };
     }
   }
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  ...{ second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000, week: 604_800_000 },
-};
-
-/** How long a removed file is remembered, in ms: a week, or `interval 30 days`. What is not understood is remembered for good. */
-function retentionOf({ configuration }: Metadata): number {
-  const text = configuration['delta.deletedFileRetentionDuration'] ?? 'interval 1 week';
-  const match = /^(?:interval\s+)?(\d+)\s+([a-z]+?)s?$/i.exec(text.trim());
-  const unit = match === null ? undefined : UNITS[match[2]!.toLowerCase()];
-  return unit === undefined ? Infinity : Number(match![1]) * unit;
 }
 
 /** Leaves a pointer to a later checkpoint as it is, and one that another writer replaces at the same time. */

@@ -25,6 +25,12 @@ export function parseName(name: string): LogName | undefined {
   return { kind: 'part', version: Number(match[1]), part: Number(match[2]), parts: Number(match[3]) };
 }
 
+/** Of a commit, a checkpoint or a part of one, a checksum or the first of compacted commits. Undefined: of nothing of one version. */
+export function versionOf(name: string): number | undefined {
+  const other = /^(\d{20})\.(?:crc|\d{20}\.compacted\.json)$/.exec(name)?.[1];
+  return other === undefined ? parseName(name)?.version : Number(other);
+}
+
 export function logPath(tablePath: string, name = ''): string {
   return `${tablePath}/_delta_log/${name}`;
 }

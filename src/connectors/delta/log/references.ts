@@ -25,7 +25,7 @@ export async function* referencedFiles(store: ObjectStore, tablePath: string): A
   }
 }
 
-function* ownPath({ add, remove }: Action, tablePath: string): Generator<string> {
+export function* ownPath({ add, remove }: Action, tablePath: string): Generator<string> {
   for (const file of [add, remove]) {
     if (file === undefined) continue;
     const path = decodePath(file.path);
@@ -36,7 +36,7 @@ function* ownPath({ add, remove }: Action, tablePath: string): Generator<string>
 }
 
 /** A checkpoint that stands for it may have come after the log was listed. */
-function cleanedMeanwhile(tablePath: string): LonghaulError {
+export function cleanedMeanwhile(tablePath: string): LonghaulError {
   return new LonghaulError(
     'Conflict',
     `Another engine has cleaned the log of Delta table ${tablePath} while it was read; nothing was removed.`,

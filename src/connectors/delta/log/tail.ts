@@ -1,7 +1,7 @@
 import type { ObjectStore } from '../../objects/store.js';
 import { actionsOf, fileKey, logBroken, type Action, type AddAction } from './actions.js';
 import type { Segment } from './listing.js';
-import { commitPath } from './names.js';
+import { commitPath, logPath, versionOf } from './names.js';
 import { activeFiles, fileState, readState, type LogState } from './snapshot.js';
 
 /** The end of a log, as whoever wants to commit there follows it. */
@@ -11,6 +11,8 @@ export class LogTail {
    * table's files anew after each lost version would lose every one.
    */
   files: Map<string, string> | undefined;
+  /** A commit was put that is not the log's last. */
+  #passed = false;
 
   private constructor(
     private readonly store: ObjectStore,
@@ -38,15 +40,20 @@ export class LogTail {
       this.files.set(fileKey(add), removal(add));
   }
 
-  /** False: another commit has this version. */
-  put(bytes: Uint8Array): Promise<boolean> {
-    return this.store.putIfAbsent(commitPath(this.tablePath, this.next), bytes);
+  /**
+   * False: another commit has this version, or there are later ones. A log loses its oldest entries in time (trim.ts), so that whoever has
+   * slept for longer than that could put a version that nobody reads any more: whether it counts is to be read in the log.
+   */
+  async put(bytes: Uint8Array): Promise<boolean> {
+    if (!(await this.store.putIfAbsent(commitPath(this.tablePath, this.next), bytes))) return false;
+    this.#passed = await hasLater(this.store, this.tablePath, this.next);
+    return !this.#passed;
   }
 
   /** Reads what was committed since. There has to be something: it is called when a version was lost. */
   async follow(): Promise<void> {
     const lost = this.next;
-    if (this.state === undefined) await this.#reopen();
+    if (this.state === undefined || this.#passed) await this.#reopen();
     else await this.#readOn(this.state);
     if (this.next === lost) throw logBroken(this.tablePath, `its commit ${lost} can't be made and is not there`);
   }
@@ -76,6 +83,13 @@ export class LogTail {
       yield action;
     }
   }
+}
+
+async function hasLater(store: ObjectStore, tablePath: string, version: number): Promise<boolean> {
+  const folder = logPath(tablePath);
+  for await (const page of store.list(folder, commitPath(tablePath, version)))
+    if (page.some(({ path }) => (versionOf(path.slice(folder.length)) ?? -1) > version)) return true;
+  return false;
 }
 
 /** A remove carries what the add of the very logical file said: its deletion vector too, without which it would be another. */

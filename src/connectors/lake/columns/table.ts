@@ -6,9 +6,16 @@ import type { PartitionOf } from './partition-values.js';
 const GROUP_ROWS = 128 * 1024;
 const GROUP_BYTES = 40 << 20;
 
-/** Partitions that are collected at the same time, and files that are open: each may hold some MB at the store. */
-const MOST_PARTITIONS = 256;
-const MOST_OPEN = 8;
+/**
+ * Of rows dealt by values: bytes that are collected before the largest partitions are written to their files, and bytes of files that are kept
+ * before the largest are sent. So there are as many partitions at a time as have room, and files are as large as they can be.
+ */
+const MOST_COLLECTED = 48 << 20;
+const MOST_HELD = 48 << 20;
+
+/** A file of so many bytes is worth being sent before it is whole; so many are at a time, each of which may hold some MB at the store. */
+const LARGE_FILE = 4 << 20;
+const MOST_SENT = 4;
 
 /** Takes the batches of a stream. */
 export interface Table {
@@ -26,7 +33,7 @@ export class WholeTable implements Table {
 
   add(batch: Batch): void {
     this.#files.add(batch);
-    if (this.#files.rows >= GROUP_ROWS || this.#files.size >= GROUP_BYTES) this.#files.writeGroup();
+    if (this.#files.rows >= GROUP_ROWS || this.#files.collected >= GROUP_BYTES) this.#files.writeGroup();
   }
 
   end(): void {
@@ -37,8 +44,10 @@ export class WholeTable implements Table {
 /** Rows dealt by the values of some columns. */
 export class PartitionedTable implements Table {
   readonly #factory: FileFactory;
-  /** By key, the least recently used first. */
+  /** Those of which something is in memory, by key, the least recently used first. */
   readonly #partitions = new Map<string, PartitionFiles>();
+  #collected = 0;
+  #held = 0;
   #dealt: Batch | undefined;
 
   constructor(
@@ -52,10 +61,13 @@ export class PartitionedTable implements Table {
   add(batch: Batch): void {
     for (const { key, values, rows } of this.partitionOf(batch)) {
       const partition = this.#used(key, () => new PartitionFiles(this.#factory, values));
-      partition.add(rows.length === batch.rows ? batch : this.#part(batch, rows));
-      if (partition.rows >= GROUP_ROWS) this.#write(partition);
+      this.#change(partition, () => {
+        partition.add(rows.length === batch.rows ? batch : this.#part(batch, rows));
+        if (partition.rows >= GROUP_ROWS) partition.writeGroup();
+      });
     }
-    while (this.#size() >= GROUP_BYTES) this.#write(this.#largest());
+    if (this.#collected >= MOST_COLLECTED) this.#writeLargest();
+    if (this.#held >= MOST_HELD) this.#sendLargest();
   }
 
   end(): void {
@@ -66,30 +78,48 @@ export class PartitionedTable implements Table {
     const partition = this.#partitions.get(key) ?? make();
     this.#partitions.delete(key);
     this.#partitions.set(key, partition);
-    if (this.#partitions.size > MOST_PARTITIONS) this.#dropOldest();
     return partition;
   }
 
-  #dropOldest(): void {
-    const [[key, oldest]] = this.#partitions as unknown as [[string, PartitionFiles]];
-    oldest.finish();
+  #change(partition: PartitionFiles, change: () => void): void {
+    this.#collected -= partition.collected;
+    this.#held -= partition.held;
+    change();
+    this.#collected += partition.collected;
+    this.#held += partition.held;
+  }
+
+  /** Half of what is collected. */
+  #writeLargest(): void {
+    for (const [, partition] of this.#largest('collected')) {
+      if (this.#collected < MOST_COLLECTED / 2) return;
+      this.#change(partition, () => partition.writeGroup());
+    }
+  }
+
+  /** Half of what is held. A file that is not large then is finished: there are many of them, and none would become so. */
+  #sendLargest(): void {
+    for (const [key, partition] of this.#largest('held')) {
+      if (this.#held < MOST_HELD / 2) return;
+      if (partition.held >= LARGE_FILE) this.#send(partition);
+      else this.#finish(key, partition);
+    }
+  }
+
+  #send(partition: PartitionFiles): void {
+    this.#change(partition, () => partition.sendFile());
+    const sent = [...this.#partitions].filter(([, each]) => each.isSent);
+    if (sent.length > MOST_SENT) this.#finish(...sent[0]!);
+  }
+
+  #finish(key: string, partition: PartitionFiles): void {
+    this.#change(partition, () => partition.finish());
     this.#partitions.delete(key);
   }
 
-  #write(partition: PartitionFiles): void {
-    partition.writeGroup();
-    const open = [...this.#partitions.values()].filter(({ isOpen }) => isOpen);
-    if (open.length > MOST_OPEN) open.find((other) => other !== partition)!.finish();
-  }
-
-  #size(): number {
-    let size = 0;
-    for (const partition of this.#partitions.values()) size += partition.size;
-    return size;
-  }
-
-  #largest(): PartitionFiles {
-    return [...this.#partitions.values()].reduce((one, other) => (other.size > one.size ? other : one));
+  #largest(by: 'collected' | 'held'): [string, PartitionFiles][] {
+    const sizes = [...this.#partitions].map((each) => ({ each, size: each[1][by] }));
+    return sizes.sort((one, other) => other.size - one.size).map(({ each }) => each);
   }
 
   /** The rows of these numbers as a batch of their own. */

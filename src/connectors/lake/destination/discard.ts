@@ -7,7 +7,7 @@ import { runFolder } from '../table-path.js';
 import type { LakeContext } from './context.js';
 
 /** Paths that one request to a store may name. */
-const BATCH = 1_000;
+export const BATCH = 1_000;
 
 /** Milliseconds after which what a writer has begun and not ended is taken to be nobody's: no attempt is given longer by default. */
 const ABANDONED = 48 * 3_600_000;

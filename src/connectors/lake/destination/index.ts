@@ -1,13 +1,24 @@
 import type { BuildStep } from '../../../core/activities.js';
 import { reach } from '../../../core/fail-points.js';
-import type { Partition, Receipt, ReceiptTotals, TableRecord, TableSpec } from '../../../core/model.js';
+import type { Partition, Receipt, TableRecord, TableSpec } from '../../../core/model.js';
 import { runClosed, startedOver } from '../../run-closed.js';
-import type { DestinationSession, Finding, Meter, PartitionWriter, SourceTable, TargetCheck } from '../../types.js';
+import type {
+  DestinationSession,
+  Finding,
+  Meter,
+  PartitionWriter,
+  PublishedTable,
+  SourceTable,
+  TargetCheck,
+  VacuumedTable,
+  VacuumOptions,
+} from '../../types.js';
 import type { LakeLedger } from '../ledger/index.js';
 import { checkTable } from './check.js';
 import type { LakeContext } from './context.js';
 import { discard } from './discard.js';
 import { publishTable } from './publish.js';
+import { vacuum } from './vacuum.js';
 import { LakeWriter } from './writer.js';
 
 export type { FileSettings, LakeContext } from './context.js';
@@ -66,12 +77,16 @@ export class LakeDestination implements DestinationSession {
     return Promise.resolve();
   }
 
-  publish(record: TableRecord, meter: Meter): Promise<ReceiptTotals> {
+  publish(record: TableRecord, meter: Meter): Promise<PublishedTable> {
     return publishTable(this.context, record, meter);
   }
 
   discard(record: TableRecord): Promise<void> {
     return discard(this.context, record);
+  }
+
+  vacuum(options: VacuumOptions): AsyncIterable<VacuumedTable> {
+    return vacuum(this.context, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,9 +8,11 @@ export interface Targets {
   /**
    * Asked before anybody but its publisher takes a table out of `publishing`. `published`: the target shows what this epoch published.
    * `closed`: it doesn't, and from now on nobody can publish this table under this epoch or a lower one any more. May be repeated.
-   * `rows`: of all its receipts.
+   * `rows`: of all its receipts. `since`: what `mark` said before the epoch began.
    */
-  settle(record: TableRecord, epoch: number, rows: number): Promise<'published' | 'closed'>;
+  settle(record: TableRecord, epoch: number, rows: number, since?: number): Promise<'published' | 'closed'>;
+  /** See `TableFormat.mark`. */
+  mark?(spec: TableSpec): Promise<number>;
 }
 
 export interface LakeLedgerOptions {

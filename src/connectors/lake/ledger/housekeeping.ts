@@ -4,19 +4,27 @@ import type { Difference } from '../../types.js';
 import type { Context } from './context.js';
 import { mapAll } from '../in-order.js';
 import { deleteFolder, listed, toBytes } from './objects.js';
-import { openedRuns } from './overview.js';
-import { differencesFolder, differencesPath, numberOf, openingFolder, runFolder } from './paths.js';
+import { unfinishedRuns } from './overview.js';
+import { differencesFolder, differencesPath, numberOf, openingFolder, runFolder, unfinishedPath } from './paths.js';
 import { readRecord } from './records.js';
 import type { Change, OpenedRun, TableEntry } from './run-state.js';
 
-/** See `Ledger.expire`. */
+/**
+ * See `Ledger.expire`. Looks at runs that are called unfinished, and no longer calls so those of which nothing can expire and nothing is
+ * left: what is published or discarded stays that for good. So what it costs is a matter of the runs since, not of all there ever were.
+ */
 export async function expire(context: Context, except: string): Promise<TableRecord[]> {
   const found: TableRecord[] = [];
-  for await (const opened of openedRuns(context)) {
-    if (opened.run.run === except) continue;
+  const finished: string[] = [];
+  for await (const opened of unfinishedRuns(context)) {
+    const { run } = opened.run;
+    if (run === except) continue;
     const now = opened.tables.some((entry) => isOver(entry, opened)) ? await discardOver(context, opened) : opened;
-    found.push(...(await stagedOf(context, now)));
+    const staged = await stagedOf(context, now);
+    found.push(...staged);
+    if (isClosed(now) && staged.length === 0) finished.push(unfinishedPath(run));
   }
+  if (finished.length > 0) await context.store.delete(finished);
   return found;
 }
 

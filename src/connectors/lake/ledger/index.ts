@@ -171,6 +171,18 @@ export class LakeLedger implements Ledger {
 
   // What a destination's session asks beside the contract.
 
+  /** Every target of any run, by its name. */
+  targets(): AsyncIterable<string> {
+    return this.#targets.all();
+  }
+
+  /** Whether this run is known, and nothing of it can be made visible in this target any more that is not. */
+  async isOverIn(run: string, to: string): Promise<boolean> {
+    const { opened } = await this.#context.logs.readAnew(run);
+    const tables = opened?.tables.filter((table) => table.to === to) ?? [];
+    return tables.length > 0 && tables.every(({ state }) => state === 'published' || state === 'discarded');
+  }
+
   /** See `claim` in receipts.ts: how an attempt begins. */
   claim(record: TableRecord, partition: Partition): Promise<Receipt | undefined> {
     return claim(this.#context, record, partition);
@@ -187,8 +199,8 @@ export class LakeLedger implements Ledger {
   }
 
   /** See `beginPublish` in publishing.ts. */
-  beginPublish(record: TableRecord): Promise<Publication> {
-    return beginPublish(this.#context, record);
+  beginPublish(record: TableRecord, closed?: number): Promise<Publication> {
+    return beginPublish(this.#context, record, closed);
   }
 
   /** See `stillPublishing` in publishing.ts. */

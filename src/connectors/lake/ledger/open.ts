@@ -8,7 +8,7 @@ import type { NewTableRecord, OpenOptions, RunRecord, TargetUse } from '../../ty
 import type { Context } from './context.js';
 import { mapAll } from '../in-order.js';
 import { putJson } from './objects.js';
-import { indexPath } from './paths.js';
+import { indexPath, unfinishedPath } from './paths.js';
 import { readRecords, removeRecords, writeRecords } from './records.js';
 import { backOff } from './run-log.js';
 import { type Change, type NewTable, type OpenedRun, type RunState } from './run-state.js';
@@ -61,7 +61,9 @@ async function tryToOpen(opening: Opening, state: RunState): Promise<OpenedRun |
 
 async function first({ context, run, tables, by }: Opening): Promise<Change> {
   await writeRecords(context.store, run.run, by, tables);
-  await putJson(context.store, indexPath(run.startedAt, run.run), { run: run.run, job: run.job, opening: by });
+  const entry = { run: run.run, job: run.job, opening: by };
+  await putJson(context.store, indexPath(run.startedAt, run.run), entry);
+  await putJson(context.store, unfinishedPath(run.run), entry);
   return { kind: 'open', run, records: by, tables: tables.map(newTable) };
 }
 

@@ -3,7 +3,7 @@ import type { RunOverview, RunQuery, TableOverview } from '../../types.js';
 import type { Context } from './context.js';
 import { mapAll, mapOrdered } from '../in-order.js';
 import { listed } from './objects.js';
-import { INDEX, indexed, runFolder } from './paths.js';
+import { INDEX, indexed, runFolder, unfinished, UNFINISHED } from './paths.js';
 import { readPlan } from './plans.js';
 import { sumReceipts } from './sums.js';
 import { readRecord } from './records.js';
@@ -44,6 +44,12 @@ export async function* openedRuns({ store, logs }: Context, wanted = Infinity): 
   };
   const width = Math.max(1, Math.min(READ_AHEAD, wanted));
   for await (const opened of mapOrdered(listed(store, INDEX), read, width)) if (opened) yield opened;
+}
+
+/** Runs of which something may expire, or is left of tables that they gave up; more than that are called so for a while. */
+export async function* unfinishedRuns({ store, logs }: Context): AsyncGenerator<OpenedRun> {
+  const read = async ({ path }: { path: string }) => (await logs.readAll(unfinished(path))).opened;
+  for await (const opened of mapOrdered(listed(store, UNFINISHED), read, READ_AHEAD)) if (opened) yield opened;
 }
 
 function isQuiet(opened: OpenedRun, unchangedFor: number | undefined): boolean {

@@ -30,9 +30,12 @@ export function digits(number: number): string {
 
 export const RUNS = `${ROOT}/runs`;
 export const INDEX = `${ROOT}/index`;
+export const TARGETS = `${ROOT}/targets`;
+export const UNFINISHED = `${ROOT}/unfinished`;
 
 export const runFolder = (run: string): string => `${RUNS}/${encodeName(run)}`;
-export const targetFolder = (to: string): string => `${ROOT}/targets/${encodeName(to)}`;
+export const unfinishedPath = (run: string): string => `${UNFINISHED}/${encodeName(run)}.json`;
+export const targetFolder = (to: string): string => `${TARGETS}/${encodeName(to)}`;
 export const snapshotPath = (run: string, snapshot: number): string =>
   `${runFolder(run)}/snapshots/${digits(snapshot)}.json`;
 
@@ -76,6 +79,11 @@ const LAST_MS = 9_999_999_999_999;
 
 export function indexPath(startedAt: string, run: string): string {
   return `${INDEX}/${(LAST_MS - Date.parse(startedAt)).toString().padStart(13, '0')}-${encodeName(run)}.json`;
+}
+
+/** The folder of the run that a path in `UNFINISHED` names. */
+export function unfinished(path: string): string {
+  return `${RUNS}/${path.slice(UNFINISHED.length + 1, -'.json'.length)}`;
 }
 
 /** The folder of the run that a path of the index names, and when it says that the run began. */

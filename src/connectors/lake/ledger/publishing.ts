@@ -13,23 +13,34 @@ export interface Publication {
   readonly totals: ReceiptTotals;
   /** Under which the target's commit is to be made. Absent: partitions are missing, or it is published already. */
   readonly epoch?: number;
+  /** See `Targets.mark`. */
+  readonly since?: number;
 }
 
 /**
  * Moves an open table to `publishing` once every partition has a receipt. Receipts never go away while a table is open, so that
- * they are read once, however often the number of the entry is lost to other tables. Throws RunClosed, PlanChanged.
+ * they are read once, however often the number of the entry is lost to other tables. `closed`: an epoch that the target says is closed;
+ * a table that is still being published under it gets the next, since whoever settled it has not taken the table out of `publishing`,
+ * and may never do it. Throws RunClosed, PlanChanged.
  */
-export async function beginPublish(context: Context, record: TableRecord): Promise<Publication> {
+export async function beginPublish(context: Context, record: TableRecord, closed?: number): Promise<Publication> {
   const { run, spec } = record;
   let publication: Publication | undefined;
+  const since = await context.targets.mark?.(spec);
   const state = await context.logs.change(run, async (state): Promise<Change | undefined> => {
     const { entry, position } = findTable(state, run, spec.table);
     requireSame(record, entry);
-    if (entry.state === 'publishing' || entry.state === 'published') return undefined;
+    const begin = (sums: Sums): Change => ({
+      kind: 'publishing',
+      table: position,
+      sums,
+      ...(since !== undefined && { since }),
+    });
+    if (entry.state === 'publishing') return entry.epoch === closed ? begin(entry.sums!) : undefined;
+    if (entry.state === 'published') return undefined;
     if (entry.state !== 'open') throw runClosed({ run, table: spec.table }, entry.state);
     publication ??= await readWhole(context, record);
-    if (publication.totals.missing.length > 0) return undefined;
-    return { kind: 'publishing', table: position, sums: sumsOf(publication.totals) };
+    return publication.totals.missing.length > 0 ? undefined : begin(sumsOf(publication.totals));
   });
   return begun(state, record, publication);
 }
@@ -45,10 +56,11 @@ function sumsOf({ missing: _, ...counts }: ReceiptTotals): Sums {
 }
 
 function begun(state: RunState, { run, spec }: TableRecord, read: Publication | undefined): Publication {
-  const { sums, epoch, state: now } = findTable(state, run, spec.table).entry;
+  const { sums, epoch, since, state: now } = findTable(state, run, spec.table).entry;
   if (!sums || now === 'open') return read!;
   const { partitions: _, ...counts } = sums;
-  return { totals: { ...counts, missing: [] }, ...(now === 'publishing' && { epoch: epoch! }) };
+  const begun = now === 'publishing' && { epoch: epoch!, ...(since !== undefined && { since }) };
+  return { totals: { ...counts, missing: [] }, ...begun };
 }
 
 /** From `publishing` under this epoch to `published`. Throws RunClosed when the table was taken out of it. */

@@ -30,6 +30,8 @@ export interface TableEntry extends NewTable {
   readonly expired?: true;
   /** While it is being published, and afterwards: the number of the log's entry by which publishing began. */
   readonly epoch?: number;
+  /** What the target's own log ended with before that: see `Targets.mark`. */
+  readonly since?: number;
   readonly sums?: Sums;
 }
 
@@ -53,7 +55,7 @@ export type Change =
       readonly except?: readonly number[];
     }
   | { readonly kind: 'startOver'; readonly snapshot: number; readonly published?: readonly number[] }
-  | { readonly kind: 'publishing'; readonly table: number; readonly sums: Sums }
+  | { readonly kind: 'publishing'; readonly table: number; readonly sums: Sums; readonly since?: number }
   | { readonly kind: 'published'; readonly table: number }
   | { readonly kind: 'expire'; readonly tables: readonly number[] }
   | { readonly kind: 'forget' }
@@ -120,7 +122,7 @@ function open(opened: OpenedRun | undefined, change: Change & { kind: 'open' }, 
 }
 
 /** The fields that a state does not take with it into another. */
-function fresh({ state: _, epoch: _e, sums: _s, ...table }: TableEntry): Omit<TableEntry, 'state'> {
+function fresh({ state: _, epoch: _e, since: _m, sums: _s, ...table }: TableEntry): Omit<TableEntry, 'state'> {
   return table;
 }
 
@@ -139,7 +141,10 @@ function moved(table: TableEntry, position: number, change: Moving, when: When):
       return isUnder(table, change.snapshot) ? over(table, change.snapshot, changedAt) : table;
     case 'publishing':
       if (position !== change.table) return table;
-      return { ...table, state: 'publishing', changedAt, epoch: when.number, sums: change.sums };
+      return {
+        ...{ ...fresh(table), state: 'publishing', changedAt, epoch: when.number, sums: change.sums },
+        ...(change.since !== undefined && { since: change.since }),
+      };
     case 'published':
       if (position !== change.table) return table;
       return { ...table, state: 'published', changedAt };

@@ -47,11 +47,11 @@ async function outcomeOf(
   context: Context,
   opened: OpenedRun,
   position: number,
-  { epoch, sums }: TableEntry,
+  { epoch, since, sums }: TableEntry,
 ): Promise<{ position: number; outcome: 'published' | 'closed' | LonghaulError }> {
   const record = await readRecord(context, opened, position);
   try {
-    return { position, outcome: await context.targets.settle(record, epoch!, sums!.rows) };
+    return { position, outcome: await context.targets.settle(record, epoch!, sums!.rows, since) };
   } catch (error) {
     if (!(error instanceof LonghaulError)) throw error;
     return { position, outcome: error };

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Mode, TableSpec } from '../../../core/model.js';
+import type { ObjectStore } from '../../objects/store.js';
 import type { LastPublished, TargetUse } from '../../types.js';
 import type { Context } from './context.js';
 import { NumberedLog } from './numbered-log.js';
 import { mapAll } from '../in-order.js';
-import { targetFolder } from './paths.js';
+import { targetFolder, TARGETS } from './paths.js';
 import { isOpen, type RunState, type TableEntry } from './run-state.js';
 
 /**
@@ -83,6 +84,30 @@ export class TargetLogs {
     return uses.flat();
   }
 
+  /** Every target that was claimed, by the name that its runs have for it. */
+  async *all(): AsyncGenerator<string> {
+    for (let after: string | undefined; ;) {
+      const folder = await firstFolder(this.context.store, after);
+      if (folder === undefined) return;
+      const to = await this.#nameOf(folder);
+      if (to !== undefined) yield to;
+      after = `${folder}/${PAST_DIGITS}`;
+    }
+  }
+
+  /** Undefined: no run that has claimed it was ever opened. */
+  async #nameOf(folder: string): Promise<string | undefined> {
+    const log = new NumberedLog<TargetEntry>(this.context.store, folder);
+    const entry = await log.find(await log.last());
+    const { claim, claims = [], appended = [], replaced = [] } = entry ?? {};
+    for (const { run } of [...(claim ? [claim] : []), ...claims, ...appended, ...replaced]) {
+      const { opened } = await this.context.logs.read(run);
+      const table = opened?.tables.find(({ to }) => targetFolder(to) === folder);
+      if (table) return table.to;
+    }
+    return undefined;
+  }
+
   async lastPublished(run: string | undefined, targets: readonly string[]): Promise<LastPublished[]> {
     const found = await mapAll(targets, async (to) => {
       const last = (await this.#judge(to)).replaced.find((each) => each.run !== run);
@@ -128,6 +153,15 @@ export class TargetLogs {
     const state = await this.context.logs.read(rival.run);
     if (state.next === rival.entry) await this.context.logs.append(rival.run, state, { kind: 'fence' });
   }
+}
+
+/** After all names of entries, and before those of any other target. */
+const PAST_DIGITS = ':';
+
+async function firstFolder(store: ObjectStore, after: string | undefined): Promise<string | undefined> {
+  for await (const [first] of store.list(`${TARGETS}/`, after))
+    if (first) return first.path.slice(0, first.path.lastIndexOf('/'));
+  return undefined;
 }
 
 function judgedBy(sofar: Judged, claim: Claim, state: RunState): Judged {
