@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { bundledThreads } from './test/support/bundled-threads.js';
 
 const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'test/protocol/**/*.test.ts'];
 
@@ -26,6 +27,7 @@ class LongFirst extends BaseSequencer {
 // Two files at a time: most of a test's time is spent waiting. Each of the two has servers of its own (test/support/servers.ts), so that
 // a file is alone with them; it is not alone on the machine. Two projects, so that a run of unit tests alone starts no server.
 export default defineConfig({
+  plugins: [bundledThreads()],
   test: {
     pool: 'forks',
     maxWorkers: 2,

@@ -13,6 +13,9 @@ export interface Read {
   readonly rows: number;
 }
 
+/** Milliseconds between two looks of a reader: what they take from the machine is taken from the job. */
+const READ_EVERY = 100;
+
 const ISOLATIONS = ['READ COMMITTED', 'REPEATABLE READ'] as const;
 
 interface Seen {
@@ -116,7 +119,7 @@ export class Readers {
       const seen = await count(client, table);
       await client.query('COMMIT');
       this.#keep({ table, isolation, ...seen });
-      await sleep(30);
+      await sleep(READ_EVERY);
     }
   }
 

@@ -12,7 +12,8 @@ export const UNTOUCHED = 'id % 10 > 1';
 /** The ids that are updated, and never deleted. */
 export const UPDATED = 'id % 10 = 1';
 
-const WRITE_EVERY = 25;
+/** Milliseconds. */
+const WRITE_EVERY = 50;
 
 /**
  * Writes to the sources at a steady rate while a job runs, and keeps a copy of them as they were at each of its snapshots: taken

@@ -54,6 +54,7 @@ def duck():
     root = list(duckdb_ext.__path__)[0]
     con = duckdb.connect(config={'threads': 1})
     con.load_extension(glob.glob(root + '/extensions/*/*/delta.duckdb_extension')[0])
+    con.execute('SET enable_progress_bar = false')
     con.execute("SET TimeZone = 'UTC'")
     return con
 `;

@@ -23,7 +23,9 @@ const DIGEST = `
 import sys, json, hashlib, pyarrow.parquet as pq, duckdb
 file = json.loads(sys.argv[1])
 row = [column[0].as_py() for column in pq.ParquetFile(file).read().columns[:2]]
-other = duckdb.connect().execute('SELECT * FROM read_parquet(?)', [file]).fetchone()
+connection = duckdb.connect()
+connection.execute('SET enable_progress_bar = false')
+other = connection.execute('SELECT * FROM read_parquet(?)', [file]).fetchone()
 assert list(other[:2]) == row
 print(json.dumps([hashlib.md5(v if isinstance(v, bytes) else v.encode()).hexdigest() for v in row]))
 `;

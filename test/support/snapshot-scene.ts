@@ -15,6 +15,9 @@ import { testWorkers, type TestWorkers } from './worker.js';
 export const TABLES = ['s.a', 's.b'];
 const ROWS = 10_000;
 
+/** Milliseconds: some hundred writes while a table is copied; without a pause they would take the machine from the copy. */
+const WRITE_EVERY = 25;
+
 /** Two databases of one test, the source's written to until the test ends, and workers on them. */
 export interface Scene {
   readonly sourceUrl: string;
@@ -78,7 +81,7 @@ async function writeAllTheTime(url: string): Promise<void> {
             `INSERT INTO ${table} (n, note) VALUES (-${i}, 'new'); UPDATE ${table} SET n = n + 1 WHERE id IN (${i}, ${i + 3}); DELETE FROM ${table} WHERE id = ${i + 5}`,
           ),
         );
-      await sleep(5);
+      await sleep(WRITE_EVERY);
     }
   })();
   onTestFinished(async () => {

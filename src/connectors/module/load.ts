@@ -1,5 +1,4 @@
 import { pathToFileURL } from 'node:url';
-import { createJiti } from 'jiti';
 import { LonghaulError } from '../../core/errors.js';
 import { bounded } from '../../core/text.js';
 import * as longhaul from '../../index.js';
@@ -32,10 +31,11 @@ export async function loadSource(config: ModuleConnectionConfig): Promise<Source
 class NotASource extends Error {}
 
 /**
- * jiti takes TypeScript on every Node that we run on. `longhaul` is this very package, wherever the file lies, so that the classes of
+ * jiti, which no other connection needs, takes TypeScript on every Node that we run on. `longhaul` is this very package, wherever the file lies, so that the classes of
  * its errors are ours. Nothing is cached on disk: the folder would be one that others may write to.
  */
 async function importSource(path: string): Promise<SourceDefinition> {
+  const { createJiti } = await import('jiti');
   const jiti = createJiti(pathToFileURL(path).href, { fsCache: false, virtualModules: { longhaul } });
   const module = await jiti.import<{ readonly default?: unknown }>(path);
   const mistake = formMistake(module.default);

@@ -13,7 +13,7 @@ import { TextRows } from './text-rows.js';
 /** Bytes of files that were sent and are not yet written: beyond, no slot is given back. */
 const MOST_UNWRITTEN = 8 << 20;
 
-const slots = (workerData as { data: ThreadData }).data.slots.map((slot) => new Uint8Array(slot));
+const slots = (workerData as ThreadData).slots.map((slot) => new Uint8Array(slot));
 const port = parentPort!;
 const tell = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 

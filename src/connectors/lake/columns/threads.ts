@@ -1,12 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ThreadData } from './messages.js';
 
-/** Starts a module of ours in a thread, from dist as from the sources. */
-const BOOTSTRAP = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../../bin/thread.js' : '../../../../../bin/thread.js',
-  import.meta.url,
-);
-const THREAD = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
+const THREAD = new URL('./thread.js', import.meta.url);
 
 const SLOT_BYTES = 1 << 20;
 const SLOTS = 3;
@@ -56,7 +51,7 @@ function leave(thread: Thread): void {
 
 function startThread(): Thread {
   const slots = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT_BYTES));
-  const data: ThreadData = { slots };
-  const worker = new Worker(BOOTSTRAP, { workerData: { module: THREAD.href, data } });
+  const workerData: ThreadData = { slots };
+  const worker = new Worker(THREAD, { workerData });
   return { worker, slots: slots.map((slot) => new Uint8Array(slot)) };
 }

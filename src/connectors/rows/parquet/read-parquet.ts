@@ -4,15 +4,10 @@ import { LonghaulError } from '../../../core/errors.js';
 import type { RowBatch, RowStream } from '../../types.js';
 import { streamError, type ReadOptions } from '../input.js';
 import { rowStream } from '../row-stream.js';
-import type { FileBatch } from './file.js';
-import type { Answer, Question, ThreadData } from './thread.js';
+import type { FileBatch, FileOptions } from './file.js';
+import type { Answer, Question } from './thread.js';
 
-/** Starts a module of ours in a thread, from dist as from the sources. */
-const BOOTSTRAP = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../../bin/thread.js' : '../../../../../bin/thread.js',
-  import.meta.url,
-);
-const THREAD = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
+const THREAD = new URL('./thread.js', import.meta.url);
 
 /**
  * Parquet files as rows, by the names of their columns. Values are exact: a text where a number or `Date` would round. The files are read in
@@ -28,8 +23,8 @@ export function readParquet(files: AsyncIterable<string>, options: ReadOptions):
 async function* batches(files: AsyncIterable<string>, options: ReadOptions): AsyncGenerator<RowBatch> {
   const { columns, subject, signal } = options;
   signal.throwIfAborted();
-  const data: ThreadData = { data: { columns, subject } };
-  const thread = new Worker(BOOTSTRAP, { workerData: { module: THREAD.href, ...data } });
+  const workerData: FileOptions = { columns, subject };
+  const thread = new Worker(THREAD, { workerData });
   const answers = on(thread, 'message', { signal, close: ['exit'] });
   try {
     for await (const path of files) yield* fileBatches(path, thread, answers);

@@ -4,11 +4,6 @@ import { readFile, type FileBatch, type FileOptions } from './file.js';
 
 /** Runs in a thread of its own: reading Parquet is long stretches of computing. It does nothing unless it is asked. */
 
-/** What a thread is started with, beside the module. */
-export interface ThreadData {
-  readonly data: FileOptions;
-}
-
 /** `open` is not answered; to `next` there is one answer: a batch, the end of the open file, or an error, which is the last. */
 export type Question = { readonly open: string } | 'next';
 
@@ -17,7 +12,7 @@ export type Answer =
   | 'end'
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly next: string | undefined } };
 
-const { data: options } = workerData as ThreadData;
+const options = workerData as FileOptions;
 let reading: AsyncIterator<FileBatch> | undefined;
 let answered = Promise.resolve();
 
