@@ -152,7 +152,8 @@ const afterClean: FaultKind = {
 /** Its plan and receipts are gone, and `clean` will not come to it any more by itself. */
 async function published(scene: Scene): Promise<void> {
   await settled(scene);
-  await longhaul(scene, 'clean', '--older', '0s', '--destination', scene.target.connection);
+  await sleep(1_100);
+  await longhaul(scene, 'clean', '--older', '1s', '--destination', scene.target.connection);
 }
 
 async function givenUp(scene: Scene): Promise<void> {
