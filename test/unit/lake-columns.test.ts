@@ -427,6 +427,16 @@ describe('a shape of PostGIS', () => {
     expect(put(textGeometry, Buffer.from(sent.toUpperCase()))).toBe(iso);
   });
 
+  it('is the element of an array, whose text PostGIS has put colons into', async () => {
+    const definition = JSON.stringify({ array: { extension: 'postgis', type: 'geometry' } });
+    const columns = lakeColumns([{ ...declared('shapes', 'public.geometry[]'), definition }]);
+    const [, sent, iso] = SHAPES[0];
+    const { files } = await writeInto(folder, textStream(`{${sent}:NULL}\n`), { columns });
+    const bytes = await readFile(files[0]!.path);
+    const [row] = await parquetReadObjects({ file: new Uint8Array(bytes).buffer, compressors, utf8: false });
+    expect(row).toEqual({ shapes: [new Uint8Array(Buffer.from(iso, 'hex')), null] });
+  });
+
   it.each([
     ['nothing', ''],
     ['cut short', '0101000000000000000000f03f00000000'],
