@@ -89,6 +89,8 @@ export interface Expected {
   readonly atLeast?: ReadonlyMap<string, number>;
   /** So many jobs append the same rows, each in a step of its own. Default 1. */
   readonly copies?: number;
+  /** The last run was forgotten by a clean, and its plan and receipts with it. */
+  readonly forgotten?: boolean;
   /** Rows of generation 0 that another writer has added meanwhile. */
   readonly foreign?: number;
 }

@@ -154,6 +154,7 @@ async function published(scene: Scene): Promise<void> {
   await settled(scene);
   await sleep(1_100);
   await longhaul(scene, 'clean', '--older', '1s', '--destination', scene.target.connection);
+  scene.expected = { forgotten: true };
 }
 
 async function givenUp(scene: Scene): Promise<void> {
