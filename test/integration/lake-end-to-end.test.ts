@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
@@ -175,6 +175,23 @@ describe('a Delta table in a folder', () => {
     expect(await read(local('bronze.again'))).toMatchObject({ rows: 2 * ROWS, ids: ROWS, version: 1 });
     await run('lake', [orders('bronze.again', { where: 'id <= 100' })]);
     expect(await read(local('bronze.again'))).toMatchObject({ rows: 100, ids: 100, version: 2 });
+  });
+
+  it('is cleaned of what attempts have left, also long after', async () => {
+    const handle = await start('lake', [orders('bronze.left', { where: 'id <= 100' })]);
+    await handle.result();
+    const run = handle.firstExecutionRunId;
+    const clean = async (forget: boolean) => {
+      const left = join(local('bronze.left'), '_longhaul', run, '0', '1-late-0.parquet');
+      await writeFile(left, 'of an attempt that slept');
+      const args = [{ destination: 'lake', runs: [run], forget }];
+      const options = { taskQueue: workers.taskQueue, workflowId: temporal.unique('clean'), args };
+      expect(await temporal.client.workflow.execute('cleanRuns', options)).toEqual({ left: [] });
+      await expect(access(left)).rejects.toThrow('ENOENT');
+    };
+    await clean(true);
+    await clean(false);
+    expect(await read(local('bronze.left'))).toMatchObject({ rows: 100, ids: 100 });
   });
 
   it('is asked about before data moves', async () => {
