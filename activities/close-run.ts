@@ -13,8 +13,8 @@ const TOLD = 50;
 const TOLD_BYTES = 300;
 
 /**
- * Closes every open table of a run, so that nothing of it commits any more; `discarded` removes its staging too. A table whose swap
- * was just committing is published or closed now: which of the two is in the answer.
+ * Closes every open table of a run, so that nothing of it commits any more; `discarded` removes its staging too, and what attempts have
+ * left of its published tables: one of them may have ended after all that was done for it. A table whose swap was just committing is published or closed now: which of the two is in the answer.
  */
 export function closeRun(deps: Dependencies, input: CloseRun): Promise<ClosedRun> {
   const { run, state, forget, unchangedSince } = input;
@@ -27,7 +27,7 @@ export function closeRun(deps: Dependencies, input: CloseRun): Promise<ClosedRun
     const published = records.filter((each) => each.state === 'published').map(({ spec }) => spec.table);
     const closed = { published, visible: await visibleOf(ledger, run) };
     if (!done || records.length === 0) return { ...closed, untouched: done ? 'unknown' : 'changed' };
-    const over = records.filter((each) => each.state === state || (forget === true && each.state === 'published'));
+    const over = records.filter((each) => each.state === 'discarded' || each.state === 'published');
     const left = state === 'discarded' ? await discardAll(session, over, running) : [];
     if (left.length > 0) return { ...closed, left: left.slice(0, TOLD) };
     if (forget === true) await ledger.forget(run);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createDeltaConnector } from '../../src/connectors/delta/index.js';
 import { createPostgresConnector } from '../../src/connectors/postgres/index.js';
 import { startPostgres } from '../../src/devstack/postgres.js';
+import { copyDirectly } from '../../test/support/direct-copy.js';
 import { run } from '../lineitem.js';
 
 const ROWS = 30_000;
@@ -51,8 +52,6 @@ export async function copyThings(folder: string): Promise<Copied> {
   }
 }
 
-const quiet = () => undefined;
-
 async function copy(url: string, path: string): Promise<void> {
   const connection = {
     type: 'postgres' as const,
@@ -66,34 +65,8 @@ async function copy(url: string, path: string): Promise<void> {
     ...{ type: 'delta', name: 'lake', location: { kind: 'local', path }, compression: 'zstd' },
     ...{ targetFileSize: 1 << 20, outOfRange: 'error' },
   });
-  const log = { debug: quiet, info: quiet, warn: quiet };
-  const options = { signal: new AbortController().signal, log, label: 'interop' };
-  await using destination = await lake.openDestination(options);
-  const spec = {
-    ...{ table: 'public.things', from: 'public.things', to: 'bronze.things', mode: 'replace' as const },
+  await copyDirectly(createPostgresConnector(connection), lake, {
+    ...{ table: 'public.things', from: 'public.things', to: 'bronze.things', mode: 'replace' },
     ...{ partition: { by: ['id'], count: 4 }, partitionBy: ['region'] },
-  };
-  const record = await (async () => {
-    await using source = await createPostgresConnector(connection).openSource(options);
-    const { table } = await source.describe(spec);
-    const { format, fingerprint } = await destination.check(spec, table!);
-    const { shape, columns } = table!;
-    const given = { spec, source: 'source', shape, columns, format: format!, fingerprint: { target: fingerprint } };
-    const [opened] = await destination.ledger.openRun({ run: 'interop', job: 'interop' }, [given]);
-    await destination.prepare(opened!);
-    await destination.ledger.putPlan(opened!, await source.plan(opened!));
-    return opened!;
-  })();
-  const { partitions } = (await destination.ledger.plan('interop', spec.table))!;
-  for (let ordinal = 0; ordinal < partitions; ordinal++) {
-    const partition = await destination.ledger.partition('interop', spec.table, ordinal);
-    const begun = await destination.begin(record, partition, 1);
-    if ('predicateHash' in begun) continue;
-    await using writer = begun;
-    await using source = await createPostgresConnector(connection).openSource(options);
-    const stream = await source.stream(record, partition);
-    await writer.load(stream, { rows: 0, bytes: 0, phase: '' });
-    await writer.commit(await stream.rows);
-  }
-  await destination.publish(record, { rows: 0, bytes: 0, phase: '' });
+  });
 }

@@ -1,7 +1,6 @@
-import { compareOne, sessionsLeft, stagingLeft, type Verdict } from './look.js';
+import { compareOne, sessionsLeft, type Verdict } from './look.js';
 import type { CleanedRuns } from '../../workflows/clean-runs.js';
 import type { Scene } from './scene.js';
-import { OLD_ROWS } from './tables.js';
 
 /**
  * Judges a job that has failed as it may: what it has published is whole, what it has not is as it was, and cleaning its run
@@ -12,6 +11,7 @@ export async function checkFailed(scene: Scene): Promise<Verdict> {
   const problems: string[] = [];
   const expected = new Map<string, number>();
   const published = await publishedTables(scene);
+  await scene.target.look();
   for (const table of scene.tables) {
     if (published.has(table)) {
       const found = await compareOne(scene, table, problems);
@@ -25,23 +25,22 @@ export async function checkFailed(scene: Scene): Promise<Verdict> {
     finished: true,
     ...sums,
     partialReads: scene.readers.partial(expected),
-    stagingLeft: await stagingLeft(scene),
+    stagingLeft: await scene.target.left(),
     sessionsLeft: await sessionsLeft(scene),
     problems,
   };
 }
 
-async function publishedTables(scene: Scene): Promise<Set<string>> {
-  const sql = `SELECT table_name AS "table" FROM longhaul.run_tables WHERE run = $1 AND state = 'published'`;
-  const rows = await scene.stack.destination.query<{ table: string }>(sql, [scene.run]);
-  return new Set(rows.map(({ table }) => table));
+async function publishedTables({ target, run }: Scene): Promise<Set<string>> {
+  const tables = await target.ledger(run);
+  return new Set(tables.filter(({ state }) => state === 'published').map(({ table }) => table));
 }
 
 /** Tables that were not published are given up for good by the clean. */
-async function notDiscarded({ stack, run }: Scene): Promise<string[]> {
-  const sql = `SELECT table_name AS "table", state FROM longhaul.run_tables WHERE run = $1 AND state NOT IN ('published', 'discarded')`;
-  const rows = await stack.destination.query<{ table: string; state: string }>(sql, [run]);
-  return rows.map(({ table, state }) => `${table} was cleaned, and is ${state}`);
+async function notDiscarded({ target, run }: Scene): Promise<string[]> {
+  const tables = await target.ledger(run);
+  const kept = tables.filter(({ state }) => state !== 'published' && state !== 'discarded');
+  return kept.map(({ table, state }) => `${table} was cleaned, and is ${state}`);
 }
 
 async function touched(scene: Scene, table: string): Promise<string[]> {
@@ -49,7 +48,7 @@ async function touched(scene: Scene, table: string): Promise<string[]> {
     `SELECT count(*) FILTER (WHERE gen = 0)::int AS old, count(*) FILTER (WHERE gen <> 0)::int AS rows FROM ${table}`,
   );
   const { old, rows } = found!;
-  return old === OLD_ROWS && rows === 0
+  return old === scene.before && rows === 0
     ? []
     : [`the job failed, and ${table} has ${old} rows of before and ${rows} new ones`];
 }
@@ -58,7 +57,7 @@ async function clean(scene: Scene): Promise<string[]> {
   const { left } = await scene.stack.client.workflow.execute<(input: object) => Promise<CleanedRuns>>('cleanRuns', {
     taskQueue: scene.stack.taskQueue,
     workflowId: `${scene.name}-clean`,
-    args: [{ destination: 'destination', runs: [scene.run] }],
+    args: [{ destination: scene.target.connection, runs: [scene.run] }],
   });
   return left.map(({ because }) => `clean: ${because}`);
 }

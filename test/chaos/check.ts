@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import type { JobPhase, JobReport } from '../../workflows/messages.js';
 import { tableIds } from './attempts.js';
 import { checkFailed } from './check-failed.js';
-import { compareOne, reasons, sessionsLeft, stagingLeft, type Verdict } from './look.js';
+import { compareOne, reasons, sessionsLeft, type Verdict } from './look.js';
 import type { Scene } from './scene.js';
 
 /** How the last job of a scene ended. */
@@ -18,25 +18,32 @@ export function isClean(verdict: Verdict): boolean {
 
 export async function check(scene: Scene, ended: Ended): Promise<Verdict> {
   if ('error' in ended && scene.expected.fails?.test(reasons(ended.error))) return checkFailed(scene);
+  const { copies = 1 } = scene.expected;
   const sums = { missing: 0, duplicated: 0 };
   const problems = whyNotEnded(ended, scene.skips.size === 0 ? 'complete' : 'complete with skips');
   if (scene.expected.mustFail) problems.push('the job should have failed');
   // First: what still has a session may not be done. A job that goes on has its sessions at work.
   const sessions = 'timeout' in ended ? [] : await sessionsLeft(scene);
+  problems.push(...(await ledgerProblems(scene)));
+  if (!('timeout' in ended)) problems.push(...(await scene.target.clean()));
+  await scene.target.look();
+  const published = await scene.target.ledger(scene.run);
   const expected = new Map<string, number>();
   for (const table of scene.tables) {
     const found = await compareOne(scene, table, problems);
     sums.missing += found.missing;
     sums.duplicated += found.duplicated;
     expected.set(table, found.rows);
+    const said = copies * (published.find((each) => each.table === table)?.rows ?? 0);
+    if (found.rows !== said) problems.push(`${table} has ${found.rows} rows, the ledger says ${said}`);
   }
-  problems.push(...(await ledgerProblems(scene)), ...scene.readers.problems());
+  problems.push(...scene.readers.problems());
   if (!('timeout' in ended)) problems.push(...(await openWorkflows(scene)));
   return {
     finished: 'report' in ended,
     ...sums,
     partialReads: scene.readers.partial(expected),
-    stagingLeft: await stagingLeft(scene),
+    stagingLeft: await scene.target.left(),
     sessionsLeft: sessions,
     problems,
   };
@@ -70,52 +77,32 @@ function whyNotEnded(ended: Ended, phase: JobPhase): string[] {
   return [`the job failed: ${reasons(ended.error)}`];
 }
 
-interface LedgerTable {
-  table_name: string;
-  state: string;
-  partitions: string | null;
-  rows: string | null;
-  receipts: string;
-  sum: string;
-}
-
-/** Every partition of the plan has one receipt, their rows are those of the target, and no other run holds on to anything. */
+/** Every partition of the plan has one receipt, their rows are those that were published, and no other run holds on to anything. */
 async function ledgerProblems(scene: Scene): Promise<string[]> {
-  const { destination } = scene.stack;
-  const tables = await destination.query<LedgerTable>(
-    `SELECT t.table_name, t.state, t.partitions, t.rows, count(r.*) AS receipts, coalesce(sum(r.rows), 0) AS sum
-     FROM longhaul.run_tables t LEFT JOIN longhaul.receipts r USING (run, table_name)
-     WHERE t.run = $1 GROUP BY t.run, t.table_name`,
-    [scene.run],
-  );
+  const tables = await scene.target.ledger(scene.run);
   const problems: string[] = [];
   if (tables.length !== scene.tables.length) problems.push(`the ledger has ${tables.length} tables of ${scene.run}`);
-  for (const { table_name, state, partitions, rows, receipts, sum } of tables) {
-    if (state !== 'published') problems.push(`${table_name} is ${state}`);
-    if (receipts !== partitions) problems.push(`${table_name} has ${receipts} receipts of ${partitions} partitions`);
-    if (sum !== rows) problems.push(`${table_name} published ${rows} rows, its receipts say ${sum}`);
-    const [target] = await destination.query<{ rows: string }>(
-      `SELECT count(*) AS rows FROM ${table_name} WHERE gen <> 0`,
-    );
-    if (target!.rows !== sum) problems.push(`${table_name} has ${target!.rows} rows, its receipts say ${sum}`);
+  for (const { table, state, partitions, rows, receipts, sum } of tables) {
+    if (state !== 'published') problems.push(`${table} is ${state}`);
+    if (scene.expected.forgotten) continue;
+    if (receipts !== partitions) problems.push(`${table} has ${receipts} receipts of ${partitions} partitions`);
+    if (sum !== rows) problems.push(`${table} published ${rows} rows, its receipts say ${sum}`);
   }
-  const open = await destination.query<{ run: string; state: string }>(
-    `SELECT run, state FROM longhaul.run_tables WHERE run = ANY ($1) AND run <> $2 AND state NOT IN ('published', 'discarded')`,
-    [scene.runs, scene.run],
-  );
-  const kept = await destination.query<{ run: string; table_name: string; state: string }>(
-    `SELECT run, table_name, state FROM longhaul.run_tables WHERE run = ANY ($1) AND state NOT IN ('discarded', 'published')`,
-    [[...scene.discarded]],
-  );
-  const [skipped] = await destination.query<{ n: number }>(
-    `SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1 AND state = 'skipped'`,
-    [scene.run],
-  );
-  if (skipped!.n !== scene.skips.size)
-    problems.push(`${skipped!.n} partitions are skipped in the ledger, and ${scene.skips.size} were by a person`);
-  return [
-    ...problems,
-    ...open.map(({ run, state }) => `run ${run} is still ${state}`),
-    ...kept.map(({ run, table_name, state }) => `${table_name} of run ${run} was given up, and is ${state}`),
-  ];
+  const skipped = tables.reduce((sum, table) => sum + table.skipped, 0);
+  if (skipped !== scene.skips.size)
+    problems.push(`${skipped} partitions are skipped in the ledger, and ${scene.skips.size} were by a person`);
+  return [...problems, ...(await otherRuns(scene))];
+}
+
+/** Runs that were given up, or were others than the last, and hold on to something. */
+async function otherRuns(scene: Scene): Promise<string[]> {
+  const problems: string[] = [];
+  for (const run of new Set(scene.runs)) {
+    for (const { table, state } of await scene.target.ledger(run)) {
+      if (state === 'published' || state === 'discarded') continue;
+      if (scene.discarded.has(run)) problems.push(`${table} of run ${run} was given up, and is ${state}`);
+      else if (run !== scene.run) problems.push(`run ${run} is still ${state}`);
+    }
+  }
+  return problems;
 }

@@ -171,7 +171,7 @@ test('a crash at every point, and two in a row, lose nothing, double nothing and
     starting ??= cases.map((each) => each.start());
     await Promise.all([worker.crashed(CRASHES_WITHIN), ...starting]);
     lap(`crash ${process + 1}, at ${failures.length} places`);
-    met.push(...(await worker.met()));
+    met.push(...worker.met());
   }
   await stage.startWorker();
   await Promise.all(cases.map((each) => each.finish()));

@@ -22,7 +22,26 @@ export interface FailurePlan {
 }
 
 export function writeFailurePlan(file: string, plan: FailurePlan): void {
+  writeFileSync(plan.told, '');
   writeFileSync(file, JSON.stringify(plan));
+}
+
+/** What the workflows of a plan have met, in order. */
+export function metBy({ told }: FailurePlan): { readonly workflow: string; readonly point: string }[] {
+  const lines = readFileSync(told, 'utf8').split('\n').filter(Boolean);
+  return lines.map((line) => {
+    const [workflow = '', point = ''] = line.split('\t');
+    return { workflow, point };
+  });
+}
+
+/** The points of a plan that nobody has come to yet, in words. */
+export function notReached(plan: FailurePlan): string[] {
+  const met = metBy(plan);
+  return Object.entries(plan.workflows).flatMap(([id, { disconnect, stop }]) => {
+    const wanted = disconnect === undefined ? [stop] : [disconnect, stop];
+    return wanted.slice(met.filter(({ workflow }) => workflow === id).length).map((point) => `${point} (${id})`);
+  });
 }
 
 export function readFailurePlan(file: string): FailurePlan {

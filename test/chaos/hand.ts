@@ -32,7 +32,7 @@ export function longhaul({ stack }: Scene, ...args: string[]): Promise<string> {
 
 /** Gives the run of the last job, which has ended, up for good. */
 export async function clean(scene: Scene): Promise<void> {
-  await longhaul(scene, 'clean', '--run', scene.run);
+  await longhaul(scene, 'clean', '--run', scene.run, '--destination', scene.target.connection);
   scene.discarded.add(scene.run);
 }
 

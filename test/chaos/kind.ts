@@ -1,3 +1,4 @@
+import type { Lake } from './lakes.js';
 import type { Scene, Shape } from './scene.js';
 
 /** A way in which something goes wrong. */
@@ -10,6 +11,8 @@ export interface FaultKind {
   unavailable?(): Promise<string | undefined>;
   /** It strikes `scene.times` times: more often in a run that asks for more faults a job. */
   readonly repeats?: true;
+  /** Its jobs go to one of these, chosen by chance. Absent: to Postgres. */
+  readonly into?: readonly Lake[];
   /** What its jobs are like, where that may not be left to chance. */
   readonly shape?: Partial<Shape>;
   /**

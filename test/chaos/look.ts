@@ -3,7 +3,6 @@ import { compareTable } from '../../src/devstack/compare.js';
 import type { Read } from './readers.js';
 import type { Scene } from './scene.js';
 import type { Database } from './stack.js';
-import { OLD_ROWS } from './tables.js';
 import { UNTOUCHED, UPDATED } from './writer.js';
 
 /** What a job has left behind. Every count must be 0. */
@@ -35,27 +34,21 @@ export async function compareOne(scene: Scene, table: string, problems: string[]
        count(DISTINCT id) FILTER (WHERE gen <> 0)::int AS ids FROM ${table}`,
   );
   const { old, rows, ids } = counts!;
-  const keep = scene.shape.mode === 'append' ? OLD_ROWS : 0;
+  const { rows: from, atLeast, copies = 1, foreign = 0 } = scene.expected;
+  const keep = scene.shape.mode === 'append' ? scene.before + foreign : 0;
   if (old !== keep) problems.push(`${table} has ${old} rows of before, not ${keep}`);
   if (scene.writer === undefined) {
-    const { rows: from, atLeast } = scene.expected;
-    const found = await compareTable(
-      source.url(),
-      destination.url(),
-      from?.(table) ?? (await notSkipped(scene, table)),
-      loaded,
-    );
+    const wanted = from?.(table) ?? (await notSkipped(scene, table));
+    const all = Array.from({ length: copies }, () => `SELECT * FROM ${wanted} w`).join(' UNION ALL ');
+    const found = await compareTable(source.url(), destination.url(), `(${all})`, loaded);
     const least = atLeast?.get(table);
     const missing = least === undefined ? found.missing : Math.max(0, least - rows);
     return { missing, duplicated: found.extra, rows };
   }
   if (scene.shape.consistency === 'snapshot') {
-    const [at] = await destination.query<{ snapshot: number }>(
-      'SELECT snapshot FROM longhaul.run_tables WHERE run = $1 AND table_name = $2',
-      [scene.run, table],
-    );
-    const reference = at && scene.writer.reference(table, scene.run, at.snapshot);
-    if (reference === undefined) problems.push(`${table}: no copy of snapshot ${at?.snapshot} to compare with`);
+    const { snapshot } = (await scene.target.ledger(scene.run)).find((each) => each.table === table) ?? {};
+    const reference = snapshot === undefined ? undefined : scene.writer.reference(table, scene.run, snapshot);
+    if (reference === undefined) problems.push(`${table}: no copy of snapshot ${snapshot} to compare with`);
     if (reference === undefined) return { missing: 0, duplicated: 0, rows };
     const found = await compareTable(source.url(), destination.url(), reference, loaded);
     return { missing: found.missing, duplicated: found.extra, rows };
@@ -88,15 +81,6 @@ async function notSkipped(scene: Scene, table: string): Promise<string> {
   return `(SELECT * FROM ${table} WHERE NOT (${found.map(({ predicate }) => `(${predicate})`).join(' OR ')}))`;
 }
 
-export async function stagingLeft({ stack, schema }: Scene): Promise<string[]> {
-  const found = await stack.destination.query<{ name: string }>(
-    `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-     WHERE nspname = $1 AND relkind IN ('r', 'p') AND relname ^@ '_longhaul_'`,
-    [schema],
-  );
-  return found.map(({ name }) => name);
-}
-
 /** Milliseconds within which sessions that nobody needs any more have to be gone. */
 const GONE_WITHIN = 15_000;
 
@@ -120,9 +104,7 @@ async function sessionsOf(database: Database): Promise<string[]> {
 
 /** States of the tables in the ledger, in their order; none while the run is not open. */
 export async function states(scene: Scene): Promise<string[]> {
-  const sql = 'SELECT state FROM longhaul.run_tables WHERE run = $1 ORDER BY position';
-  const found = await scene.stack.destination.query<{ state: string }>(sql, [scene.run]);
-  return found.map(({ state }) => state);
+  return (await scene.target.ledger(scene.run)).map(({ state }) => state);
 }
 
 /** Whether every table is. */

@@ -12,18 +12,27 @@ const COPY_IN = 0x47;
 const COPY_OUT = 0x48;
 const QUERY = 0x51;
 
-/** What a connection that goes through the proxy is doing, as far as its traffic tells. */
-type Doing = 'talking' | 'copying' | 'copied' | 'committing';
+/** How a request of HTTP that writes begins, and the answer to one that was done. */
+const PUT = /^PUT (\S+) HTTP/;
+const DONE = /^HTTP\/1\.1 200/;
+
+/** Bytes of a request's first line that are looked at, and those of an answer up to its status. */
+const LONGEST_LINE = 2_000;
+const STATUS = 'HTTP/1.1 200'.length;
+
+/** What a connection that goes through the proxy is doing, as far as its traffic tells. `putting`: it waits for the answer to a PUT. */
+type Doing = 'talking' | 'copying' | 'copied' | 'committing' | 'putting';
 
 /**
  * Moments at which a connection can be held: its COPY is done and the answer has come; its COMMIT is about to go to the server; the
- * server has committed, and the answer has come.
+ * server has committed, and the answer has come. Of an object store: a PUT is about to go to it; it has put the object, and the answer
+ * has come.
  */
-export type Moment = 'copied' | 'committing' | 'committed';
+export type Moment = 'copied' | 'committing' | 'committed' | 'putting' | 'put';
 
 /**
- * A TCP proxy in front of a Postgres server, through which all sessions of the workers go: it knows which of them copy, and can
- * pace them, stall them, end them, or lose the answer to their COMMIT.
+ * A TCP proxy in front of a Postgres server or an object store, through which all sessions of the workers go: it knows which of them copy
+ * or put, and can pace them, stall them, end them, or lose the answer to their COMMIT or PUT.
  */
 export class FaultProxy {
   readonly #links = new Set<Link>();
@@ -38,7 +47,7 @@ export class FaultProxy {
   refused = 0;
   /** Chunks that `delay` or `pace` held up. */
   slowed = 0;
-  #awaited: { moment: Moment; then: (link: Link) => void }[] = [];
+  #awaited: { moment: Moment; of: RegExp; then: (link: Link) => void }[] = [];
 
   private constructor(private target: number) {}
 
@@ -77,10 +86,10 @@ export class FaultProxy {
 
   /**
    * The next connection that comes to this moment is stalled there: what was about to pass waits until it is resumed, and is lost
-   * when it is cut.
+   * when it is cut. `of`: the path of what is put.
    */
-  next(moment: Moment): Promise<Link> {
-    return new Promise((then) => this.#awaited.push({ moment, then }));
+  next(moment: Moment, of = /^/): Promise<Link> {
+    return new Promise((then) => this.#awaited.push({ moment, of, then }));
   }
 
   /** Nothing that was armed strikes any more. */
@@ -106,7 +115,7 @@ export class FaultProxy {
 
   /** Called by a link that has come to a moment. True: it is to stall. */
   holds(link: Link, moment: Moment): boolean {
-    const index = this.#awaited.findIndex((each) => each.moment === moment);
+    const index = this.#awaited.findIndex((each) => each.moment === moment && each.of.test(link.path));
     const [held] = index < 0 ? [] : this.#awaited.splice(index, 1);
     held?.then(link);
     return held !== undefined;
@@ -116,6 +125,8 @@ export class FaultProxy {
 /** One connection through the proxy. */
 export class Link {
   doing: Doing = 'talking';
+  /** Of what it has put last, with the query of its URL. */
+  path = '';
   #stalled = false;
   #ended = false;
   /** A part of a chunk waits for its time. */
@@ -186,9 +197,9 @@ export class Link {
   }
 
   #fromClient(chunk: Buffer): void {
-    if (chunk[0] === QUERY && this.doing !== 'copying' && this.#asked(chunk)) {
-      this.#hold(() => this.#forward(chunk));
-    } else this.#forward(chunk);
+    const asked = chunk[0] === QUERY && this.doing !== 'copying' ? this.#asked(chunk) : this.#puts(chunk);
+    if (asked !== undefined && this.proxy.holds(this, asked)) this.#hold(() => this.#forward(chunk));
+    else this.#forward(chunk);
   }
 
   #forward(chunk: Buffer): void {
@@ -198,12 +209,19 @@ export class Link {
     }
   }
 
-  /** Answers whether the statement is to wait. */
-  #asked(chunk: Buffer): boolean {
+  #asked(chunk: Buffer): Moment | undefined {
     const isCommit = chunk.subarray(5, 11).toString('latin1') === 'COMMIT';
     if (isCommit) this.doing = this.doing === 'copied' ? 'committing' : 'talking';
     else if (chunk.subarray(5, 13).toString('latin1') === 'ROLLBACK') this.doing = 'talking';
-    return this.doing === 'committing' && this.proxy.holds(this, 'committing');
+    return this.doing === 'committing' ? 'committing' : undefined;
+  }
+
+  #puts(chunk: Buffer): Moment | undefined {
+    const path = this.doing === 'talking' ? PUT.exec(chunk.toString('latin1', 0, LONGEST_LINE))?.[1] : undefined;
+    if (path === undefined) return undefined;
+    this.doing = 'putting';
+    this.path = path;
+    return 'putting';
   }
 
   #fromServer(chunk: Buffer): void {
@@ -213,6 +231,8 @@ export class Link {
   }
 
   #answered(chunk: Buffer): Moment | undefined {
+    const line = chunk.toString('latin1', 0, STATUS);
+    if (line.startsWith('HTTP/')) return this.#hasPut(line);
     if (chunk[0] === COPY_IN || chunk[0] === COPY_OUT) this.doing = 'copying';
     else if (this.doing === 'copying' && endsInReady(chunk)) {
       this.doing = 'copied';
@@ -221,6 +241,12 @@ export class Link {
     if (this.doing !== 'committing') return undefined;
     this.doing = 'talking';
     return chunk.includes('COMMIT\0') ? 'committed' : undefined;
+  }
+
+  #hasPut(line: string): Moment | undefined {
+    if (this.doing !== 'putting' || line.endsWith('100')) return undefined;
+    this.doing = 'talking';
+    return DONE.test(line) ? 'put' : undefined;
   }
 
   #hold(pass: () => void): void {

@@ -3,20 +3,20 @@ import pg from 'pg';
 import type { Random } from './random.js';
 import type { Scene } from './scene.js';
 import { withClient } from './stack.js';
-import { OLD_ROWS } from './tables.js';
+
+const ISOLATIONS = ['READ COMMITTED', 'REPEATABLE READ'] as const;
 
 /** What a reader saw of a target. */
 export interface Read {
   readonly table: string;
-  readonly isolation: 'READ COMMITTED' | 'REPEATABLE READ';
+  /** `VERSION`: of a lake's table, which has any number of them. */
+  readonly isolation: (typeof ISOLATIONS)[number] | 'VERSION';
   readonly old: number;
   readonly rows: number;
 }
 
 /** Milliseconds between two looks of a reader: what they take from the machine is taken from the job. */
 const READ_EVERY = 100;
-
-const ISOLATIONS = ['READ COMMITTED', 'REPEATABLE READ'] as const;
 
 interface Seen {
   old: number;
@@ -46,7 +46,8 @@ export class Readers {
   }
 
   start(): Promise<void> {
-    if (this.scene.shape.publish === 'partition') return Promise.resolve();
+    const { publish, destination } = this.scene.shape;
+    if (publish === 'partition' || destination !== 'postgres') return Promise.resolve();
     for (const isolation of ISOLATIONS) {
       this.#loops.push(this.#loop(isolation));
     }
@@ -63,11 +64,12 @@ export class Readers {
    * written to has no size that is known before.
    */
   partial(expected: ReadonlyMap<string, number>): Read[] {
-    const { mode } = this.scene.shape;
-    return [...this.#seen.values()].filter(({ table, old, rows }) => {
-      const untouched = old === OLD_ROWS && rows === 0;
-      const whole = rows === expected.get(table) && old === (mode === 'replace' ? 0 : OLD_ROWS);
-      return !untouched && !whole;
+    const { shape, before, target } = this.scene;
+    const { copies = 1, foreign = 0 } = this.scene.expected;
+    return [...this.#seen.values(), ...target.reads].filter(({ table, old, rows }) => {
+      const there = old >= before && old <= before + foreign;
+      const whole = rows > 0 && rows % (expected.get(table)! / copies) === 0 && rows <= expected.get(table)!;
+      return !(there && rows === 0) && !(whole && (shape.mode === 'replace' ? old === 0 : there));
     });
   }
 

@@ -5,7 +5,7 @@ import { isClean } from './check.js';
 import type { Verdict } from './look.js';
 import type { FaultKind } from './kind.js';
 import { Random } from './random.js';
-import { randomShape, Scene } from './scene.js';
+import { randomShape, Scene, type Shape } from './scene.js';
 import { Stack, type StackOptions } from './stack.js';
 
 /** One job of the harness: what struck it, and what it has left. */
@@ -33,7 +33,11 @@ export async function runJob(stack: Stack, plan: Plan, number: number): Promise<
   const started = Date.now();
   const kind = plan.kinds[number % plan.kinds.length]!;
   const random = new Random(plan.seed).fork(number);
-  const shape = randomShape(random, kind.shape, kind.repeats ? plan.strikes : 1);
+  const shape = randomShape(
+    random,
+    { ...inLake(kind, random.fork(3)), ...kind.shape },
+    kind.repeats ? plan.strikes : 1,
+  );
   await using scene = await Scene.begin(stack, random, shape);
   const trouble = await strike(kind, scene);
   const found = await scene.finish().catch(notJudged);
@@ -41,6 +45,11 @@ export async function runJob(stack: Stack, plan: Plan, number: number): Promise<
   if (!isClean(verdict)) await endJob(scene);
   const seconds = (Date.now() - started) / 1000;
   return { kind: kind.name, number, faults: scene.faults, verdict, seconds, recoveries: scene.recoveries };
+}
+
+/** Chosen apart, so that what else is chosen stays as it is. */
+function inLake({ into }: FaultKind, random: Random): Partial<Shape> {
+  return into === undefined ? {} : { destination: random.pick(into), filled: random.chance(0.5) };
 }
 
 /** Answers with what kept the kind from what it does, or from putting things right again. */
@@ -95,14 +104,15 @@ export interface Plan {
 export async function runLanes(
   plan: Plan,
   lanes: number,
-  options: Omit<StackOptions, 'dir'>,
+  options: Omit<StackOptions, 'dir' | 'lakes'>,
   next: () => number | undefined,
   tell: (outcome: Outcome) => void,
 ): Promise<number[]> {
   const left = await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
       const dir = join(tmpdir(), `longhaul-chaos-${process.pid}-${lane + 1}`);
-      const stack = await Stack.start({ ...options, dir });
+      const lakes = plan.kinds.some(({ into }) => into !== undefined);
+      const stack = await Stack.start({ ...options, dir, lakes });
       try {
         for (let number = next(); number !== undefined; number = next()) tell(await runJob(stack, plan, number));
       } catch (error) {

@@ -2,17 +2,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
 import { check } from './check.js';
+import type { Lake } from './lakes.js';
 import type { Verdict } from './look.js';
 import { LogTail } from './log.js';
 import type { Random } from './random.js';
 import { Readers } from './readers.js';
 import { recoveryOf, type Death } from './recovery.js';
-import { createTables } from './tables.js';
+import { createTables, OLD_ROWS } from './tables.js';
 import type { Stack } from './stack.js';
+import { LakeTarget } from './targets/lake.js';
+import { PostgresTarget } from './targets/postgres.js';
+import type { Target } from './targets/target.js';
 import { SourceWriter } from './writer.js';
 
 /** What a job of the harness is like. Kinds of fault narrow what chance would choose. */
 export interface Shape {
+  /** Where its rows go; a lake keeps out of it what lakes don't offer. */
+  readonly destination: 'postgres' | Lake;
+  /** The targets hold something before the job. */
+  readonly filled: boolean;
   readonly mode: 'replace' | 'append';
   /** `partition`: rows are visible as soon as they are committed; with `append` only. */
   readonly publish: 'table' | 'partition';
@@ -23,6 +31,8 @@ export interface Shape {
   /** Of each table, and of how many partitions. */
   readonly rows: number;
   readonly partitions: number;
+  /** Rows are so many times 64 bytes wider than usual. */
+  readonly wide?: number;
   /** The sources are partitioned, each into two leaves of half the ids and one for what comes behind. */
   readonly leaves?: boolean;
   readonly parallelism: number;
@@ -36,10 +46,17 @@ export interface Shape {
   readonly strikes: number;
 }
 
-export function randomShape(random: Random, wanted: Partial<Shape> = {}, strikes = 1): Shape {
+/** What is not offered of a lake. */
+const IN_LAKES = { publish: 'table', verify: 'counts', keyed: false } as const;
+
+export function randomShape(random: Random, given: Partial<Shape> = {}, strikes = 1): Shape {
+  const inLake = given.destination !== undefined && given.destination !== 'postgres';
+  const wanted = inLake ? { ...given, ...IN_LAKES } : given;
   const writes = random.chance(0.3);
   const mode = random.pick(['replace', 'replace', 'append'] as const);
   const shape: Shape = {
+    destination: 'postgres',
+    filled: true,
     mode,
     publish: 'table',
     consistency: writes && random.chance(0.6) ? 'snapshot' : 'per-partition',
@@ -70,6 +87,12 @@ export interface Expected {
   readonly rows?: (table: string) => string;
   /** Of these tables rows may be missing, that went before they were read, or came after: so many have to be there. */
   readonly atLeast?: ReadonlyMap<string, number>;
+  /** So many jobs append the same rows, each in a step of its own. Default 1. */
+  readonly copies?: number;
+  /** The last run was forgotten by a clean, and its plan and receipts with it. */
+  readonly forgotten?: boolean;
+  /** Rows of generation 0 that another writer has added meanwhile. */
+  readonly foreign?: number;
 }
 
 /** Milliseconds within which a job has to end once nothing strikes it any more. */
@@ -93,6 +116,7 @@ export class Scene implements AsyncDisposable {
   readonly discarded = new Set<string>();
   /** Its kind has done all it does, or its time is up: whatever of it goes on comes to an end where it next waits or strikes. */
   over = false;
+  readonly target: Target;
   #handle: WorkflowHandle | undefined;
   readonly #readers: Readers;
   readonly #writer: SourceWriter | undefined;
@@ -107,6 +131,8 @@ export class Scene implements AsyncDisposable {
     const number = stack.nextJob();
     this.name = `chaos-${number}`;
     this.schema = `c${number}`;
+    const { destination } = shape;
+    this.target = destination === 'postgres' ? new PostgresTarget(this) : new LakeTarget(this, destination);
     this.#readers = new Readers(this);
     this.#writer = shape.writes ? new SourceWriter(this) : undefined;
   }
@@ -115,7 +141,7 @@ export class Scene implements AsyncDisposable {
   static async begin(stack: Stack, random: Random, shape: Shape): Promise<Scene> {
     const scene = new Scene(stack, random, shape, await LogTail.begin(stack.workerLog));
     await createTables(scene);
-    const bytes = shape.rows * BYTES_A_ROW;
+    const bytes = shape.rows * (BYTES_A_ROW + (shape.wide ?? 0) * BYTES_A_HASH);
     stack.source.proxy.pace = bytes / shape.seconds;
     await scene.#readers.start();
     await scene.#writer?.start();
@@ -125,6 +151,11 @@ export class Scene implements AsyncDisposable {
   /** Names of the tables, the same in source and destination. */
   get tables(): readonly string[] {
     return Array.from({ length: this.shape.tables }, (_, n) => `${this.schema}.t${n + 1}`);
+  }
+
+  /** Rows that each target has before the job. */
+  get before(): number {
+    return this.shape.filled ? OLD_ROWS : 0;
   }
 
   get writer(): SourceWriter | undefined {
@@ -156,7 +187,7 @@ export class Scene implements AsyncDisposable {
     return {
       name: this.name,
       source: 'source',
-      destination: 'destination',
+      destination: this.target.connection,
       parallelism,
       mode,
       consistency,
@@ -201,10 +232,8 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Receipts of the run, by the ledger. 0 while there is no ledger. */
-  async committed(): Promise<number> {
-    const sql = 'SELECT count(*)::int AS n FROM longhaul.receipts WHERE run = $1';
-    const found = await this.stack.destination.query<{ n: number }>(sql, [this.run]).catch(() => undefined);
-    return found?.[0]?.n ?? 0;
+  committed(): Promise<number> {
+    return this.target.committed(this.run);
   }
 
   /** Lines of the workers' logs that are about this scene's tables, and fit. */
@@ -237,9 +266,8 @@ export class Scene implements AsyncDisposable {
   /** Rows are on their way, and at least this part of the partitions is committed. */
   untilCopying(part = 0, within?: number): Promise<boolean> {
     const least = Math.floor(part * this.planned);
-    const { destination } = this.stack;
     return this.until(
-      async () => destination.proxy.copying.length > 0 && (least === 0 || (await this.committed()) >= least),
+      async () => this.target.copying.length > 0 && (least === 0 || (await this.committed()) >= least),
       within,
     );
   }
@@ -277,6 +305,7 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writer?.stop();
     await this.#readers.stop();
+    await this.target.remove().catch(() => undefined);
     const { source, destination } = this.stack;
     for (const side of [source, destination]) {
       await side.query(`DROP SCHEMA IF EXISTS ${this.schema} CASCADE`).catch(() => undefined);
@@ -285,6 +314,7 @@ export class Scene implements AsyncDisposable {
 }
 
 const BYTES_A_ROW = 120;
+const BYTES_A_HASH = 64;
 
 /** Crashes are noticed at once, and nothing that a fault does uses up the attempts of a partition. */
 export const RETRY = {

@@ -7,6 +7,8 @@ import { startPostgres, type PostgresServer } from '../../src/devstack/postgres.
 import { removePostgresData } from '../../src/devstack/postgres-data.js';
 import { spawnSupervised, type Supervised } from '../../src/devstack/supervised.js';
 import { startTemporalServer, type TemporalServer } from '../../src/devstack/temporal-server.js';
+import { notReached, writeFailurePlan, type FailurePlan } from './failure-plan.js';
+import { Lakes } from './lakes.js';
 import { FaultProxy } from './proxy.js';
 
 export type Side = 'source' | 'destination';
@@ -160,14 +162,17 @@ export interface StackOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** More arguments of node, before the script. */
   readonly nodeArgs?: readonly string[];
+  /** Jobs may go to lakes too: see `lakes.ts`. */
+  readonly lakes?: boolean;
 }
 
-/** Two Postgres servers behind proxies, a Temporal server, and worker processes: all real, all on loopback, all its own. */
+/** Two Postgres servers behind proxies, lakes, a Temporal server, and worker processes: all real, all on loopback, all its own. */
 export class Stack {
   readonly workers: WorkerProcess[] = [];
   /** Of workflows that are started from now on, and of workers whose environment names no other. */
   taskQueue = TASK_QUEUE;
   #jobs = 0;
+  #plans = 0;
 
   private constructor(
     private readonly options: StackOptions,
@@ -175,6 +180,8 @@ export class Stack {
     readonly destination: Database,
     public temporal: TemporalServer,
     readonly client: Client,
+    /** Absent: its jobs go to Postgres alone. */
+    readonly lakes: Lakes | undefined,
   ) {}
 
   static async start(options: StackOptions): Promise<Stack> {
@@ -182,16 +189,17 @@ export class Stack {
     for (const side of ['source', 'destination']) await removePostgresData(join(dir, side));
     await rm(dir, { recursive: true, force: true });
     await mkdir(dir, { recursive: true });
-    const [source, destination, temporal] = await Promise.all([
+    const [source, destination, temporal, lakes] = await Promise.all([
       Database.start('source', join(dir, 'source'), { max_connections: '120' }),
       Database.start('destination', join(dir, 'destination'), {
         max_connections: '120',
       }),
       startTemporalServer({ dbFile: join(dir, 'temporal.db'), headless: true, log: quiet }),
+      options.lakes === true ? Lakes.start(join(dir, 'lakes')) : undefined,
     ]);
     const client = new Client({ connection: await Connection.connect({ address: temporal.address }) });
-    const stack = new Stack(options, source, destination, temporal, client);
-    await writeFile(stack.config, CONFIG);
+    const stack = new Stack(options, source, destination, temporal, client, lakes);
+    await writeFile(stack.config, configWith(lakes?.connections ?? ''));
     await stack.restore();
     return stack;
   }
@@ -255,6 +263,18 @@ export class Stack {
     return worker;
   }
 
+  /** One that stops by plan, as soon as all these workflows have come to their points: it kills itself, or is frozen. */
+  async startFailing(
+    workflows: FailurePlan['workflows'],
+    freeze = false,
+  ): Promise<{ readonly worker: WorkerProcess; readonly reached: () => boolean }> {
+    const file = join(this.options.dir, `plan-${++this.#plans}.json`);
+    const plan = { workflows, freeze, told: `${file}.told` };
+    writeFailurePlan(file, plan);
+    const worker = await this.startWorker({ LONGHAUL_TEST_FAILURES: file });
+    return { worker, reached: () => notReached(plan).length === 0 };
+  }
+
   /** Runs a workflow to its end, as the CLI would. */
   run(workflow: string, input: object): Promise<unknown> {
     const workflowId = `${workflow}-${this.nextJob()}`;
@@ -288,7 +308,7 @@ export class Stack {
     const killed = await Promise.all(this.workers.map((worker) => worker.stop()));
     const left = this.workers.filter((_, index) => killed[index]).map(({ pid }) => pid);
     await this.client.connection.close();
-    await Promise.all([this.temporal.stop(), this.source.stop(), this.destination.stop()]);
+    await Promise.all([this.temporal.stop(), this.source.stop(), this.destination.stop(), this.lakes?.stop()]);
     await rm(this.options.dir, { recursive: true, force: true });
     return left;
   }
@@ -297,8 +317,9 @@ export class Stack {
 /** From this file, compiled (dist/test/chaos) or not (test/chaos): the worker is always the compiled one. */
 const DIST_WORKER = import.meta.url.includes('/dist/test/') ? './worker.js' : '../../dist/test/chaos/worker.js';
 
-const CONFIG = `connections:
+/** A worker has room for many attempts, since those that stand at a point by plan keep theirs. */
+const configWith = (more: string) => `connections:
   source: {type: postgres, url: "\${CHAOS_SOURCE_URL}"}
   destination: {type: postgres, url: "\${CHAOS_DESTINATION_URL}"}
-worker: {taskQueue: "\${CHAOS_TASK_QUEUE}", shutdownGrace: 5s, logLevel: debug}
+${more}worker: {taskQueue: "\${CHAOS_TASK_QUEUE}", maxConcurrentPartitions: 64, shutdownGrace: 5s, logLevel: debug}
 `;

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
@@ -48,12 +48,15 @@ beforeAll(async () => {
   );
   root = await mkdtemp(join(tmpdir(), 'longhaul-lake-jobs-'));
   const { accessKeyId, secretAccessKey } = s3.credentials;
+  const inBucket = (path: string) =>
+    `path: "s3://${s3.bucket}/${path}", s3: {endpoint: "${s3.endpoint}", region: us-east-1, accessKeyId: ${accessKeyId}, secretAccessKey: ${secretAccessKey}}`;
   workers = await testWorkers({
     ...{ temporal: temporal.address, taskQueue: temporal.unique('lake'), sourceUrl: url, destinationUrl: url },
     connections: [
       `lake: {type: delta, path: "${join(root, 'delta')}"}`,
       `files: {type: parquet, path: "${join(root, 'parquet')}", compression: snappy}`,
-      `bucket: {type: delta, path: "s3://${s3.bucket}/jobs", s3: {endpoint: "${s3.endpoint}", region: us-east-1, accessKeyId: ${accessKeyId}, secretAccessKey: ${secretAccessKey}}}`,
+      `bucket: {type: delta, ${inBucket('jobs')}}`,
+      `listed: {type: parquet, ${inBucket('listed')}}`,
     ],
   });
   await workers.start();
@@ -209,6 +212,23 @@ describe('a Delta table in a folder', () => {
     expect(await comments('bronze.said')).toEqual(kept);
   });
 
+  it('is cleaned of what attempts have left, also long after', async () => {
+    const handle = await start('lake', [orders('bronze.left', { where: 'id <= 100' })]);
+    await handle.result();
+    const run = handle.firstExecutionRunId;
+    const clean = async (forget: boolean) => {
+      const left = join(local('bronze.left'), '_longhaul', run, '0', '1-late-0.parquet');
+      await writeFile(left, 'of an attempt that slept');
+      const args = [{ destination: 'lake', runs: [run], forget }];
+      const options = { taskQueue: workers.taskQueue, workflowId: temporal.unique('clean'), args };
+      expect(await temporal.client.workflow.execute('cleanRuns', options)).toEqual({ left: [] });
+      await expect(access(left)).rejects.toThrow('ENOENT');
+    };
+    await clean(true);
+    await clean(false);
+    expect(await read(local('bronze.left'))).toMatchObject({ rows: 100, ids: 100 });
+  });
+
   it('is asked about before data moves', async () => {
     const { problems } = await temporal.client.workflow.execute<(input: unknown) => Promise<CheckReport>>('checkJob', {
       ...{ taskQueue: workers.taskQueue, workflowId: temporal.unique('check') },
@@ -253,25 +273,31 @@ describe('a Delta table in S3', () => {
   });
 });
 
-describe('a table of Parquet files', () => {
-  it('is what its list says, before and after it is replaced', async () => {
-    for (const [where, rows] of [
-      ['TRUE', ROWS],
-      ['id <= 100', 100],
-    ] as const) {
-      await run('files', [orders('bronze.orders', { where })]);
-      const manifest = join(root, 'parquet', 'bronze', 'orders', '_symlink_format_manifest', 'manifest');
-      const files = (await readFile(manifest, 'utf8')).trim().split('\n');
-      const program = `
-import sys, json, pyarrow.parquet as pq, pyarrow as pa
+/** What pyarrow makes of the files that a table's list names, below a folder or, with options, in S3. */
+async function readListed(place: string, options: Partial<ReturnType<typeof storage>> = {}): Promise<Read> {
+  const program = `
+import sys, json, pyarrow as pa, pyarrow.fs as fs, pyarrow.parquet as pq
 from urllib.parse import unquote
-files = [unquote(f[len('file://'):]) for f in json.loads(sys.argv[1])]
-t = pa.concat_tables([pq.ParquetFile(f).read() for f in files])
+given = json.loads(sys.argv[1])
+o, scheme = given['options'], 's3://' if given['options'] else 'file://'
+files = fs.LocalFileSystem() if not o else fs.S3FileSystem(endpoint_override=o['AWS_ENDPOINT_URL'], region=o['AWS_REGION'],
+  access_key=o['AWS_ACCESS_KEY_ID'], secret_key=o['AWS_SECRET_ACCESS_KEY'])
+lines = files.open_input_stream(given['place'] + '/_symlink_format_manifest/manifest').read().decode().split()
+assert all(line.startswith(scheme) for line in lines), lines
+t = pa.concat_tables([pq.read_table(unquote(line[len(scheme):]), filesystem=files, partitioning=None) for line in lines])
 ${DIGEST}
-print(json.dumps({'rows': t.num_rows, 'digest': digest(t)}))`;
-      const found = (await askPython(python, program, files)) as Read;
-      expect(found.rows).toBe(rows);
-      if (rows === ROWS) expect(found.digest).toBe(await expected());
-    }
+print(json.dumps({'rows': t.num_rows, 'ids': len(set(t['id'].to_pylist())), 'digest': digest(t)}))`;
+  return (await askPython(python, program, { place, options })) as Read;
+}
+
+describe('a table of Parquet files', () => {
+  it.each([
+    ['a folder', 'files', () => readListed(join(root, 'parquet', 'bronze', 'orders'))],
+    ['S3', 'listed', () => readListed(`${s3.bucket}/listed/bronze/orders`, storage())],
+  ])('is in %s what its list says, before and after it is replaced', async (_where, connection, found) => {
+    await run(connection, [orders('bronze.orders')]);
+    expect(await found()).toEqual({ rows: ROWS, ids: ROWS, digest: await expected() });
+    await run(connection, [orders('bronze.orders', { where: 'id <= 100' })]);
+    expect(await found()).toMatchObject({ rows: 100, ids: 100 });
   });
 });

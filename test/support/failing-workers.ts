@@ -1,9 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spawnSupervised, type Supervised } from '../../src/devstack/supervised.js';
-import type { FailPoint } from '../../src/core/fail-points.js';
-import { writeFailurePlan, type FailurePlan } from '../chaos/failure-plan.js';
+import { metBy, notReached, writeFailurePlan, type FailurePlan } from '../chaos/failure-plan.js';
 
 /** Worker processes (dist/test/chaos/worker.js) that fail by plan. `folder` has their longhaul.yaml. */
 export class FailingProcesses {
@@ -17,15 +16,12 @@ export class FailingProcesses {
 
   /** A worker process; with failures, one that kills itself. Resolves when it was started. */
   async start(workflows?: FailurePlan['workflows']): Promise<FailingWorker> {
-    const { supervised, told } = await this.#spawn(workflows && { workflows });
-    return new FailingWorker(supervised, workflows ?? {}, told);
-  }
-
-  /** One that stops as SIGSTOP does it when all these workflows have come to their points, and goes on from there when it is thawed. */
-  async startFrozen(points: Readonly<Record<string, FailPoint>>): Promise<FrozenWorker> {
-    const workflows = Object.fromEntries(Object.entries(points).map(([id, stop]) => [id, { stop }]));
-    const { supervised, told } = await this.#spawn({ workflows, freeze: true });
-    return new FrozenWorker(supervised, workflows, told);
+    const number = ++this.#plans;
+    const told = join(this.folder, `told-${number}`);
+    const plan = join(this.folder, `plan-${number}.json`);
+    writeFailurePlan(plan, { workflows: workflows ?? {}, told });
+    const supervised = await this.#spawn(plan);
+    return new FailingWorker(supervised, { workflows: workflows ?? {}, told });
   }
 
   log(): Promise<string> {
@@ -36,23 +32,14 @@ export class FailingProcesses {
     await Promise.all(this.#started.map((worker) => worker.stop()));
   }
 
-  async #spawn(planned: Omit<FailurePlan, 'told'> | undefined): Promise<{ supervised: Supervised; told: string }> {
-    const number = ++this.#plans;
-    const told = join(this.folder, `told-${number}`);
-    const plan = join(this.folder, `plan-${number}.json`);
-    await writeFile(told, '');
-    if (planned) writeFailurePlan(plan, { ...planned, told });
-    const env = {
-      ...process.env,
-      TEMPORAL_ADDRESS: this.temporalAddress,
-      ...(planned && { LONGHAUL_TEST_FAILURES: plan }),
-    };
+  async #spawn(plan: string): Promise<Supervised> {
+    const env = { ...process.env, TEMPORAL_ADDRESS: this.temporalAddress, LONGHAUL_TEST_FAILURES: plan };
     const options = { cwd: this.folder, env, stopSignal: 'SIGTERM', graceMs: 15_000 } as const;
     const args = [resolve('dist/test/chaos/worker.js'), join(this.folder, 'longhaul.yaml')];
     const logFile = join(this.folder, 'worker.log');
     const supervised = await spawnSupervised(process.execPath, args, { ...options, logFile });
     this.#started.push(supervised);
-    return { supervised, told };
+    return supervised;
   }
 }
 
@@ -67,66 +54,37 @@ export async function lookUntil<T>(look: () => Promise<T>, isEnough: (seen: T) =
 
 const LOOK_EVERY = 500;
 
-class PlannedWorker {
+export class FailingWorker {
   constructor(
-    protected readonly supervised: Supervised,
-    protected readonly workflows: FailurePlan['workflows'],
-    protected readonly told: string,
+    private readonly supervised: Supervised,
+    private readonly plan: FailurePlan,
   ) {}
 
   async stop(): Promise<void> {
     await this.supervised.stop();
   }
 
-  /** Resolves when all has come to its points. Rejects naming what was not reached within `limit` milliseconds. */
-  protected async reached(limit: number): Promise<void> {
-    const deadline = Date.now() + limit;
-    const left = await lookUntil(
-      () => this.#left(),
-      (each) => each.length === 0 || Date.now() > deadline,
-    );
-    if (left.length > 0) throw new Error(`never reached:\n${left.join('\n')}`);
-  }
-
-  async #left(): Promise<string[]> {
-    const lines = (await readFile(this.told, 'utf8')).split('\n').map((line) => line.split('\t')[0]);
-    return Object.entries(this.workflows).flatMap(([id, { disconnect, stop }]) => {
-      const wanted = disconnect === undefined ? [stop] : [disconnect, stop];
-      return wanted.slice(lines.filter((each) => each === id).length).map((point) => `${point} (${id})`);
-    });
-  }
-}
-
-export class FrozenWorker extends PlannedWorker {
-  /** Resolves when it stands at all its points, and is frozen. */
-  frozen(limit: number): Promise<void> {
-    return this.reached(limit);
-  }
-
-  thaw(): void {
-    process.kill(this.supervised.pid, 'SIGCONT');
-  }
-}
-
-export class FailingWorker extends PlannedWorker {
   /**
    * Resolves when all has failed as planned, and the process has killed itself. Rejects naming what was not reached within `limit`
    * milliseconds.
    */
   async crashed(limit: number): Promise<void> {
-    await this.reached(limit);
+    const deadline = Date.now() + limit;
+    const left = await lookUntil(
+      () => Promise.resolve(notReached(this.plan)),
+      (each) => each.length === 0 || Date.now() > deadline,
+    );
+    if (left.length > 0) throw new Error(`never reached:\n${left.join('\n')}`);
     const { signal } = await this.supervised.exited;
     if (signal !== 'SIGKILL') throw new Error(`the worker ended by ${signal}`);
   }
 
   /** Where what happened, in order. */
-  async met(): Promise<{ readonly point: string; readonly how: 'lost its connection' | 'crashed' }[]> {
+  met(): { readonly point: string; readonly how: 'lost its connection' | 'crashed' }[] {
     const met = new Set<string>();
-    const lines = (await readFile(this.told, 'utf8')).trim().split('\n');
-    return lines.map((line) => {
-      const [id = '', point = ''] = line.split('\t');
-      const crashed = met.has(id) || this.workflows[id]?.disconnect === undefined;
-      met.add(id);
+    return metBy(this.plan).map(({ workflow, point }) => {
+      const crashed = met.has(workflow) || this.plan.workflows[workflow]?.disconnect === undefined;
+      met.add(workflow);
       return { point, how: crashed ? 'crashed' : 'lost its connection' };
     });
   }

@@ -25,6 +25,8 @@ export interface S3Server extends AsyncDisposable {
   location(prefix?: string): S3Location;
   /** A client of its own, for what a store doesn't do. */
   client(): S3Client;
+  /** It was started and not killed. */
+  readonly running: boolean;
   /** Kills it as a crash does. What was acknowledged is kept. */
   kill(): Promise<void>;
   /** Kills it if it runs, and starts it over the same folder and at the same address. */
@@ -68,6 +70,10 @@ class Server implements S3Server {
   client(): S3Client {
     const { endpoint, credentials } = this;
     return new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true });
+  }
+
+  get running(): boolean {
+    return this.#running !== undefined;
   }
 
   async kill(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { FaultKind } from '../kind.js';
 import { BACKEND_KINDS } from './backends.js';
 import { diskFull } from './disk-full.js';
+import { LAKE_KINDS } from './lakes.js';
 import { NETWORK_KINDS } from './network.js';
 import { serialization } from './serialization.js';
 import { SERVER_KINDS } from './servers.js';
@@ -12,7 +13,7 @@ import { TEMPORAL_KINDS } from './temporal.js';
 import { WORKER_KINDS } from './workers.js';
 import { ZOMBIE_KINDS } from './zombies.js';
 
-export const KINDS: readonly FaultKind[] = [
+export const POSTGRES_KINDS: readonly FaultKind[] = [
   ...WORKER_KINDS,
   ...ZOMBIE_KINDS,
   ...TEMPORAL_KINDS,
@@ -26,3 +27,5 @@ export const KINDS: readonly FaultKind[] = [
   serialization,
   ...SOURCE_KINDS,
 ];
+
+export const KINDS: readonly FaultKind[] = [...POSTGRES_KINDS, ...LAKE_KINDS];

@@ -94,7 +94,7 @@ const sameId: FaultKind = {
 
 const AT_THE_SAME_TIME = 'two jobs copied into one target at the same time, and both ended well';
 
-function startRival(scene: Scene, number: number): Promise<WorkflowHandleWithFirstExecutionRunId> {
+export function startRival(scene: Scene, number: number): Promise<WorkflowHandleWithFirstExecutionRunId> {
   const rival = `${scene.name}-rival-${number}`;
   const args = [scene.job({ name: rival })];
   return scene.stack.client.workflow.start('copyJob', { taskQueue: scene.stack.taskQueue, workflowId: rival, args });

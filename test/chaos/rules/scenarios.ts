@@ -25,6 +25,8 @@ export interface Scenario {
 
 /** Targets without a key, so that rows that come twice are counted. */
 const SHAPE: Shape = {
+  destination: 'postgres',
+  filled: true,
   mode: 'replace',
   publish: 'table',
   consistency: 'per-partition',

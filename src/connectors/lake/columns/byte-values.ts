@@ -68,7 +68,7 @@ export const textBytea: PutBytes = {
   },
 };
 
-function putHex(bytes: Uint8Array, at: number, length: number, data: Uint8Array, to: number): number {
+export function putHex(bytes: Uint8Array, at: number, length: number, data: Uint8Array, to: number): number {
   if (length % 2 !== 0) throw noBytes();
   for (let index = 0; index < length / 2; index++) {
     const high = nibble(bytes[at + index * 2]!);
@@ -87,35 +87,4 @@ function nibble(code: number): number {
 
 function noBytes(): ValueRefused {
   return new ValueRefused('it is no value of bytes');
-}
-
-/** PostGIS adds to a shape's well-known binary where its coordinates are from (an SRID), which other readers don't understand. */
-const SRID_FLAG = 0x20000000;
-
-export const binaryGeometry: PutBytes = {
-  room: (length) => length,
-  put({ bytes }, at, length, data, to) {
-    data.set(bytes.subarray(at, at + length), to);
-    return withoutSrid(data, to, length);
-  },
-};
-
-/** PostGIS prints hexadecimal digits. */
-export const textGeometry: PutBytes = {
-  room: (length) => length,
-  put({ bytes }, at, length, data, to) {
-    return withoutSrid(data, to, putHex(bytes, at, length, data, to));
-  },
-};
-
-/** Only the outermost shape has one. */
-function withoutSrid(data: Uint8Array, at: number, length: number): number {
-  if (length < 5) throw new ValueRefused('it is no shape in extended well-known binary');
-  const view = new DataView(data.buffer, data.byteOffset + at, length);
-  const little = data[at] === 1;
-  const type = view.getUint32(1, little);
-  if ((type & SRID_FLAG) === 0) return length;
-  view.setUint32(1, (type & ~SRID_FLAG) >>> 0, little);
-  data.copyWithin(at + 5, at + 9, at + length);
-  return length - 4;
 }

@@ -4,17 +4,10 @@ import { elementOf, isGeometry } from '../types/lake-type-of.js';
 import { asPostgres } from '../types/source-type.js';
 import { BytesLeaf, FixedLeaf, type Leaf } from '../parquet-writer/leaf.js';
 import { leafType, wordsOf, type LeafType } from '../parquet-writer/physical.js';
-import {
-  binaryGeometry,
-  binaryJsonb,
-  binaryTime,
-  binaryUuid,
-  textBytea,
-  textGeometry,
-  type PutBytes,
-} from './byte-values.js';
+import { binaryJsonb, binaryTime, binaryUuid, textBytea, type PutBytes } from './byte-values.js';
 import { binaryDecimal, textDecimal } from './decimal.js';
 import { fillBytes, fillCopied, fillWords, type Fill } from './fill.js';
+import { binaryGeometry, textGeometry } from './geometry.js';
 import { binaryDate, binaryTimestamp, textDate, textTimestamp } from './moment.js';
 import {
   binaryBool,

@@ -3,8 +3,6 @@ import { Batch, ValueRefused } from './batch.js';
 import type { Form } from './decoders.js';
 import { located, type Fill } from './fill.js';
 
-const COMMA = 0x2c;
-const SEMICOLON = 0x3b;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
@@ -16,9 +14,12 @@ const NESTED =
 /** Where the elements of one array are: told one by one, in order. */
 type Tell = (start: number, length: number) => void;
 
+/** What stands between the elements of an array's text: by their type. */
+export type Delimiter = ',' | ';' | ':';
+
 /** Decodes arrays into a leaf of elements and the levels that say which belong together. */
-export function fillLists(elements: Fill<Leaf>, form: Form, delimiter: ',' | ';', nullable: boolean) {
-  const walk = form === 'binary' ? walkBinary : walkText(delimiter === ',' ? COMMA : SEMICOLON);
+export function fillLists(elements: Fill<Leaf>, form: Form, delimiter: Delimiter, nullable: boolean) {
+  const walk = form === 'binary' ? walkBinary : walkText(delimiter.charCodeAt(0));
   const empty = nullable ? 1 : 0;
   return (batch: Batch, field: number, leaf: Leaf, levels: ListLevels): void => {
     const sizes = new Int32Array(batch.rows);

@@ -3,10 +3,11 @@ import { ListLevels, type Leaf } from '../parquet-writer/leaf.js';
 import { leafType } from '../parquet-writer/physical.js';
 import type { ChunkValues } from '../parquet-writer/chunk.js';
 import type { LakeColumn, OutOfRange } from '../model.js';
+import { elementOf, isGeometry } from '../types/lake-type-of.js';
 import { asPostgres } from '../types/source-type.js';
 import { ValueRefused, type Batch } from './batch.js';
 import { leafFill, newLeaf, type Form } from './decoders.js';
-import { fillLists } from './lists.js';
+import { fillLists, type Delimiter } from './lists.js';
 
 /** Adds one field of a batch to what is collected of a column. */
 export type Decode = (batch: Batch, values: ChunkValues) => void;
@@ -20,9 +21,10 @@ export function decodeOf(column: LakeColumn, field: number, form: Form, policy: 
   return (batch, { leaf, levels }) => lists(batch, field, leaf, levels!);
 }
 
-function delimiterOf({ source }: LakeColumn): ',' | ';' {
-  const { node } = typeOf(asPostgres(source));
-  return 'array' in node && 'builtin' in node.array && node.array.builtin === 'box' ? ';' : ',';
+function delimiterOf({ source }: LakeColumn): Delimiter {
+  const element = elementOf(typeOf(asPostgres(source)));
+  if (isGeometry(element)) return ':';
+  return 'builtin' in element.node && element.node.builtin === 'box' ? ';' : ',';
 }
 
 /** The values of one row group while they are collected, in arrays that serve the next one too. */
