@@ -7,7 +7,7 @@ const SLOT_BYTES = 1 << 20;
 const SLOTS = 3;
 
 /** How long a thread waits for its next stream, in ms. */
-const IDLE_MS = 30_000;
+const IDLE_MS = 60_000;
 
 /** A thread, and the buffers in which bytes are lent to it by turns. One stream has it at a time. */
 export interface Thread {
@@ -29,10 +29,10 @@ export function takeThread(): Thread {
   return waiting;
 }
 
-/** Its stream has ended well: no message of either side is under way any more but what it sends of its own accord never. */
+/** Its stream has ended well, and no message of either side is under way. */
 export function giveBack(thread: Thread): void {
   const { worker } = thread;
-  worker.removeAllListeners();
+  forget(worker);
   worker.once('error', () => leave(thread));
   worker.once('exit', () => leave(thread));
   worker.unref();
@@ -46,7 +46,12 @@ export function giveBack(thread: Thread): void {
 function leave(thread: Thread): void {
   clearTimeout(idle.get(thread));
   idle.delete(thread);
-  thread.worker.removeAllListeners();
+  forget(thread.worker);
+}
+
+/** By their names: a worker has listeners of its own too, without which it hears nothing any more. */
+function forget(worker: Worker): void {
+  for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
 }
 
 function startThread(): Thread {
