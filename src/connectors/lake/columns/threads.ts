@@ -32,7 +32,7 @@ export function takeThread(): Thread {
 /** Its stream has ended well: no message of either side is under way any more but what it sends of its own accord never. */
 export function giveBack(thread: Thread): void {
   const { worker } = thread;
-  worker.removeAllListeners();
+  forget(worker);
   worker.once('error', () => leave(thread));
   worker.once('exit', () => leave(thread));
   worker.unref();
@@ -46,7 +46,7 @@ export function giveBack(thread: Thread): void {
 function leave(thread: Thread): void {
   clearTimeout(idle.get(thread));
   idle.delete(thread);
-  thread.worker.removeAllListeners();
+  forget(thread.worker);
 }
 
 function startThread(): Thread {
@@ -54,4 +54,9 @@ function startThread(): Thread {
   const workerData: ThreadData = { slots };
   const worker = new Worker(THREAD, { workerData });
   return { worker, slots: slots.map((slot) => new Uint8Array(slot)) };
+}
+
+/** Ours alone: those that Node itself has on a worker let its messages through when there are listeners again. */
+function forget(worker: Worker): void {
+  for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
 }
