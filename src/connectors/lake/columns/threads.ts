@@ -32,7 +32,7 @@ export function takeThread(): Thread {
 /** Its stream has ended well: no message of either side is under way any more but what it sends of its own accord never. */
 export function giveBack(thread: Thread): void {
   const { worker } = thread;
-  worker.removeAllListeners();
+  unheard(worker);
   worker.once('error', () => leave(thread));
   worker.once('exit', () => leave(thread));
   worker.unref();
@@ -46,7 +46,12 @@ export function giveBack(thread: Thread): void {
 function leave(thread: Thread): void {
   clearTimeout(idle.get(thread));
   idle.delete(thread);
-  thread.worker.removeAllListeners();
+  unheard(thread.worker);
+}
+
+/** By their names: without a name, Node loses its own listeners too, by which a worker that is listened to again is heard again. */
+function unheard(worker: Worker): void {
+  for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
 }
 
 function startThread(): Thread {
