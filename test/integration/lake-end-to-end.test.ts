@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CheckReport } from '../../src/core/activities.js';
+import type { CheckReport, Vacuumed } from '../../src/core/activities.js';
 import { quoteLiteral } from '../../src/connectors/postgres/sql.js';
 import { sumOfTables } from '../../src/devstack/demo/kill-once.js';
 import type { JobProgress, JobReport } from '../../workflows/messages.js';
@@ -299,5 +299,18 @@ describe('a table of Parquet files', () => {
     expect(await found()).toEqual({ rows: ROWS, ids: ROWS, digest: await expected() });
     await run(connection, [orders('bronze.orders', { where: 'id <= 100' })]);
     expect(await found()).toMatchObject({ rows: 100, ids: 100 });
+  });
+
+  it('loses the content before the last but one by a vacuum', async () => {
+    for (const where of ['id <= 10', 'id <= 20', 'id <= 30']) await run('files', [orders('bronze.nightly', { where })]);
+    const vacuum = (dryRun: boolean) =>
+      temporal.client.workflow.execute<(input: unknown) => Promise<Vacuumed>>('vacuumTables', {
+        ...{ taskQueue: workers.taskQueue, workflowId: temporal.unique('vacuum') },
+        args: [{ destination: 'files', older: 0, dryRun }],
+      });
+    const first = (await vacuum(true)).tables.find(({ table }) => table === 'bronze.nightly')!;
+    expect(first.files).toBeGreaterThan(0);
+    expect((await vacuum(false)).tables).toContainEqual(first);
+    expect(await vacuum(true)).toEqual({ tables: [], more: 0 });
   });
 });
