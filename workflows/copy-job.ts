@@ -10,10 +10,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ClosedRun, OpenedRun, OpenedTable, TableRef } from '../src/core/activities.js';
-import { handlingOf, isErrorCode } from '../src/core/errors.js';
 import { boundedLines, textOf } from '../src/core/text.js';
 import { jobDetails } from './details.js';
-import { failure, short } from './failures.js';
+import { failure, mayBeOpen, short } from './failures.js';
 import { FAILURE_BYTES, failedMessage, lostAgain, lostMessage, sumsMessage, tooOldMessage } from './job-messages.js';
 import { JobSnapshot, type Loss } from './job-snapshot.js';
 import { JobTables } from './job-tables.js';
@@ -383,12 +382,6 @@ function refuseCron(): void {
     'JobInvalid',
     'A copyJob with a cron schedule is refused; nothing was touched. All executions of such a workflow are one run: the second night would find everything committed and copy nothing. Use a Temporal Schedule: temporal schedule create --type copyJob …',
   );
-}
-
-/** Of a job that did not hear of its run: refusals leave none behind; whatever else ended it may have come after the run was opened. */
-function mayBeOpen(error: unknown): boolean {
-  const type = (error as { type?: unknown }).type;
-  return !(typeof type === 'string' && isErrorCode(type) && handlingOf(type) === 'job');
 }
 
 function howComplete(tables: readonly TableProgress[]): 'complete' | 'complete with rejects' | 'complete with skips' {

@@ -95,3 +95,9 @@ export function childEnding(error: unknown): ChildEnding {
   const code = cause instanceof ApplicationFailure ? cause.type : undefined;
   return { cancelled: false, published, ...(code != null && { code }), message: cause?.message ?? error.message };
 }
+
+/** Of a job that did not hear of its run: refusals leave none behind; whatever else ended it may have come after the run was opened. */
+export function mayBeOpen(error: unknown): boolean {
+  const type = (error as { type?: unknown }).type;
+  return !(typeof type === 'string' && isErrorCode(type) && handlingOf(type) === 'job');
+}

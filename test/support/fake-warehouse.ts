@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { commentIn, duck, keyOf, LITERAL, literals, NAME, propertiesOf, splitTop } from './spark-sql.js';
 
 /**
  * What a SQL warehouse does with the statements that Longhaul sends it, as Databricks documents it: rows are DuckDB's own work, over
@@ -40,8 +41,6 @@ interface Table {
 type Begun = () => Promise<Rows>;
 
 const NOTHING: Rows = { columns: [], rows: [] };
-const NAME = '((?:`[^`]+`\\.){2}`[^`]+`)';
-const LITERAL = "'(?:[^'\\\\]|\\\\.)*'";
 
 export class FakeWarehouse {
   readonly tables = new Map<string, Table>();
@@ -368,37 +367,4 @@ function failureOf(error: Error): StatementFailed {
   if (/^(Conversion|Constraint)/.test(first))
     return new StatementFailed('22018', `[CAST_INVALID_INPUT] ${first} SQLSTATE: 22018`);
   return new StatementFailed('58030', `[FAILED_READ_FILE] ${first} SQLSTATE: 58030`);
-}
-
-function commentIn(clause: string | undefined): { comment?: string } {
-  return clause === undefined ? {} : { comment: literals(clause)[0]! };
-}
-
-/** Spark's names, escapes and types, in DuckDB's. */
-function duck(sql: string): string {
-  return sql
-    .replace(new RegExp(` COMMENT ${LITERAL}`, 'gs'), '')
-    .replaceAll('`', '"')
-    .replaceAll("\\'", "''")
-    .replace(/\bTIMESTAMP\b/g, 'TIMESTAMPTZ')
-    .replace(/\bTIMESTAMP_NTZ\b/g, 'TIMESTAMP')
-    .replace(/\bARRAY<(\w+)>/g, '$1[]');
-}
-
-function keyOf(name: string): string {
-  return name.replaceAll('`', '').toLowerCase();
-}
-
-function literals(list: string): string[] {
-  return [...list.matchAll(/'((?:[^'\\]|\\.)*)'/gs)].map(([, text]) => text!.replace(/\\(.)/gs, '$1'));
-}
-
-function propertiesOf(list: string): Map<string, string> {
-  const texts = literals(list);
-  return new Map(texts.flatMap((text, at) => (at % 2 === 0 ? [[text, texts[at + 1]!] as const] : [])));
-}
-
-/** At commas outside of parentheses and quotes. */
-function splitTop(list: string): string[] {
-  return (list.match(/(?:\([^()]*\)|'(?:[^'\\]|\\.)*'|`[^`]*`|<[^<>]*>|[^,])+/g) ?? []).map((part) => part.trim());
 }
