@@ -105,7 +105,7 @@ describe('a connection of type command', () => {
 
   it("is in the schema for editors, and among the comments of `longhaul init`'s file", () => {
     const validate = new Ajv2020({ strict: false, allErrors: true }).compile(connectionsJsonSchema());
-    const uncommented = TEMPLATES['longhaul.yaml']!.replace(/^( {2})# ?(?=legacy:| {2}[a-zA-Z]+:)/gm, '$1');
+    const uncommented = TEMPLATES['longhaul.yaml']!.replace(/^( {2})# ?(?=(?:lake|legacy):| {2}[a-zA-Z]+:)/gm, '$1');
     const { value } = parseYaml(uncommented) as { value: { connections: { legacy: object } } };
     expect(value.connections.legacy).toMatchObject({ type: 'command', run: ['python3', 'extract.py'] });
     expect(validate({ connections: { legacy: value.connections.legacy } })).toBe(true);
