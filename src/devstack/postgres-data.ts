@@ -123,7 +123,7 @@ function runInitdb(initdb: string, cluster: string, passwordFile: string, accoun
     '--locale=C',
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
-    // Against guesses of a weak password. Ours is random, of 192 bits, and costs every session's start two milliseconds of both sides.
+    // Against guesses of a weak password. Ours is random, of 192 bits, and costs every session's start two milliseconds of the client.
     ...['-c', 'scram_iterations=1'],
     '--no-sync', // An empty cluster is made again sooner than it is synced.
   ];
