@@ -1,4 +1,5 @@
-import { findingToProblem, type Finding } from '../src/connectors/types.js';
+import { findingToProblem } from '../src/connectors/findings.js';
+import type { Finding } from '../src/connectors/types.js';
 import type { Problem } from '../src/core/errors.js';
 import { bounded, utf8Length } from '../src/core/text.js';
 

@@ -1,4 +1,4 @@
-import type { LonghaulError } from '../core/errors.js';
+import type { LonghaulError, Problem } from '../core/errors.js';
 import { lowerFirst } from '../core/text.js';
 import type { Finding } from './types.js';
 
@@ -16,4 +16,10 @@ export function errorFinding({ message, next }: LonghaulError): Finding {
   const text = lowerFirst(message.replace(/\.$/, ''));
   const fix = next?.replace(/; the copy goes on .*$/, '');
   return problem('', text, fix === undefined ? undefined : lowerFirst(fix));
+}
+
+/** Paths of findings are below a table's entry; this puts the entry's own path before them. */
+export function findingToProblem(base: string, finding: Finding): Problem {
+  const path = [base, finding.path].filter((part) => part !== '').join('.');
+  return { path, message: finding.message, ...(finding.fix === undefined ? {} : { fix: finding.fix }) };
 }

@@ -1,6 +1,5 @@
 import type { Partition, Publish, Receipt, ReceiptTotals, TableRecord, TableShape, TableSpec } from '../core/model.js';
 import type { Ledger, PlanInput, StagingTable } from './ledger.js';
-import type { Problem } from '../core/errors.js';
 import type { DigestForm, Digester, TableDigester } from './digester.js';
 import type { BuildStep, SnapshotSight } from '../core/activities.js';
 
@@ -393,10 +392,4 @@ export interface PartitionWriter extends AsyncDisposable {
    * Throws CountMismatch, RunClosed.
    */
   commit(rowsRead: number, digest?: string): Promise<Receipt>;
-}
-
-/** Paths of findings are below a table's entry; this puts the entry's own path before them. */
-export function findingToProblem(base: string, finding: Finding): Problem {
-  const path = [base, finding.path].filter((part) => part !== '').join('.');
-  return { path, message: finding.message, ...(finding.fix === undefined ? {} : { fix: finding.fix }) };
 }

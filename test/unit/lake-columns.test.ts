@@ -3,15 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { canDecodeBinary, writeDataFiles } from '../../src/connectors/lake/columns/index.js';
-import { lakeColumns as columnsInLake } from '../../src/connectors/lake/destination/columns.js';
+import { writeDataFiles } from '../../src/connectors/lake/columns/index.js';
 import { LonghaulError } from '../../src/core/errors.js';
 import { binaryTimestamp, textDate, textTimestamp } from '../../src/connectors/lake/columns/moment.js';
-import type { PutBytes } from '../../src/connectors/lake/columns/byte-values.js';
-import { binaryGeometry, textGeometry } from '../../src/connectors/lake/columns/geometry.js';
 import { Batch } from '../../src/connectors/lake/columns/batch.js';
 import { Payloads } from '../../src/connectors/lake/columns/payloads.js';
-import { lakeTypeOf } from '../../src/connectors/lake/types/lake-type-of.js';
 import type { DataFile } from '../../src/connectors/lake/model.js';
 import { ChunkWriter } from '../../src/connectors/lake/parquet-writer/chunk.js';
 import { BytesLeaf } from '../../src/connectors/lake/parquet-writer/leaf.js';
@@ -374,120 +370,6 @@ describe('a store that fails when all rows are on their way', () => {
   });
 });
 
-describe('types', () => {
-  const typeOf = (type: string, as?: string) => lakeTypeOf(declared('c', type), as);
-  it.each([
-    ['bigint', 'long'],
-    ['int', 'integer'],
-    ['smallint', 'short'],
-    ['text', 'string'],
-    ['char(3)', 'string'],
-    ['timestamp(3) with time zone', 'timestamp'],
-    ['timestamp', 'timestamp_ntz'],
-    ['double precision', 'double'],
-    ['real', 'float'],
-    ['bytea', 'binary'],
-    ['uuid', 'string'],
-    ['string', 'string'],
-    ['double', 'double'],
-    ['timestamp_ntz', 'timestamp_ntz'],
-  ])('%s is %s', (type, kind) => {
-    expect(typeOf(type)).toEqual({ type: { kind } });
-  });
-
-  it('that nobody knows is a mistake', () => {
-    expect(typeOf('bigintt')).toMatchObject({ problem: { message: 'column "c": there is no type bigintt' } });
-  });
-
-  it('numbers', () => {
-    expect(typeOf('numeric(10, 2)')).toEqual({ type: { kind: 'decimal', precision: 10, scale: 2 } });
-    expect(typeOf('decimal(5)')).toEqual({ type: { kind: 'decimal', precision: 5, scale: 0 } });
-    for (const type of ['numeric', 'numeric(40,2)', 'numeric(5,-2)', 'numeric(2,5)']) {
-      expect(typeOf(type)).toMatchObject({
-        problem: { path: 'types.c', fix: expect.stringContaining('decimal(38,9)') as string },
-      });
-      expect(typeOf(type, 'decimal(38,9)')).toEqual({ type: { kind: 'decimal', precision: 38, scale: 9 } });
-    }
-  });
-
-  it('a declared type has to be one, and to hold what comes', () => {
-    expect(typeOf('text', 'number')).toHaveProperty('problem');
-    expect(typeOf('text', 'long')).toHaveProperty('problem');
-    expect(typeOf('bigint', 'integer')).toHaveProperty('problem');
-    expect(typeOf('numeric', 'decimal(39,9)')).toHaveProperty('problem');
-    expect(typeOf('numeric', 'double')).toEqual({ type: { kind: 'double' } });
-    expect(typeOf('int[]', 'string')).toEqual({ type: { kind: 'string' } });
-  });
-
-  it('lists', () => {
-    expect(typeOf('numeric(5,1)[]')).toEqual({
-      type: { kind: 'list', element: { kind: 'decimal', precision: 5, scale: 1 } },
-    });
-    expect(typeOf('numeric[]')).toHaveProperty('problem');
-  });
-
-  it('binary is decoded where every column can be', () => {
-    expect(
-      canDecodeBinary(lakeColumns([declared('a', 'bigint'), declared('b', 'uuid'), declared('c', 'text[]')])),
-    ).toBe(true);
-    const inet = { ...declared('a', 'inet'), definition: '{"builtin":"inet"}' };
-    expect(canDecodeBinary(lakeColumns([inet]))).toBe(false);
-  });
-});
-
-describe('a shape of PostGIS', () => {
-  /** What PostGIS 3.3.2 sends of a shape, and its own ST_AsBinary of it: `npm run interop:postgis` compares more of them. */
-  const SHAPES = [
-    [
-      'SRID=4326;POINT(1 2)',
-      '0101000020e6100000000000000000f03f0000000000000040',
-      '0101000000000000000000f03f0000000000000040',
-    ],
-    [
-      'SRID=4326;POINT ZM(1 2 3 4)',
-      '01010000e0e6100000000000000000f03f000000000000004000000000000008400000000000001040',
-      '01b90b0000000000000000f03f000000000000004000000000000008400000000000001040',
-    ],
-    [
-      'MULTIPOINT Z(1 2 3,4 5 6)',
-      '0104000080020000000101000080000000000000f03f000000000000004000000000000008400101000080000000000000104000000000000014400000000000001840',
-      '01ec0300000200000001e9030000000000000000f03f0000000000000040000000000000084001e9030000000000000000104000000000000014400000000000001840',
-    ],
-    ['POLYGON EMPTY', '010300000000000000', '010300000000000000'],
-  ] as const;
-  const put = (how: PutBytes, bytes: Buffer): string => {
-    const data = new Uint8Array(200);
-    const batch = new Batch(1, 1);
-    batch.over(bytes);
-    return Buffer.from(data.subarray(0, how.put(batch, 0, bytes.length, data, 0))).toString('hex');
-  };
-
-  it.each(SHAPES)("becomes ISO's well-known binary: %s", (_shape, sent, iso) => {
-    expect(put(binaryGeometry, Buffer.from(sent, 'hex'))).toBe(iso);
-    expect(put(textGeometry, Buffer.from(sent.toUpperCase()))).toBe(iso);
-  });
-
-  it('is the element of an array, whose text PostGIS has put colons into', async () => {
-    const definition = JSON.stringify({ array: { extension: 'postgis', type: 'geometry' } });
-    const columns = lakeColumns([{ ...declared('shapes', 'public.geometry[]'), definition }]);
-    const [, sent, iso] = SHAPES[0];
-    const { files } = await writeInto(folder, textStream(`{${sent}:NULL}\n`), { columns });
-    const bytes = await readFile(files[0]!.path);
-    const [row] = await parquetReadObjects({ file: new Uint8Array(bytes).buffer, compressors, utf8: false });
-    expect(row).toEqual({ shapes: [new Uint8Array(Buffer.from(iso, 'hex')), null] });
-  });
-
-  it.each([
-    ['nothing', ''],
-    ['cut short', '0101000000000000000000f03f00000000'],
-    ['with something behind it', '010300000000000000ff'],
-    ['of more rings than there are', '010300000005000000'],
-    ['of a kind that PostGIS has not', '016300000000000000'],
-  ])('is refused: %s', (_what, sent) => {
-    expect(() => put(binaryGeometry, Buffer.from(sent, 'hex'))).toThrow('it is no shape in extended well-known binary');
-  });
-});
-
 describe('what ends early', () => {
   const columns = lakeColumns([declared('id', 'int')]);
 
@@ -530,12 +412,3 @@ describe('what ends early', () => {
 function showBigInt(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
-
-it('a column is named once in partitionBy', () => {
-  const shape = { system: 'test', columns: [declared('id', 'bigint'), declared('region', 'text')], primaryKey: [] };
-  const spec = { table: 't', to: 't', mode: 'append', partition: { by: 'auto' } } as const;
-  const found = columnsInLake({ ...spec, partitionBy: ['region', 'region'] }, shape, ['id', 'region']).findings;
-  expect(found).toEqual([
-    { severity: 'problem', path: 'partitionBy[1]', message: 'column "region" is named twice', fix: 'take it out' },
-  ]);
-});

@@ -24,6 +24,9 @@ it('files are kept apart by columns that are there and whose values are texts, n
     'partitionBy[2]: column "tags" is of type list: files can\'t be kept apart by it',
     'partitionBy[3]: column "at" is of type float: files can\'t be kept apart by it',
   ]);
+  expect(findings(['id', 'tags'], { partitionBy: ['id', 'id'] })).toEqual([
+    'partitionBy[1]: column "id" is named twice',
+  ]);
   expect(findings(['id'], { partitionBy: ['id'] })).toEqual([
     'partitionBy: names every column: no column is left for the files',
   ]);

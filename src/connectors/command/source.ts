@@ -1,19 +1,11 @@
 import { jobInvalid } from '../../core/errors.js';
 import type { Partition, TableRecord, TableSpec } from '../../core/model.js';
+import { findingToProblem } from '../findings.js';
 import type { Gate, Leave } from '../gate.js';
 import { shortHash } from '../hash.js';
 import { planQueries } from '../queries.js';
 import { redactor } from '../redact.js';
-import {
-  findingToProblem,
-  type Demand,
-  type Finding,
-  type PlanInput,
-  type SessionOptions,
-  type SourceSession,
-  type SourceStream,
-  type SourceTable,
-} from '../types.js';
+import type { Demand, Finding, PlanInput, SessionOptions, SourceSession, SourceStream, SourceTable } from '../types.js';
 import { AttemptFolder, attemptPath } from './attempt-folder.js';
 import { Chatter } from './chatter.js';
 import { checkProgram, describeQueries, noTables, whyNot } from './check.js';
