@@ -17,7 +17,7 @@ interface Where {
   readonly location: StoreLocation;
 }
 
-/** Every table in every version, by delta-rs or, where there is only a list of files, by pyarrow. Fails when a version names a file that is gone. */
+/** Every Delta table in every version, by delta-rs; where there is only a list of files, the last two contents, by pyarrow. Fails when a version names a file that is gone. */
 export async function readLake(
   python: string,
   { format, location }: Where,
