@@ -233,7 +233,7 @@ export interface ByteStream extends AsyncIterable<Uint8Array> {
 
 /** Takes chunks as they come. Their memory is lent: until `write` has returned true, or else until `drained`. */
 export interface ChunkSink {
-  /** False asks for a pause until `drained`. A throw breaks the source off. */
+  /** False: nothing more until `drained`. A throw breaks the source off. */
   write(chunk: Uint8Array): boolean;
   /** Resolves when more may be written, rejects when nothing more ever will. */
   drained(): Promise<void>;
@@ -241,7 +241,7 @@ export interface ChunkSink {
 
 /** A stream that can push its chunks in place of being iterated: no promise a chunk, and no copy of it. */
 export interface PushedStream extends ByteStream {
-  /** Resolves with `rows` once the sink has everything; rejects as an iteration does, and with what the sink throws. */
+  /** Resolves with `rows` once the sink has everything and has drained; rejects as an iteration does, and with what the sink throws. */
   pumpTo(sink: ChunkSink): Promise<number>;
   /** Breaks it off, also before it has begun. */
   abandon(reason: unknown): void;

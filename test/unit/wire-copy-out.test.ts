@@ -1,8 +1,9 @@
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConnectionLost, CopyOut, copySocket, ProtocolError } from '../../src/connectors/postgres/wire/index.js';
+import type { ChunkSink } from '../../src/connectors/types.js';
 import { message, startFakePostgres } from '../support/fake-postgres.js';
 
 const COPY_OUT_RESPONSE = message('H', Uint8Array.of(0, 0, 0));
@@ -55,6 +56,24 @@ function split(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
   return at.slice(1).map((to, index) => bytes.subarray(at[index], to));
 }
 
+/** Reads the memory that it was lent late, just before it lets it go. */
+class HoldingSink implements ChunkSink {
+  readonly taken: Buffer[] = [];
+  held: Uint8Array | undefined;
+
+  write(chunk: Uint8Array): boolean {
+    if (this.held) throw new Error('written to before it has drained');
+    this.held = chunk;
+    return false;
+  }
+
+  async drained(): Promise<void> {
+    await sleep(5);
+    this.taken.push(Buffer.from(this.held!));
+    this.held = undefined;
+  }
+}
+
 describe.each([
   ['data events', false],
   ['a direct socket', true],
@@ -79,6 +98,24 @@ describe.each([
         await expect.poll(() => notices.length).toBe(messages.filter((m) => m === NOTICE).length + 1);
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it("leaves a chunk's memory and its sink alone until that has drained, whatever the server says meanwhile", async () => {
+    let pieces: Uint8Array[] = [];
+    const client = await clientOf(() => pieces, { direct });
+    const any = fc.oneof(fc.constantFrom(message('d', 'row'), message('d', 'another row'), NOTICE, PARAMETER));
+    await fc.assert(
+      fc.asyncProperty(fc.array(any, { maxLength: 12 }), fc.nat(), async (messages, cut) => {
+        const frames = messages.filter((m) => m[0] === 0x64);
+        const bytes = Buffer.concat([COPY_OUT_RESPONSE, ...messages, ...end(frames.length)]);
+        pieces = [...split(bytes, [cut]), NOTICE];
+        const sink = new HoldingSink();
+        expect(await open(client).pumpTo(sink)).toBe(frames.length);
+        expect(sink.held).toBeUndefined();
+        expect(Buffer.concat(sink.taken).equals(Buffer.concat(frames))).toBe(true);
+      }),
+      { numRuns: 100, endOnFailure: true }, // a client that has failed is of no use to what shrinks
     );
   });
 

@@ -52,10 +52,7 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
   write(chunk: Uint8Array): boolean {
     if (this.#failure) throw this.#failure.reason;
     this.#rest = chunk;
-    if (this.#place()) return true;
-    // With the last chunk comes the end of the COPY: its socket may be read from again before there is place for what is left.
-    this.#rest = this.#rest.slice();
-    return false;
+    return this.#place();
   }
 
   async drained(): Promise<void> {
@@ -86,7 +83,6 @@ export class ColumnThread implements ChunkSink, AsyncDisposable {
   }
 
   async finish(): Promise<WrittenFiles> {
-    await this.drained();
     this.#handOver();
     this.#tell('end');
     while (this.#done === undefined) {

@@ -100,7 +100,10 @@ export class CopyOut extends CopyCommand implements PushedStream {
     let at = this.#inPassingMessage ? this.#passMessage(chunk, 0) : 0;
     while (at < chunk.length) {
       const end = this.#walker.walkCopyData(chunk, at);
-      if (end > at) this.#forward(end - at === chunk.length ? chunk : chunk.subarray(at, end));
+      if (end > at && !this.#forward(end - at === chunk.length ? chunk : chunk.subarray(at, end))) {
+        this.#waitForSink(chunk.subarray(end));
+        return;
+      }
       if (end === chunk.length) return;
       if (!PASSING.has(chunk[end]!)) {
         this.#giveBack(chunk.subarray(end));
@@ -111,10 +114,20 @@ export class CopyOut extends CopyCommand implements PushedStream {
     }
   }
 
-  #forward(run: Uint8Array): void {
-    if (this.over || this.#sink!.write(run)) return;
+  #forward(run: Uint8Array): boolean {
+    return this.over || this.#sink!.write(run);
+  }
+
+  /** What came behind a run that the sink still holds waits with it, in the socket's memory: nothing is read into that while it is paused. */
+  #waitForSink(rest: Uint8Array): void {
     this.#pause();
-    this.#sink!.drained().then(this.#unpause, (reason: unknown) => this.abandon(reason));
+    const goOn = () => {
+      this.#route(rest);
+      this.#unpause();
+    };
+    this.#sink!.drained()
+      .then(goOn)
+      .catch((reason: unknown) => this.abandon(reason));
   }
 
   #nap(): void {
