@@ -42,6 +42,10 @@ export interface TemporalServer {
 const START_TIMEOUT = 60_000;
 const STOP_GRACE = 10_000;
 
+/** For its inner services the server takes ports that were free a moment ago: another program may have been quicker. */
+const STARTS = 3;
+const PORT_TAKEN = 'address already in use';
+
 /**
  * Starts a Temporal dev server and waits until it serves the default namespace.
  * @throws DevstackError if there is no CLI, or the server can't be started: what it said, and where its log is.
@@ -50,26 +54,32 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   const cli = options.cli ?? (await findTemporalCli({ log: options.log ?? logToStderr })).path;
   const dbFile = resolve(options.dbFile);
   await mkdir(dirname(dbFile), { recursive: true });
-  const port = await portFor('Temporal', options.port);
-  const uiPort = options.headless ? undefined : await portFor("Temporal's web UI", options.uiPort);
-  const address = `127.0.0.1:${port}`;
-  const server = await spawnSupervised(cli, serverArgs(dbFile, port, uiPort, options), {
-    logFile: `${dbFile}.log`,
-    cwd: dirname(dbFile),
-    stopSignal: 'SIGINT',
-    graceMs: STOP_GRACE,
-  });
-  try {
-    await untilServing(server, address);
-  } catch (error) {
-    await server.stop();
-    throw await startError(server, dbFile, error);
+  for (let starts = 1; ; starts++) {
+    const port = await portFor('Temporal', options.port);
+    const uiPort = options.headless ? undefined : await portFor("Temporal's web UI", options.uiPort);
+    const server = await spawnSupervised(cli, serverArgs(dbFile, port, uiPort, options), {
+      logFile: `${dbFile}.log`,
+      cwd: dirname(dbFile),
+      stopSignal: 'SIGINT',
+      graceMs: STOP_GRACE,
+    });
+    try {
+      await untilServing(server, `127.0.0.1:${port}`);
+      return serverOf(server, port, uiPort, cli);
+    } catch (error) {
+      await server.stop();
+      if (starts === STARTS || !(await server.logged()).includes(PORT_TAKEN))
+        throw await startError(server, dbFile, error);
+    }
   }
+}
+
+function serverOf(server: Supervised, port: number, uiPort: number | undefined, cli: string): TemporalServer {
   const uiUrl = uiPort === undefined ? undefined : `http://127.0.0.1:${uiPort}`;
   const stop = async () => {
     await server.stop();
   };
-  return { address, uiUrl, pid: server.pid, cli, exited: server.exited, stop };
+  return { address: `127.0.0.1:${port}`, uiUrl, pid: server.pid, cli, exited: server.exited, stop };
 }
 
 function serverArgs(
