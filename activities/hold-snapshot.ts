@@ -33,7 +33,7 @@ async function keep({ run, snapshot, holder }: HoldSnapshot, running: Attempt, s
     return undefined;
   } catch (error) {
     if (running.signal.aborted || !(error instanceof LonghaulError) || error.handling !== 'connection') throw error;
-    running.log.warn({ run, snapshot, holder, error: error.message }, 'The session of a holder was ended');
+    running.log.info({ run, snapshot, holder, error: error.message }, 'The session of a holder was ended');
     return error.message;
   }
 }

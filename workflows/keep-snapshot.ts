@@ -2,6 +2,7 @@ import {
   CancellationScope,
   isCancellation,
   log,
+  patched,
   setCurrentDetails,
   setWorkflowOptions,
   sleep,
@@ -26,12 +27,13 @@ export async function keepSnapshot(input: KeepSnapshotInput): Promise<void> {
   }
   const kept = holders.map((holder) => scope.run(() => holder.keep()));
   try {
-    await Promise.race(kept);
+    await Promise.race([...kept, CancellationScope.current().cancelRequested]);
   } finally {
     await CancellationScope.nonCancellable(async () => {
       scope.cancel();
+      const released = patched('released at once') ? release(input.snapshot) : undefined;
       await Promise.allSettled(kept);
-      await release(input.snapshot);
+      await (released ?? release(input.snapshot));
     });
   }
 }
@@ -96,7 +98,10 @@ class Holder {
   }
 }
 
-/** What can't be ended now ends by itself, with its lease. */
+/**
+ * A holder whose session is ended at the source ends at once; of its cancellation it may hear seconds later, with a heartbeat's answer. What can't
+ * be ended now ends by itself, with its lease.
+ */
 async function release(snapshot: SnapshotRef): Promise<void> {
   const end = snapshotActivity('releaseSnapshot', `release snapshot ${snapshot.snapshot}`);
   try {

@@ -134,6 +134,18 @@ test('a holder that a person cancels, also before it holds, is a loss like any o
   expect(fake.holds).toEqual([1, 2]);
 });
 
+test('holders that have not heard of their cancellation are ended at the source', async () => {
+  const tables = [{ table: 'a', partitions: 2 }];
+  const fake = await during({ tables, snapshots: { onLost: 'fail', deaf: true } }, async (handle) => {
+    expect(await handle.result()).toMatchObject({ phase: 'complete', snapshot: { state: 'released', restarts: 0 } });
+    const { events } = await tests.temporal.client.workflow.getHandle(`${handle.workflowId}/~snapshot`).fetchHistory();
+    expect(events!.filter((event) => event.activityTaskTimedOutEventAttributes)).toEqual([]);
+  });
+  expect(fake.holds).toEqual([1]);
+  expect(fake.released).toEqual([1]);
+  expect(fake.held.size).toBe(0);
+});
+
 test('no snapshot is taken when a loss finds everything published', async () => {
   const tables = [{ table: 'a', partitions: 2, committed: [0, 1] }];
   const hold = () => Promise.reject(failureOf('SnapshotLost', 'no session holds it'));

@@ -52,6 +52,8 @@ export interface FakeTable {
 export interface FakeSnapshots {
   readonly onLost: OnSnapshotLost;
   readonly hold?: (snapshot: number, holder: number) => MaybeAsync<void>;
+  /** Its holders send no heartbeats, and so don't hear of their cancellation. */
+  readonly deaf?: true;
   readonly maxAge?: number;
   readonly startOver?: (snapshot: number) => MaybeAsync<readonly string[]>;
 }
@@ -109,6 +111,8 @@ export class FakeActivities {
   readonly holds: number[] = [];
   readonly held = new Set<number>();
   readonly #holders: Record<number, number> = {};
+  /** Opened when the sessions of a snapshot's holders are ended. */
+  readonly #ends = new Map<number, Gate>();
   readonly released: number[] = [];
   running = 0;
   mostRunning = 0;
@@ -147,6 +151,8 @@ export class FakeActivities {
       observeSnapshot: ({ snapshot }) => Promise.resolve({ holders: this.held.has(snapshot) ? 2 : 0, heldXids: 7 }),
       releaseSnapshot: ({ snapshot }) => {
         this.released.push(snapshot);
+        this.#ends.get(snapshot)?.open();
+        this.#ends.delete(snapshot);
         return Promise.resolve({ ended: 0 });
       },
       awaitSnapshot: (input) => this.#await(input),
@@ -171,7 +177,7 @@ export class FakeActivities {
     if (holder === 0) this.holds.push(snapshot);
     const context = Context.current();
     // From the start, as every attempt does: a cancellation is heard by heartbeats only.
-    const beat = setInterval(() => context.heartbeat(), 200);
+    const beat = this.job.snapshots!.deaf ? undefined : setInterval(() => context.heartbeat(), 200);
     try {
       await this.job.snapshots!.hold?.(snapshot, holder);
       return await this.#whileHeld(snapshot, context.cancelled);
@@ -180,11 +186,14 @@ export class FakeActivities {
     }
   }
 
-  async #whileHeld(snapshot: number, ended: Promise<never>): Promise<never> {
+  async #whileHeld(snapshot: number, cancelled: Promise<never>): Promise<{ ended: string }> {
     this.#holders[snapshot] = (this.#holders[snapshot] ?? 0) + 1;
     this.held.add(snapshot);
+    const end = this.#ends.get(snapshot) ?? new Gate();
+    this.#ends.set(snapshot, end);
     try {
-      return await ended;
+      await Promise.race([end.pass(), cancelled]);
+      return { ended: 'the session was ended' };
     } finally {
       this.#holders[snapshot] -= 1;
       if (this.#holders[snapshot] === 0) this.held.delete(snapshot);
