@@ -22,6 +22,8 @@ const quiet = () => undefined;
 
 /** A Postgres server that can be crashed and started again, behind a proxy that all workers go through. */
 export class Database {
+  #sessions: { readonly url: string; readonly pool: pg.Pool } | undefined;
+
   private constructor(
     readonly side: Side,
     /** Another one's after a failover. */
@@ -35,7 +37,7 @@ export class Database {
     const all = { ...SETTINGS, ...settings };
     const server = await startPostgres({ dataDir, settings: all, log: quiet });
     const database = new Database(side, dataDir, server, await FaultProxy.start(server.port), all);
-    await database.query('CREATE DATABASE chaos', [], 'postgres');
+    await withClient(database.url('postgres'), (client) => client.query('CREATE DATABASE chaos'));
     return database;
   }
 
@@ -55,9 +57,21 @@ export class Database {
     return url.href;
   }
 
-  /** On a session of its own, that stays out of Longhaul's way. */
-  async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = [], database?: string): Promise<Row[]> {
-    return withClient(this.url(database), async (client) => (await client.query<Row>(sql, values)).rows);
+  /** On a session that stays out of Longhaul's way: what is looked at again and again would otherwise cost more than the jobs do. */
+  async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    const url = this.url();
+    if (this.#sessions?.url !== url) {
+      this.#closeSessions();
+      const pool = new pg.Pool({ connectionString: url, max: 4 });
+      pool.on('error', quiet);
+      this.#sessions = { url, pool };
+    }
+    return (await this.#sessions.pool.query<Row>(sql, values)).rows;
+  }
+
+  #closeSessions(): void {
+    this.#sessions?.pool.end().catch(quiet);
+    this.#sessions = undefined;
   }
 
   /** As after a crash of its machine's power, but for what the kernel has: no session ends in order. */
@@ -72,6 +86,7 @@ export class Database {
   }
 
   async stop(): Promise<void> {
+    this.#closeSessions();
     await this.proxy.stop();
     await this.server.stop({ mode: 'immediate' });
     await removePostgresData(this.dataDir);

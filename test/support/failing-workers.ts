@@ -43,16 +43,14 @@ export class FailingProcesses {
   }
 }
 
-/** Looks again and again, with pauses: many wait at the same time, and what they ask takes the machine's time from what they wait for. */
-export async function lookUntil<T>(look: () => Promise<T>, isEnough: (seen: T) => boolean): Promise<T> {
+/** Looks every so many milliseconds: many wait at the same time, and what they ask takes the machine's time from what they wait for. */
+export async function lookUntil<T>(look: () => Promise<T>, isEnough: (seen: T) => boolean, every = 1_500): Promise<T> {
   for (;;) {
     const seen = await look();
     if (isEnough(seen)) return seen;
-    await sleep(LOOK_EVERY);
+    await sleep(every);
   }
 }
-
-const LOOK_EVERY = 500;
 
 export class FailingWorker {
   constructor(
@@ -73,6 +71,7 @@ export class FailingWorker {
     const left = await lookUntil(
       () => Promise.resolve(notReached(this.plan)),
       (each) => each.length === 0 || Date.now() > deadline,
+      250,
     );
     if (left.length > 0) throw new Error(`never reached:\n${left.join('\n')}`);
     const { signal } = await this.supervised.exited;
