@@ -8,14 +8,9 @@ const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'tes
 const LONG = [
   ...['chaos/chaos', 'chaos/fail-points', 'chaos/rules', 'chaos/lake'],
   ...['integration/resume', 'integration/snapshot-job', 'protocol/protocol', 'integration/snapshot-survives'],
-  ...[
-    'integration/workflows-snapshot',
-    'integration/lake-columns',
-    'contract/delta',
-    'contract/parquet',
-    'integration/objects-s3',
-  ],
-  ...['integration/lake-end-to-end', 'integration/databricks-end-to-end', 'contract/databricks'],
+  ...['integration/workflows-snapshot', 'integration/lake-columns', 'integration/objects-s3'],
+  ...['contract/delta', 'contract/parquet', 'contract/databricks'],
+  ...['integration/lake-end-to-end', 'integration/databricks-end-to-end'],
   ...['integration/copy-end-to-end', 'integration/command-end-to-end', 'integration/query-lists'],
 ];
 
