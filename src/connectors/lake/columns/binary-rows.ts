@@ -1,5 +1,5 @@
+import { COPY_DATA, FRAME_HEADER } from '../../postgres/wire/frames.js';
 import type { Batch } from './batch.js';
-import { COPY_DATA, HEADER as FRAME_HEADER } from './payloads.js';
 import { RowFinder } from './row-finder.js';
 
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');

@@ -1,5 +1,4 @@
-export const COPY_DATA = 0x64;
-export const HEADER = 5;
+import { COPY_DATA, FRAME_HEADER } from '../../postgres/wire/frames.js';
 
 /** Takes a piece of a COPY's data, in order, cut anywhere. */
 export interface PayloadSink {
@@ -25,7 +24,7 @@ export class Payloads {
 
   walk(bytes: Uint8Array, from: number, to: number): void {
     let at = this.#rest(bytes, from, to);
-    while (at + HEADER <= to) {
+    while (at + FRAME_HEADER <= to) {
       const taken = this.sink.frames(bytes, at, to);
       if (taken > at) {
         at = taken;
@@ -34,11 +33,11 @@ export class Payloads {
       requireCopyData(bytes[at]!);
       const end = at + 1 + lengthAt(bytes, at + 1);
       if (end > to) {
-        this.sink.piece(bytes, at + HEADER, to);
+        this.sink.piece(bytes, at + FRAME_HEADER, to);
         this.#left = end - to;
         return;
       }
-      this.sink.piece(bytes, at + HEADER, end);
+      this.sink.piece(bytes, at + FRAME_HEADER, end);
       at = end;
     }
     if (at < to) this.#rest(bytes, at, to);
@@ -47,22 +46,22 @@ export class Payloads {
   /** The end of the frame that was begun in an earlier chunk, or a header that this chunk cuts. */
   #rest(bytes: Uint8Array, from: number, to: number): number {
     let at = from;
-    if (this.#left === 0 && (this.#header > 0 || to - at < HEADER)) {
-      while (at < to && this.#header < HEADER) this.#headerByte(bytes[at++]!);
-      if (this.#header < HEADER) return at;
+    if (this.#left === 0 && (this.#header > 0 || to - at < FRAME_HEADER)) {
+      while (at < to && this.#header < FRAME_HEADER) this.#headerByte(bytes[at++]!);
+      if (this.#header < FRAME_HEADER) return at;
       this.#header = 0;
       this.#left = this.#length - 4;
     }
     const end = Math.min(to, at + this.#left);
     if (end > at) this.sink.piece(bytes, at, end);
     this.#left -= end - at;
-    return this.#left === 0 && at !== from && end < to && to - end < HEADER ? this.#rest(bytes, end, to) : end;
+    return this.#left === 0 && at !== from && end < to && to - end < FRAME_HEADER ? this.#rest(bytes, end, to) : end;
   }
 
   #headerByte(byte: number): void {
     if (this.#header === 0) requireCopyData(byte);
     this.#length = this.#header === 0 ? 0 : this.#length * 256 + byte;
-    if (++this.#header === HEADER && (this.#length < 4 || this.#length > 0x7fffffff)) throw impossible(this.#length);
+    if (++this.#header === FRAME_HEADER && (this.#length < 4 || this.#length > 0x7fffffff)) throw impossible(this.#length);
   }
 }
 

@@ -1,8 +1,6 @@
+import { COPY_DATA, FRAME_HEADER } from '../wire/frames.js';
 import { Refusal } from './refusal.js';
 
-/** Bytes of a CopyData frame before its payload. */
-const HEADER = 5;
-const COPY_DATA = 0x64;
 const FIRST_BYTES = 96 * 1024;
 /** Up to this length, writing byte by byte is faster than a call into the runtime. */
 const SHORT = 40;
@@ -18,16 +16,16 @@ const SPECIAL = /[\\\n\r\t\0\ud800-\udfff]/;
 /** Rows in COPY's text format, in one growing buffer that begins with room for a frame's header. */
 export class CopyText {
   #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
-  #at = HEADER;
+  #at = FRAME_HEADER;
 
   /** Of the payload. */
   get length(): number {
-    return this.#at - HEADER;
+    return this.#at - FRAME_HEADER;
   }
 
   /** Drops what came after the first `length` bytes. */
   truncate(length: number): void {
-    this.#at = HEADER + length;
+    this.#at = FRAME_HEADER + length;
   }
 
   null(): void {
@@ -63,7 +61,7 @@ export class CopyText {
 
   /** Bytes [from, to) of the payload. Their memory is lent. */
   slice(from: number, to: number): Uint8Array {
-    return this.#bytes.subarray(HEADER + from, HEADER + to);
+    return this.#bytes.subarray(FRAME_HEADER + from, FRAME_HEADER + to);
   }
 
   /** Writes a short text of printable ASCII; false, and nothing written, for any other. */

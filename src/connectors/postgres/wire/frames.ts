@@ -3,8 +3,9 @@
  * only their five-byte headers are looked at: payloads pass through untouched, in whatever pieces the socket made of them.
  */
 
-const COPY_DATA = 0x64;
-const HEADER = 5;
+/** The type byte of a frame, and the bytes of its header. */
+export const COPY_DATA = 0x64;
+export const FRAME_HEADER = 5;
 
 /** Bytes that may have to be invented to end a frame that was cut (see `padding`); beyond it the session is given up. */
 const MAX_PADDING = 1 << 20;
@@ -37,9 +38,9 @@ export class FrameWalker {
   /** The end of the run of CopyData that begins at `from` or went on there: the chunk's end, or the first foreign message. */
   walkCopyData(chunk: Uint8Array, from: number): number {
     let at = this.#walkRest(chunk, from);
-    const lastHeader = chunk.length - HEADER;
+    const lastHeader = chunk.length - FRAME_HEADER;
     while (at <= lastHeader && chunk[at] === COPY_DATA) {
-      at += HEADER + bodyLength(readLength(chunk, at + 1));
+      at += FRAME_HEADER + bodyLength(readLength(chunk, at + 1));
       this.frames++;
     }
     this.#bodyLeft += Math.max(at - chunk.length, 0);
@@ -90,10 +91,10 @@ export class FrameWalker {
 
 /** Wraps raw COPY bytes (any piece of the file format; row boundaries don't matter) into one CopyData frame. */
 export function frameCopyData(payload: Uint8Array): Uint8Array {
-  const frame = Buffer.allocUnsafe(HEADER + payload.length);
+  const frame = Buffer.allocUnsafe(FRAME_HEADER + payload.length);
   frame[0] = COPY_DATA;
   frame.writeInt32BE(4 + payload.length, 1);
-  frame.set(payload, HEADER);
+  frame.set(payload, FRAME_HEADER);
   return frame;
 }
 
