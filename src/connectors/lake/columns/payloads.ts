@@ -61,7 +61,8 @@ export class Payloads {
   #headerByte(byte: number): void {
     if (this.#header === 0) requireCopyData(byte);
     this.#length = this.#header === 0 ? 0 : this.#length * 256 + byte;
-    if (++this.#header === FRAME_HEADER && (this.#length < 4 || this.#length > 0x7fffffff)) throw impossible(this.#length);
+    if (++this.#header === FRAME_HEADER && (this.#length < 4 || this.#length > 0x7fffffff))
+      throw impossible(this.#length);
   }
 }
 
