@@ -57,12 +57,16 @@ async function linkOrFind(temp: string, target: string, tries: number): Promise<
   }
 }
 
-/** Not by Node's `recursive`, which tries for good where no folder can be made and the answer is ENOENT (an autofs, /proc). */
+/**
+ * Not by Node's `recursive`, which tries for good where no folder can be made and the answer is ENOENT (an autofs, /proc). The names of folders that
+ * were made on the way are durable, also those above a store's root.
+ */
 async function makeFolder(folder: string): Promise<void> {
   const made = await mkdir(folder).then(() => true, ignoring('EEXIST', 'ENOENT'));
   if (made === true || dirname(folder) === folder || (await exists(folder))) return;
   await makeFolder(dirname(folder));
   await mkdir(folder).catch(ignoring('EEXIST'));
+  await syncFolder(dirname(dirname(folder))).catch(ignoring('EACCES', 'EPERM', 'ENOENT'));
 }
 
 /**
