@@ -122,6 +122,7 @@ export class CopyOut extends CopyCommand implements PushedStream {
   #waitForSink(rest: Uint8Array): void {
     this.#pause();
     const goOn = () => {
+      if (this.over) return; // abandoned meanwhile: its socket is gone
       this.#route(rest);
       this.#unpause();
     };
