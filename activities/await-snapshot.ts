@@ -6,8 +6,9 @@ import type { Dependencies } from './dependencies.js';
 import { openDestination } from './sessions.js';
 import { openSnapshots } from './snapshots.js';
 
-/** Milliseconds between two looks at the source. */
-const LOOK_EVERY = 200;
+/** Milliseconds between the first two looks at the source; each pause is twice the one before, up to the longest. */
+const FIRST_PAUSE = 20;
+const LONGEST_PAUSE = 500;
 
 /**
  * Answers when the snapshot is held, and the ledger says that it was taken: before that, one that is seen at the source may still
@@ -18,13 +19,13 @@ export function awaitSnapshot(deps: Dependencies, ref: SnapshotRef): Promise<{ t
     running.meter.phase = `waiting for snapshot ${ref.snapshot}`;
     await using session = await openSnapshots(deps, ref, running.session());
     await using destination = await openDestination(deps, ref, running);
-    for (;;) {
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       const taken = await destination.ledger.snapshot(ref);
       if (taken !== undefined && (await session.observe(ref)).holders > 0) {
         await reach('snapshot: before answer');
         return taken;
       }
-      await sleep(LOOK_EVERY, undefined, { signal: running.signal });
+      await sleep(pause, undefined, { signal: running.signal });
     }
   });
 }
