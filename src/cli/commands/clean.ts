@@ -23,6 +23,8 @@ interface CleanOptions {
 }
 
 const DEFAULT_AGE = '7d';
+const NOTHING_OLD =
+  "Nothing to vacuum: no table of a lake has a version that was replaced so long ago and is older than the table's own retention (delta.deletedFileRetentionDuration, a week by default).";
 /** Runs that are looked at in one go; what is left is found by the next `clean`. */
 const MOST = 500;
 
@@ -83,9 +85,10 @@ async function clean(client: Client, context: Context, options: CleanOptions): P
   const plan = await (options.run === undefined
     ? planOfOld(client, ledgers)
     : planOfOne(client, context, ledgers, { ...options, run: options.run, taskQueue }));
-  const left = options.dryRun ? [] : await remove(client, context, taskQueue, plan, options.run === undefined);
   const asking = { client, context, taskQueue };
+  // First, as with --dry-run: what runs that are forgotten leave in a table is then counted as its.
   const vacuumed = options.vacuum ? await vacuum(asking, ledgers, { older: age, dryRun: options.dryRun === true }) : [];
+  const left = options.dryRun ? [] : await remove(client, context, taskQueue, plan, options.run === undefined);
   const removed = plan.removed.filter((run) => !left.some((each) => isSame(each, run)));
   report({ ...plan, removed, left, vacuumed }, context, options);
   return left.length > 0 || vacuumed.some(({ problem }) => problem !== undefined) ? EXIT.failed : EXIT.ok;
@@ -202,7 +205,7 @@ function report(
     vacuumed,
   }: Plan & { readonly left: readonly Left[]; readonly vacuumed: readonly VacuumedAt[] },
   context: Context,
-  { dryRun, json, run }: CleanOptions,
+  { dryRun, json, run, vacuum }: CleanOptions,
 ): void {
   const { out, err } = context.screen;
   if (json) {
@@ -218,6 +221,7 @@ function report(
   else if (removed.length > 0 || (left.length === 0 && vacuumed.length === 0))
     out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
   for (const each of vacuumed) reportVacuumed(each, context, dryRun === true);
+  if (vacuum && vacuumed.length === 0) out.prose(NOTHING_OLD);
   for (const { run, destination, because } of left)
     err.prose(`${err.colors.red('✘ not cleaned')}  run ${run} at ${destination}: ${because}`);
   for (const { destination, name, bytes: size } of orphans) {
