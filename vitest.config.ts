@@ -4,13 +4,14 @@ import { bundledThreads } from './test/support/bundled-threads.js';
 
 const needNoServer = ['test/unit/**/*.test.ts', 'test/replay/**/*.test.ts', 'test/protocol/**/*.test.ts'];
 
-/** Those that take minutes, the longest first; beside the first two, such as mostly wait. */
+/** Those that take minutes, the longest first. */
 const LONG = [
-  ...['chaos/chaos', 'chaos/fail-points', 'chaos/rules', 'integration/workflows-snapshot', 'integration/workflows-job'],
-  ...['chaos/lake', 'integration/resume', 'integration/copy-end-to-end', 'integration/command-end-to-end'],
-  ...['integration/snapshot-job', 'integration/databricks-end-to-end', 'integration/snapshot-survives'],
-  ...['integration/lake-end-to-end', 'integration/cli', 'integration/lake-columns', 'integration/query-lists'],
-  ...['integration/verify', 'protocol/protocol', 'integration/objects-s3', 'contract/delta', 'contract/parquet'],
+  ...['chaos/chaos', 'chaos/fail-points', 'chaos/rules', 'chaos/lake'],
+  ...['integration/resume', 'integration/snapshot-job', 'protocol/protocol', 'integration/snapshot-survives'],
+  ...['integration/workflows-snapshot', 'integration/lake-columns', 'integration/objects-s3'],
+  ...['contract/delta', 'contract/parquet', 'contract/databricks'],
+  ...['integration/lake-end-to-end', 'integration/databricks-end-to-end'],
+  ...['integration/copy-end-to-end', 'integration/command-end-to-end', 'integration/query-lists'],
 ];
 
 /** The long ones begin first: at the end, one of them alone would leave the other place empty. */
