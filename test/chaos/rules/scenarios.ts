@@ -107,7 +107,7 @@ export const heldByZombie: Scenario = {
 
 export const planChanges: Scenario = {
   about: "the source's statistics change between two partitions",
-  shape: { seconds: 3 },
+  shape: { seconds: 9 },
   async play(scene) {
     await skewStatistics(scene);
     await scene.start();
