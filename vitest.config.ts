@@ -14,7 +14,7 @@ const LONG = [
   ...['integration/copy-end-to-end', 'integration/command-end-to-end', 'integration/query-lists'],
 ];
 
-/** The long ones begin first: at the end, one of them alone would leave the other place empty. */
+/** The long ones begin first: at the end, one of them alone would leave the other places empty. */
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const place = ({ moduleId }: TestSpecification) => {

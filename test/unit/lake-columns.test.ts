@@ -5,9 +5,6 @@ import { compressors } from 'hyparquet-compressors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeDataFiles } from '../../src/connectors/lake/columns/index.js';
 import { LonghaulError } from '../../src/core/errors.js';
-import { binaryTimestamp, textDate, textTimestamp } from '../../src/connectors/lake/columns/moment.js';
-import { Batch } from '../../src/connectors/lake/columns/batch.js';
-import { Payloads } from '../../src/connectors/lake/columns/payloads.js';
 import type { DataFile } from '../../src/connectors/lake/model.js';
 import { ChunkWriter } from '../../src/connectors/lake/parquet-writer/chunk.js';
 import { BytesLeaf } from '../../src/connectors/lake/parquet-writer/leaf.js';
@@ -39,39 +36,6 @@ function rowStream(columns: string[], rows: Row[]): RowStream {
     },
   };
 }
-
-describe('frames', () => {
-  it.each([1, 2, 3, 4, 5, 6, 7, 11, 64])('are taken off in chunks of %i bytes', (size) => {
-    const payloads = ['', 'a', 'bcd', 'x'.repeat(20), ''];
-    const bytes = Buffer.concat(
-      payloads.map((text) => {
-        const frame = Buffer.from(`d0000${text}`);
-        frame.writeInt32BE(text.length + 4, 1);
-        return frame;
-      }),
-    );
-    let seen = '';
-    const walker = new Payloads({
-      piece: (chunk, from, to) => (seen += Buffer.from(chunk.subarray(from, to)).toString()),
-      frames: (_chunk, from) => from,
-    });
-    for (let at = 0; at < bytes.length; at += size) {
-      const chunk = bytes.subarray(at, at + size);
-      walker.walk(chunk, 0, chunk.length);
-    }
-    expect(seen).toBe(payloads.join(''));
-    expect(walker.atBoundary).toBe(true);
-  });
-
-  it('that are none, or have no possible length, are errors', () => {
-    const walker = () => new Payloads({ piece: () => undefined, frames: (_chunk, from) => from });
-    expect(() => walker().walk(Buffer.from('e0000'), 0, 5)).toThrow(/type/);
-    expect(() => walker().walk(Buffer.from([0x64, 0, 0, 0, 3]), 0, 5)).toThrow(/impossible/);
-    const cut = walker();
-    cut.walk(Buffer.from([0x64, 0xff]), 0, 2);
-    expect(() => cut.walk(Buffer.from([0xff, 0xff, 0xff]), 0, 3)).toThrow(/impossible/);
-  });
-});
 
 describe('a stream of text', () => {
   const columns = lakeColumns([declared('id', 'bigint', true), declared('name', 'text'), declared('tags', 'text[]')]);
@@ -291,63 +255,6 @@ describe('statistics', () => {
   });
 
   const prefixOf = (letter: string) => Uint8Array.from(Buffer.from('😀'.repeat(64) + letter.repeat(4)));
-});
-
-describe('moments of time', () => {
-  const never = () => {
-    throw new Error('out of range');
-  };
-  const OUT = [
-    'infinity',
-    '-infinity',
-    '0001-12-31 BC',
-    '10000-01-01',
-    '0001-12-31 23:59:59.999999 BC',
-    '294276-12-31 23:59:59.999999',
-    '0001-01-01 00:00:00+01',
-    '9999-12-31 23:59:59.999999-01',
-  ];
-  const batchOf = (bytes: Buffer) => {
-    const batch = new Batch(1, 1);
-    batch.over(bytes);
-    return batch;
-  };
-  const micros = (ints: Int32Array) => (BigInt(ints[1]!) << 32n) | BigInt(ints[0]! >>> 0);
-
-  it.each(OUT)('%s is out of range', (text) => {
-    const put = text.length > 15 || text.includes(':') ? textTimestamp(never, true) : textDate(never);
-    expect(() => put(batchOf(Buffer.from(text)), 0, text.length, new Int32Array(2), 0)).toThrow('out of range');
-  });
-
-  it.each([
-    '2024-02-30',
-    '2023-02-29',
-    '2024-13-01',
-    '2024-01-01 25:00:00',
-    'yesterday',
-    '2024-01-01 10:00:00.1234567',
-  ])('%s is none', (text) => {
-    const put = textTimestamp(never, true);
-    expect(() => put(batchOf(Buffer.from(text)), 0, text.length, new Int32Array(2), 0)).toThrow(/it is no|rounded/);
-  });
-
-  it.each([
-    '0001-01-01T00:00:00.000Z',
-    '1969-12-31T23:59:59.999Z',
-    '2024-02-29T12:34:56.789Z',
-    '9999-12-31T23:59:59.999Z',
-  ])('%s', (iso) => {
-    const expected = BigInt(Date.parse(iso)) * 1000n;
-    const ints = new Int32Array(2);
-    for (const text of [iso, iso.replace('T', ' ').replace('Z', '+00')]) {
-      textTimestamp(never, true)(batchOf(Buffer.from(text)), 0, text.length, ints, 0);
-      expect(micros(ints)).toBe(expected);
-    }
-    const binary = Buffer.alloc(8);
-    binary.writeBigInt64BE(expected - 946_684_800_000_000n);
-    binaryTimestamp(never)(batchOf(binary), 0, 8, ints, 0);
-    expect(micros(ints)).toBe(expected);
-  });
 });
 
 describe('a store that fails when all rows are on their way', () => {

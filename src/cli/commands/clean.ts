@@ -205,7 +205,7 @@ function report(
     vacuumed,
   }: Plan & { readonly left: readonly Left[]; readonly vacuumed: readonly VacuumedAt[] },
   context: Context,
-  { dryRun, json, run, vacuum }: CleanOptions,
+  { dryRun, json, run, vacuum: asked }: CleanOptions,
 ): void {
   const { out, err } = context.screen;
   if (json) {
@@ -221,7 +221,7 @@ function report(
   else if (removed.length > 0 || (left.length === 0 && vacuumed.length === 0))
     out.line(removed.length === 0 ? 'Nothing to clean.' : `${out.colors.green('✔ cleaned')}  ${what}`);
   for (const each of vacuumed) reportVacuumed(each, context, dryRun === true);
-  if (vacuum && vacuumed.length === 0) out.prose(NOTHING_OLD);
+  if (asked && vacuumed.length === 0) out.prose(NOTHING_OLD);
   for (const { run, destination, because } of left)
     err.prose(`${err.colors.red('✘ not cleaned')}  run ${run} at ${destination}: ${because}`);
   for (const { destination, name, bytes: size } of orphans) {
